@@ -1,0 +1,30 @@
+"""The companion package of *LSTM, Checked*: a small, correct, fast LSTM in NumPy.
+
+``lstm.LSTM`` has the semantics, names, shapes and gate order of ``torch.nn.LSTM``. NumPy alone is
+needed; ``lstm.torch``, ``lstm.plots`` and ``lstm.datasets`` ask for their libraries when imported.
+"""
+
+from lstm.cell import LSTMCell
+from lstm.losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from lstm.module import Dropout, Embedding, Linear, Module, Parameter, ReLU, Sequential
+from lstm.optim import SGD, Adam, RMSprop, clip_grad_norm_
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Dropout",
+    "Embedding",
+    "LSTMCell",
+    "Linear",
+    "Module",
+    "Parameter",
+    "RMSprop",
+    "ReLU",
+    "Sequential",
+    "binary_cross_entropy_with_logits",
+    "clip_grad_norm_",
+    "cross_entropy",
+    "mse_loss",
+]

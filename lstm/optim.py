@@ -1,0 +1,226 @@
+"""Optimisers, and gradient clipping, with the update rules and defaults of ``torch.optim``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from lstm.module import Parameter
+
+
+def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
+    r"""Scale all gradients together so that their joint norm is at most ``max_norm``.
+
+    Equation ``eq-clip-norm`` (Pascanu, Mikolov and Bengio, 2013), changed in place:
+
+    .. math:: \theta \leftarrow \theta \cdot \min\left(1, \frac{\theta_{\max}}{\lVert \theta \rVert_2}\right)
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        The parameters whose ``grad`` is scaled.
+    max_norm : float
+        Positive.
+
+    Returns
+    -------
+    float
+        The norm before clipping.
+
+    Raises
+    ------
+    ValueError
+        If ``max_norm`` is not positive, or the norm is not finite: a step would destroy the
+        weights.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"max_norm must be positive, got {max_norm!r}")
+    parameters = list(parameters)
+    norm = float(np.sqrt(sum(np.vdot(p.grad, p.grad).real for p in parameters)))
+    if not np.isfinite(norm):
+        raise ValueError(f"the gradient norm must be finite, got {norm}")
+    if norm > max_norm:
+        for parameter in parameters:
+            parameter.grad *= max_norm / norm
+    return norm
+
+
+class Optimizer:
+    """Base class: a learning rate, a list of parameters, and arrays of the same shapes as state."""
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ValueError("parameters must hold at least one Parameter, got none")
+        self.lr = _non_negative("lr", lr)
+        self.steps = 0
+        self._state: dict[str, list[np.ndarray]] = {}
+
+    def _buffers(self, *names: str) -> None:
+        for name in names:
+            self._state[name] = [np.zeros_like(p.data) for p in self.parameters]
+
+    def step(self) -> None:
+        """Change every parameter once, from its ``grad``."""
+        self.steps += 1
+        for index, parameter in enumerate(self.parameters):
+            buffers = {name: arrays[index] for name, arrays in self._state.items()}
+            self._update(parameter, **buffers)
+
+    def _update(self, parameter: Parameter, **buffers: np.ndarray) -> None:
+        raise TypeError(f"{type(self).__name__} does not define _update")
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero, in place."""
+        for parameter in self.parameters:
+            parameter.grad[...] = 0
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of all state: with it training resumes bit for bit."""
+        arrays = {
+            f"{name}.{index}": array.copy()
+            for name, arrays in self._state.items()
+            for index, array in enumerate(arrays)
+        }
+        return arrays | {"lr": np.float64(self.lr), "steps": np.int64(self.steps)}
+
+    def load_state_dict(self, mapping: Mapping[str, np.ndarray]) -> None:
+        """Restore what :meth:`state_dict` returned; all of it or nothing."""
+        own = self.state_dict()
+        if own.keys() != mapping.keys():
+            raise ValueError(
+                f"mapping must have the state of this {type(self).__name__}: "
+                f"missing {sorted(own.keys() - mapping.keys())}, "
+                f"unexpected {sorted(mapping.keys() - own.keys())}"
+            )
+        for name, value in own.items():
+            if np.shape(mapping[name]) != np.shape(value):
+                raise ValueError(
+                    f"{name} must have shape {np.shape(value)}, got {np.shape(mapping[name])}"
+                )
+        self.lr, self.steps = float(mapping["lr"]), int(mapping["steps"])
+        for name, arrays in self._state.items():
+            for index, array in enumerate(arrays):
+                array[...] = mapping[f"{name}.{index}"]
+
+
+class SGD(Optimizer):
+    r"""Gradient descent, with momentum if wanted, equation ``eq-sgd``.
+
+    .. math:: m \leftarrow \mu m + g, \qquad \theta \leftarrow \theta - \eta m
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        What to train.
+    lr : float
+        Learning rate :math:`\eta`.
+    momentum : float
+        :math:`\mu`; 0 is plain gradient descent.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Parameter], lr: float = 1e-3, momentum: float = 0.0
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.momentum = _non_negative("momentum", momentum)
+        self._buffers("momentum")
+
+    def _update(self, parameter: Parameter, momentum: np.ndarray) -> None:
+        momentum *= self.momentum
+        momentum += parameter.grad
+        parameter.data -= self.lr * momentum
+
+
+class RMSprop(Optimizer):
+    r"""Divide by a running root mean square, equation ``eq-rmsprop`` (Tieleman and Hinton, 2012).
+
+    .. math:: v \leftarrow \alpha v + (1 - \alpha) g^2, \qquad \theta \leftarrow \theta - \eta \frac{g}{\sqrt{v} + \epsilon}
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        What to train.
+    lr : float
+        Learning rate :math:`\eta`.
+    alpha : float
+        Decay of the running mean, in [0, 1).
+    eps : float
+        :math:`\epsilon`, added outside the root.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.alpha, self.eps = _decay("alpha", alpha), _non_negative("eps", eps)
+        self._buffers("square")
+
+    def _update(self, parameter: Parameter, square: np.ndarray) -> None:
+        square *= self.alpha
+        square += (1 - self.alpha) * parameter.grad**2
+        parameter.data -= self.lr * parameter.grad / (np.sqrt(square) + self.eps)
+
+
+class Adam(Optimizer):
+    r"""Adaptive moments, equation ``eq-adam`` (Kingma and Ba, 2015).
+
+    .. math::
+
+        m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
+        v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \qquad
+        \theta \leftarrow \theta - \eta \frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \epsilon}
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        What to train.
+    lr : float
+        Learning rate :math:`\eta`.
+    betas : (float, float)
+        Decays :math:`\beta_1, \beta_2` of the two moments, each in [0, 1).
+    eps : float
+        :math:`\epsilon`.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.betas = _decay("betas[0]", betas[0]), _decay("betas[1]", betas[1])
+        self.eps = _non_negative("eps", eps)
+        self._buffers("mean", "square")
+
+    def _update(self, parameter: Parameter, mean: np.ndarray, square: np.ndarray) -> None:
+        beta_1, beta_2 = self.betas
+        mean *= beta_1
+        mean += (1 - beta_1) * parameter.grad
+        square *= beta_2
+        square += (1 - beta_2) * parameter.grad**2
+        # Both corrections folded into two numbers: the arrays are touched once less.
+        scale = self.lr / (1 - beta_1**self.steps)
+        root = np.sqrt(square)
+        root *= (1 - beta_2**self.steps) ** -0.5
+        root += self.eps
+        parameter.data -= scale * mean / root
+
+
+def _non_negative(name: str, value: float) -> float:
+    if not (np.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return float(value)
+
+
+def _decay(name: str, value: float) -> float:
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+    return float(value)
