@@ -1,0 +1,67 @@
+"""The two squashing functions and their derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lstm.equations.registry import equation
+
+
+@equation("eq-sigmoid")
+def sigmoid(z):
+    r"""Logistic function, equation ``eq-sigmoid``.
+
+    .. math:: \sigma(z) = \frac{1}{1 + e^{-z}}
+
+    Parameters
+    ----------
+    z : ndarray
+        Any shape.
+
+    Returns
+    -------
+    ndarray, same shape
+        Values in (0, 1), without overflow for any ``z``.
+    """
+    negative = np.real(z) < 0
+    # e^{-|z|} never overflows; either branch is analytic, so a complex step passes through.
+    decay = np.exp(np.where(negative, z, -z))
+    return np.where(negative, decay, 1) / (1 + decay)
+
+
+@equation("eq-sigmoid-derivative")
+def sigmoid_derivative(s):
+    r"""Derivative of the logistic function from its value, equation ``eq-sigmoid-derivative``.
+
+    .. math:: \sigma'(z) = \sigma(z) \left(1 - \sigma(z)\right)
+
+    Parameters
+    ----------
+    s : ndarray
+        The values :math:`\sigma(z)`.
+
+    Returns
+    -------
+    ndarray, same shape
+        At most 1/4.
+    """
+    return s * (1 - s)
+
+
+@equation("eq-tanh-derivative")
+def tanh_derivative(y):
+    r"""Derivative of the hyperbolic tangent from its value, equation ``eq-tanh-derivative``.
+
+    .. math:: \tanh'(z) = 1 - \tanh^2(z)
+
+    Parameters
+    ----------
+    y : ndarray
+        The values :math:`\tanh(z)`.
+
+    Returns
+    -------
+    ndarray, same shape
+        At most 1.
+    """
+    return 1 - y * y
