@@ -5,6 +5,7 @@ needed; ``lstm.torch``, ``lstm.plots`` and ``lstm.datasets`` ask for their libra
 """
 
 from lstm.cell import LSTMCell
+from lstm.layer import LSTM
 from lstm.losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from lstm.module import Dropout, Embedding, Linear, Module, Parameter, ReLU, Sequential
 from lstm.optim import SGD, Adam, RMSprop, clip_grad_norm_
@@ -12,6 +13,7 @@ from lstm.optim import SGD, Adam, RMSprop, clip_grad_norm_
 __version__ = "0.1.0"
 
 __all__ = [
+    "LSTM",
     "SGD",
     "Adam",
     "Dropout",

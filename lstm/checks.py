@@ -26,6 +26,13 @@ def positive_int(name: str, value: int, *, minimum: int = 1) -> int:
     return number
 
 
+def boolean(name: str, value: bool) -> bool:
+    """Return ``value`` if it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def probability(name: str, value: float) -> float:
     """Return ``value`` as a float in [0, 1]."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
