@@ -7,8 +7,10 @@ needed; ``lstm.torch``, ``lstm.plots`` and ``lstm.datasets`` ask for their libra
 from lstm.cell import LSTMCell
 from lstm.layer import LSTM
 from lstm.losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from lstm.models import SequenceClassifier
 from lstm.module import Dropout, Embedding, Linear, Module, Parameter, ReLU, Sequential
 from lstm.optim import SGD, Adam, RMSprop, clip_grad_norm_
+from lstm.training import evaluate, fit, predict
 
 __version__ = "0.1.0"
 
@@ -24,9 +26,13 @@ __all__ = [
     "Parameter",
     "RMSprop",
     "ReLU",
+    "SequenceClassifier",
     "Sequential",
     "binary_cross_entropy_with_logits",
     "clip_grad_norm_",
     "cross_entropy",
+    "evaluate",
+    "fit",
     "mse_loss",
+    "predict",
 ]

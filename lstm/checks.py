@@ -1,7 +1,7 @@
 """Checks of arguments: each returns the value or says what was wrong, what it got and wanted.
 
-One rule holds in the whole package: a bad argument is a ``ValueError``, calls in the wrong order are
-a ``RuntimeError``.
+One rule holds in the whole package: a bad argument is a ``ValueError``, calls in the wrong order
+are a ``RuntimeError``.
 """
 
 from __future__ import annotations
