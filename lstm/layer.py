@@ -84,7 +84,7 @@ class RecurrentLayer(Module):
             warnings.warn(
                 "dropout acts between layers, so it does nothing here: "
                 f"got dropout={dropout} with num_layers=1",
-                stacklevel=3,
+                stacklevel=2,
             )
         dtype, self.rng = checks.float_dtype(dtype), np.random.default_rng(rng)
         bound = self.hidden_size**-0.5
@@ -359,9 +359,12 @@ class RecurrentLayer(Module):
         elif state is None:
             state = (None,) * len(sizes)
         if not isinstance(state, tuple | list) or len(state) != len(sizes):
-            raise ValueError(
-                f"{name} must be a tuple ({', '.join(names)}), got {type(state).__name__}"
+            got = (
+                f"{len(state)} array(s)"
+                if isinstance(state, tuple | list)
+                else type(state).__name__
             )
+            raise ValueError(f"{name} must be a tuple ({', '.join(names)}), got {got}")
         arrays = []
         for key, value, width in zip(names, state, sizes.values(), strict=True):
             if value is None:

@@ -1,0 +1,251 @@
+"""``lstm.LSTM`` against ``torch.nn.LSTM``, ONNX, numerical derivatives and its own cell."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lstm
+from lstm.gradcheck import relative_error
+from tests import parity
+from tests.parity import Case
+
+
+@pytest.mark.parametrize("case", list(parity.grid()), ids=str)
+def test_grid(case):
+    parity.check_torch(lstm.LSTM, case)
+
+
+@pytest.mark.parametrize("name", parity.CHECKS)
+def test_check(name):
+    parity.CHECKS[name](lstm.LSTM)
+
+
+def test_grid_is_complete():
+    cases = list(parity.grid())
+    assert len(cases) == len(set(map(str, cases))) == 768
+
+
+@st.composite
+def cases(draw_from):
+    hidden_size = draw_from(st.integers(1, 9))
+    batched = draw_from(st.booleans())
+    return Case(
+        num_layers=draw_from(st.integers(1, 3)),
+        bias=draw_from(st.booleans()),
+        batch_first=draw_from(st.booleans()),
+        bidirectional=draw_from(st.booleans()),
+        proj_size=draw_from(st.integers(0, hidden_size - 1)),
+        dtype=draw_from(st.sampled_from([np.float64, np.float32])),
+        lengths=draw_from(st.sampled_from(["none", "equal", "ragged"])) if batched else "none",
+        state=draw_from(st.booleans()),
+        batched=batched,
+        input_size=draw_from(st.integers(1, 9)),
+        hidden_size=hidden_size,
+        steps=draw_from(st.integers(4, 12)),
+        batch=draw_from(st.integers(1, 9)),
+    )
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(case=cases(), seed=st.integers(0, 2**32 - 1))
+def test_any_configuration(case, seed):
+    parity.check_torch(lstm.LSTM, case, seed)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(input_size=20, hidden_size=70, steps=30, batch=1, dtype=np.float32),
+        Case(input_size=70, hidden_size=20, steps=30, batch=33, dtype=np.float32),
+        Case(input_size=1, hidden_size=50, steps=100, batch=32),
+        Case(input_size=9, hidden_size=20, steps=40, batch=30, lengths="ragged", num_layers=2),
+        Case(input_size=40, hidden_size=520, steps=2, batch=3),
+        Case(input_size=5, hidden_size=520, steps=2, batch=70, proj_size=17),
+        Case(input_size=5, hidden_size=6, steps=300, batch=200, bidirectional=True),
+    ],
+    ids=lambda case: f"{case}-B{case.batch}-T{case.steps}-D{case.input_size}-H{case.hidden_size}",
+)
+def test_larger_shapes(case):
+    """Sizes at which the engine may take other paths; weights as at the start of training."""
+    example = parity.draw(case)
+    bound = case.hidden_size**-0.5
+    for value in example.weights.values():
+        value *= 2 * bound
+    # Gradients sum over steps and batch: keep them of order 1.
+    example.d_output /= case.steps * case.batch
+    layer = parity.make(lstm.LSTM, case, example.weights)
+    parity.compare(parity.run(layer, example), parity.run_torch(case, example), case.dtype)
+
+
+GRADIENT_CASES = [
+    Case(),
+    Case(bias=False),
+    Case(num_layers=2),
+    Case(bidirectional=True),
+    Case(proj_size=1),
+    Case(batch_first=True),
+    Case(batched=False),
+    Case(lengths="ragged"),
+    Case(num_layers=2, bidirectional=True, proj_size=1, lengths="ragged"),
+]
+
+
+@pytest.mark.parametrize("method", ["complex", "central"])
+@pytest.mark.parametrize("case", GRADIENT_CASES, ids=str)
+def test_numerical_gradient(case, method):
+    case = Case(**vars(case) | {"input_size": 2, "hidden_size": 2, "steps": 4, "batch": 2})
+    errors = parity.gradient_errors(lstm.LSTM, case, method)
+    limit = {"complex": 1e-12, "central": 1e-8}[method]
+    assert max(errors.values()) < limit, errors
+
+
+def test_numerical_gradient_with_dropout():
+    def factory(**arguments):
+        return lstm.LSTM(**arguments, dropout=0.3)
+
+    case = Case(num_layers=3, input_size=2, hidden_size=3, steps=3, batch=2)
+    parity.check_gradients(factory, case)
+
+
+def test_dropout_rate_and_scale():
+    """A linear readout of the mask: the second layer's input is 0 or h / (1 - p)."""
+    layer = lstm.LSTM(2, 50, num_layers=2, dropout=0.25, dtype=np.float64, rng=0)
+    seen = []
+    scan = layer._scan
+    layer._scan = lambda weights, x, *rest: seen.append(x) or scan(weights, x, *rest)
+    x = np.random.default_rng(0).standard_normal((20, 30, 2))
+    layer(x)
+    layer.eval()(x)
+    dropped, whole = seen[1], seen[3]
+    zero = dropped == 0
+    # 30,000 draws: four standard deviations of the mean are 0.01.
+    assert abs(zero.mean() - 0.25) < 0.01
+    np.testing.assert_allclose(dropped[~zero], whole[~zero] / 0.75, rtol=1e-14)
+    # Every step and every sequence has its own mask.
+    assert len({row.tobytes() for row in zero.reshape(-1, 50)}) == 600
+
+
+def test_dropout_of_everything():
+    """With p = 1 the upper layer sees zeros, as in PyTorch."""
+    x = np.random.default_rng(0).standard_normal((4, 3, 2))
+    ours = lstm.LSTM(2, 5, num_layers=2, dropout=1.0, dtype=np.float64, rng=0)
+    theirs = torch.nn.LSTM(2, 5, num_layers=2, dropout=1.0, dtype=torch.float64)
+    theirs.load_state_dict({k: torch.from_numpy(v) for k, v in ours.state_dict().items()})
+    their_x = torch.tensor(x, requires_grad=True)
+    their_output, _ = theirs(their_x)
+    their_output.sum().backward()
+    output, _ = ours(x)
+    d_x, _ = ours.backward(np.ones_like(output))
+    parity.compare({"output": output}, {"output": their_output.detach().numpy()})
+    assert (d_x == 0).all()
+    assert (their_x.grad == 0).all()
+
+
+def test_rng_makes_weights_and_masks_reproducible():
+    def outputs(seed):
+        layer = lstm.LSTM(2, 4, num_layers=2, dropout=0.5, rng=seed)
+        x = np.ones((3, 2, 2), np.float32)
+        return [layer(x)[0] for _ in range(2)]
+
+    first, second = outputs(3)
+    assert not (first == second).all()
+    for again, other in zip(outputs(3), (first, second), strict=True):
+        np.testing.assert_array_equal(again, other)
+    assert not (outputs(4)[0] == first).all()
+
+
+@pytest.mark.parametrize("proj_size", [0, 3])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_state_dict_both_ways(proj_size, bidirectional):
+    case = Case(num_layers=2, bidirectional=bidirectional, proj_size=proj_size)
+    theirs = parity.torch_layer(case)
+    ours = lstm.LSTM(**case.arguments, dtype=np.float64, rng=0)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    for name, value in theirs.state_dict().items():
+        np.testing.assert_array_equal(ours.state_dict()[name], value.numpy())
+    ours = lstm.LSTM(**case.arguments, dtype=np.float64, rng=1)
+    theirs.load_state_dict({k: torch.from_numpy(v) for k, v in ours.state_dict().items()})
+    for name, value in ours.state_dict().items():
+        np.testing.assert_array_equal(theirs.state_dict()[name].numpy(), value)
+
+
+def test_initial_weights():
+    """Uniform in ±1/√H, as in PyTorch."""
+    layer = lstm.LSTM(30, 25, num_layers=2, rng=0)
+    for parameter in layer.parameters():
+        assert np.abs(parameter.data).max() <= 0.2
+        assert parameter.dtype == np.float32
+    values = np.concatenate([p.data.ravel() for p in layer.parameters()])
+    # A uniform distribution on ±0.2 has standard deviation 0.2 / √3.
+    assert abs(values.std() - 0.2 / 3**0.5) < 0.002
+    assert abs(values.mean()) < 0.003
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"num_layers": 2, "bias": False, "batch_first": True},
+        {"num_layers": 3, "dropout": 0.5, "bidirectional": True, "proj_size": 2},
+        {"num_layers": 2, "dropout": 1},
+    ],
+)
+def test_repr(arguments):
+    assert repr(lstm.LSTM(3, 4, **arguments)) == repr(torch.nn.LSTM(3, 4, **arguments))
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_copies_are_independent(clone):
+    case = Case(num_layers=2, lengths="ragged")
+    example = parity.draw(case)
+    layer = parity.make(lstm.LSTM, case, example.weights)
+    layer(example.x, example.state, example.lengths)
+    copied = clone(layer)
+    original = layer.backward(example.d_output, example.d_state)[0]
+    np.testing.assert_array_equal(copied.backward(example.d_output, example.d_state)[0], original)
+    expected = parity.run_torch(case, example)
+    for name, parameter in copied.named_parameters():
+        assert relative_error(parameter.grad, expected["d_" + name]) < 1e-12
+    copied.zero_grad()
+    copied.weight_ih_l0.data[:] = 0
+    np.testing.assert_array_equal(layer.weight_ih_l0.data, example.weights["weight_ih_l0"])
+    parity.compare(
+        {"d_weight_ih_l0": layer.weight_ih_l0.grad},
+        {"d_weight_ih_l0": expected["d_weight_ih_l0"]},
+    )
+
+
+def test_evaluation_mode_keeps_nothing():
+    layer = lstm.LSTM(3, 4, rng=0)
+    x = np.ones((5, 2, 3), np.float32)
+    layer(x)
+    layer.eval()
+    assert layer._saved is None
+    layer(x)
+    assert layer._saved is None
+
+
+def test_empty_batch():
+    """No sequence is a batch, as in PyTorch."""
+    layer = lstm.LSTM(3, 4, num_layers=2, bidirectional=True)
+    output, (h_n, c_n) = layer(np.zeros((5, 0, 3), np.float32))
+    assert (output.shape, h_n.shape, c_n.shape) == ((5, 0, 8), (4, 0, 4), (4, 0, 4))
+    d_x, _ = layer.backward(output)
+    assert d_x.shape == (5, 0, 3)
+
+
+def test_extreme_inputs_saturate_quietly():
+    """No overflow warning (a warning fails), and no NaN."""
+    for dtype in (np.float32, np.float64):
+        layer = lstm.LSTM(2, 3, dtype=dtype, rng=0)
+        x = np.array([[1e30, -1e30], [-1e30, 1e30]], dtype)
+        output, _ = layer(x)
+        d_x, _ = layer.backward(np.ones_like(output))
+        assert np.isfinite(output).all()
+        assert np.isfinite(d_x).all()
