@@ -61,35 +61,48 @@ def css_values() -> dict[str, str]:
 
 def stylesheet() -> str:
     """Return the text of ``book/assets/figures.css``: variables for a light and a dark page."""
-    light = " ".join(f"--lstm-{name}: {tone.light};" for name, tone in TONES.items())
-    dark = " ".join(f"--lstm-{name}: {tone.dark};" for name, tone in TONES.items())
+    light = "".join(f"\n  --lstm-{name}: {tone.light};" for name, tone in TONES.items())
+    dark = "".join(f"\n  --lstm-{name}: {tone.dark};" for name, tone in TONES.items())
     return _STYLESHEET.replace("LIGHT", light).replace("DARK", dark)
 
 
 _STYLESHEET = """\
 /* Written by `python -m lstm.palette`: edit lstm/palette.py and run it again. */
-:root { LIGHT }
-html[data-theme="dark"], body[data-jp-theme-light="false"] { DARK }
+:root {LIGHT
+}
 
-/* The theme paints HTML outputs light on a dark page; our figures follow the page themselves. */
+html[data-theme="dark"],
+body[data-jp-theme-light="false"] {DARK
+}
+
+/* On a dark page the theme puts HTML outputs on a light ground; our figures follow the page. */
 html[data-theme="dark"] .bd-content div.cell_output .text_html:has(figure.lstm-figure) {
   background: none !important;
   color: inherit !important;
   padding: 0 !important;
 }
-figure.lstm-figure { margin: 1.5rem auto; text-align: center; }
-figure.lstm-figure > svg { display: block; width: 100%; height: auto; margin: 0 auto; }
+
+figure.lstm-figure > svg {
+  display: block;
+  margin: 0 auto;
+}
+
 figure.lstm-figure > figcaption {
   max-width: 38rem;
-  margin: 0.6rem auto 0;
+  margin: 0.75rem auto 0;
   font-size: 0.9rem;
+  font-weight: 400;
   line-height: 1.45;
   text-align: start;
-  font-weight: 400;
 }
+
 @media print {
-  html[data-theme] { LIGHT }
-  figure.lstm-figure { break-inside: avoid; }
+  html[data-theme="dark"] {LIGHT
+  }
+
+  figure.lstm-figure {
+    break-inside: avoid;
+  }
 }
 """
 
