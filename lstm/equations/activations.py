@@ -1,4 +1,4 @@
-"""The two squashing functions and their derivatives."""
+"""The two squashing functions, what ties them together, and their derivatives (chapters 04, 05)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,25 @@ def sigmoid(z):
     # e^{-|z|} never overflows; either branch is analytic, so a complex step passes through.
     decay = np.exp(np.where(negative, z, -z))
     return np.where(negative, decay, 1) / (1 + decay)
+
+
+@equation("eq-sigmoid-tanh")
+def sigmoid_from_tanh(z):
+    r"""Logistic function as a stretched hyperbolic tangent, equation ``eq-sigmoid-tanh``.
+
+    .. math:: \sigma(z) = \tfrac{1}{2} + \tfrac{1}{2} \tanh\left(\tfrac{z}{2}\right)
+
+    Parameters
+    ----------
+    z : ndarray
+        Any shape.
+
+    Returns
+    -------
+    ndarray, same shape
+        The values of :func:`sigmoid`.
+    """
+    return 0.5 + 0.5 * np.tanh(z / 2)
 
 
 @equation("eq-sigmoid-derivative")

@@ -155,3 +155,177 @@ def hidden_state(o_t, c_t):
         The cell's output, in (-1, 1).
     """
     return o_t * np.tanh(c_t)
+
+
+@equation("eq-concatenated")
+def preactivation_concatenated(x_t, h_prev, M, b):
+    r"""Affine part with one matrix for both inputs, equation ``eq-concatenated``.
+
+    .. math::
+
+        a_t = \begin{bmatrix} U & W \end{bmatrix}
+        \begin{bmatrix} h_{t-1} \\ x_t \end{bmatrix} + b
+
+    Parameters
+    ----------
+    x_t, h_prev : ndarray, shapes (B, D), (B, H)
+        Input, and hidden state of the previous step.
+    M, b : ndarray, shapes (K, H + D), (K,)
+        The matrix :math:`[U \; W]` and the bias.
+
+    Returns
+    -------
+    ndarray, shape (B, K)
+        The same value as :func:`preactivation`.
+    """
+    return np.concatenate([h_prev, x_t], axis=-1) @ M.T + b
+
+
+@equation("eq-gates")
+def gates(a_t):
+    r"""Four nonlinearities on the four blocks of rows, equation ``eq-gates``.
+
+    .. math::
+
+        \begin{bmatrix} i_t \\ f_t \\ g_t \\ o_t \end{bmatrix} =
+        \begin{bmatrix} \sigma \\ \sigma \\ \tanh \\ \sigma \end{bmatrix} (a_t)
+
+    Parameters
+    ----------
+    a_t : ndarray, shape (B, 4H)
+        Affine part of all four, in the order i, f, g, o.
+
+    Returns
+    -------
+    i_t, f_t, g_t, o_t : ndarray, shape (B, H)
+        Three gates in (0, 1), and the candidate in (-1, 1).
+    """
+    a_i, a_f, a_g, a_o = np.split(a_t, 4, axis=-1)
+    return sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)
+
+
+@equation("eq-two-biases")
+def two_biases(b_ih, b_hh):
+    r"""The bias when it is stored in two parts, equation ``eq-two-biases``.
+
+    .. math:: b = b_{ih} + b_{hh}
+
+    Parameters
+    ----------
+    b_ih, b_hh : ndarray, shape (4H,)
+        ``bias_ih`` and ``bias_hh`` of ``torch.nn.LSTM``.
+
+    Returns
+    -------
+    ndarray, shape (4H,)
+        The one bias of the equations.
+    """
+    return b_ih + b_hh
+
+
+@equation("eq-cell-unrolled")
+def cell_state_unrolled(f, c_0, i, g):
+    r"""Cell state as a weighted sum of all that was written, equation ``eq-cell-unrolled``.
+
+    .. math::
+
+        c_t = \left(\prod_{s=1}^{t} f_s\right) \odot c_0
+        + \sum_{s=1}^{t} \left(\prod_{r=s+1}^{t} f_r\right) \odot i_s \odot g_s
+
+    Parameters
+    ----------
+    f, i, g : ndarray, shape (t, B, H)
+        Gates and candidates of the steps 1 to t. (The products and the sum run over the steps
+        because the formula's do.)
+    c_0 : ndarray, shape (B, H)
+        Initial cell state.
+
+    Returns
+    -------
+    ndarray, shape (B, H)
+        The cell state of step t.
+    """
+    kept = [np.prod(f[s:], axis=0) for s in range(len(f) + 1)]
+    return kept[0] * c_0 + sum(kept[s + 1] * i[s] * g[s] for s in range(len(f)))
+
+
+@equation("eq-half-life")
+def half_life(f):
+    r"""Steps after which a constant forget gate has halved a memory, equation ``eq-half-life``.
+
+    .. math:: t_{1/2} = \frac{\ln 2}{-\ln f}
+
+    Parameters
+    ----------
+    f : ndarray
+        A forget gate in (0, 1), the same at every step.
+
+    Returns
+    -------
+    ndarray, same shape
+        Number of steps; not an integer in general.
+    """
+    return np.log(2) / -np.log(f)
+
+
+@equation("eq-cell-bound")
+def cell_bound(phi, t, c_0):
+    r"""Bound of the cell state while no forget gate exceeds φ, equation ``eq-cell-bound``.
+
+    .. math:: |c_t| \le \varphi^t \, |c_0| + \frac{1 - \varphi^t}{1 - \varphi}
+
+    Parameters
+    ----------
+    phi : float
+        :math:`\varphi < 1` with :math:`f_s \le \varphi` at the steps s = 1, …, t.
+    t : int
+        Number of steps.
+    c_0 : ndarray
+        Initial cell state, any shape.
+
+    Returns
+    -------
+    ndarray, same shape as ``c_0``
+        The bound, unit by unit.
+    """
+    return phi**t * np.abs(c_0) + (1 - phi**t) / (1 - phi)
+
+
+@equation("eq-parameter-count")
+def parameter_count(input_size, hidden_size):
+    r"""Number of weights and biases of one LSTM layer, equation ``eq-parameter-count``.
+
+    .. math:: N = 4 \left( H D + H^2 + H \right)
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        D and H.
+
+    Returns
+    -------
+    int
+        With one bias, as in the equations and in Keras.
+    """
+    D, H = input_size, hidden_size
+    return 4 * (H * D + H**2 + H)
+
+
+@equation("eq-parameter-count-two-biases")
+def parameter_count_two_biases(input_size, hidden_size):
+    r"""The same with PyTorch's two biases, equation ``eq-parameter-count-two-biases``.
+
+    .. math:: N = 4 \left( H D + H^2 + 2 H \right)
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        D and H.
+
+    Returns
+    -------
+    int
+        4H more than :func:`parameter_count`.
+    """
+    D, H = input_size, hidden_size
+    return 4 * (H * D + H**2 + 2 * H)

@@ -1,0 +1,295 @@
+"""Every derivative of the step and of the recursion against the complex step and PyTorch."""
+
+import numpy as np
+import pytest
+import torch
+
+from lstm import equations as eq
+from lstm.gradcheck import complex_step
+
+B, T, D, H = 2, 5, 3, 4
+EXACT = {"rtol": 0, "atol": 1e-13}
+
+
+class Run:
+    """A whole sequence, forward and backward, written here once more with the equations alone."""
+
+    def __init__(self, seed=5):
+        rng = np.random.default_rng(seed)
+        self.x = rng.normal(size=(T, B, D))
+        self.W, self.U = rng.normal(size=(4 * H, D)), 0.7 * rng.normal(size=(4 * H, H))
+        self.b, self.h_0, self.c_0 = (rng.normal(size=s) for s in ((4 * H,), (B, H), (B, H)))
+        self.weight = rng.normal(size=(T, B, H))  # the loss is sum(weight * sin(h))
+        self.forward()
+
+    def forward(self, **changed):
+        """Return the loss with the named arrays replaced; keep everything on the way."""
+        x, W, U, b, h_0, c_0 = (
+            changed.get(name, getattr(self, name)) for name in ("x", "W", "U", "b", "h_0", "c_0")
+        )
+        h, c, rows = h_0, c_0, []
+        for t in range(T):
+            i, f, g, o = eq.gates(eq.preactivation(x[t], h, W, U, b))
+            h_prev, c_prev = h, c
+            c = eq.cell_state(f, c_prev, i, g)
+            h = eq.hidden_state(o, c)
+            rows.append((i, f, g, o, c, h, c_prev, h_prev))
+        names = ("i", "f", "g", "o", "c", "h", "c_prev", "h_prev")
+        values = dict(zip(names, (np.stack(v) for v in zip(*rows, strict=True)), strict=True))
+        if not changed:
+            vars(self).update(values)
+        return (self.weight * np.sin(values["h"])).sum()
+
+    def backward(self):
+        """Return d_a, d_h, d_c (T, B, ·) by the recursion."""
+        d_a, d_h, d_c = np.zeros((T + 1, B, 4 * H)), np.zeros((T, B, H)), np.zeros((T, B, H))
+        d_c_from_next = np.zeros((B, H))
+        for t in reversed(range(T)):
+            i, f, g, o, c = (getattr(self, name)[t] for name in "ifgoc")
+            d_loss_t = self.weight[t] * np.cos(self.h[t])
+            d_h[t] = eq.d_hidden_state(d_loss_t, d_a[t + 1], self.U)
+            d_c[t] = eq.d_cell_state(d_c_from_next, d_h[t], o, c)
+            d_a[t] = eq.d_preactivation(
+                eq.d_input_gate(d_c[t], g),
+                eq.d_forget_gate(d_c[t], self.c_prev[t]),
+                eq.d_candidate(d_c[t], i),
+                eq.d_output_gate(d_h[t], c),
+                *(i, f, g, o),
+            )
+            d_c_from_next = eq.d_cell_previous(d_c[t], f)
+        return d_a[:T], d_h, d_c
+
+
+@pytest.fixture(scope="module")
+def run():
+    return Run()
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(6)
+
+
+# ---------------------------------------------------------------------------------- three rules
+@pytest.mark.equation("eq-rule-elementwise")
+def test_rule_elementwise(rng):
+    d_y, z = rng.normal(size=(2, B, H))
+    slope = complex_step(lambda v: (d_y * np.exp(np.sin(v))).sum(), z)
+    value = eq.rule_elementwise(d_y, np.cos(z) * np.exp(np.sin(z)))
+    np.testing.assert_allclose(value, slope, **EXACT)
+
+
+@pytest.mark.equation("eq-rule-product")
+def test_rule_product(rng):
+    d_y, u, v = rng.normal(size=(3, B, H))
+    d_u, d_v = eq.rule_product(d_y, u, v)
+    np.testing.assert_allclose(d_u, complex_step(lambda s: (d_y * s * v).sum(), u), **EXACT)
+    np.testing.assert_allclose(d_v, complex_step(lambda s: (d_y * u * s).sum(), v), **EXACT)
+
+
+@pytest.mark.equation("eq-rule-affine")
+def test_rule_affine(rng):
+    d_y, x, W, b = (rng.normal(size=s) for s in ((B, H), (B, D), (H, D), (H,)))
+    d_x, d_W, d_b = eq.rule_affine(d_y, x, W)
+    np.testing.assert_allclose(d_x, complex_step(lambda s: (d_y * (s @ W.T + b)).sum(), x), **EXACT)
+    np.testing.assert_allclose(d_W, complex_step(lambda s: (d_y * (x @ s.T + b)).sum(), W), **EXACT)
+    np.testing.assert_allclose(d_b, complex_step(lambda s: (d_y * (x @ W.T + s)).sum(), b), **EXACT)
+
+
+# -------------------------------------------------------------------------------------- one step
+@pytest.fixture
+def step(rng):
+    """Values of one step, and the gradients that arrive at it."""
+    names = ("i", "f", "g", "o")
+    values = dict(zip(names, eq.gates(rng.normal(size=(B, 4 * H))), strict=True))
+    values["c_prev"], values["alpha"], values["beta"] = rng.normal(size=(3, B, H))
+    values["c"] = values["f"] * values["c_prev"] + values["i"] * values["g"]
+    values["d_c"] = eq.d_cell_state(values["beta"], values["alpha"], values["o"], values["c"])
+    return values
+
+
+def tail(step, **changed):
+    """Everything after the gates: the loss alpha·h + beta·c with some values replaced."""
+    v = step | changed
+    c = changed.get("c", v["f"] * v["c_prev"] + v["i"] * v["g"])
+    return (v["alpha"] * v["o"] * np.tanh(c) + v["beta"] * c).sum()
+
+
+@pytest.mark.equation("eq-d-output-gate")
+def test_d_output_gate(step):
+    expected = complex_step(lambda o: tail(step, o=o), step["o"])
+    np.testing.assert_allclose(eq.d_output_gate(step["alpha"], step["c"]), expected, **EXACT)
+
+
+@pytest.mark.equation("eq-d-cell-state")
+def test_d_cell_state(step):
+    expected = complex_step(lambda c: tail(step, c=c), step["c"])
+    np.testing.assert_allclose(step["d_c"], expected, **EXACT)
+
+
+@pytest.mark.equation("eq-d-cell-previous")
+def test_d_cell_previous(step):
+    expected = complex_step(lambda c: tail(step, c_prev=c), step["c_prev"])
+    np.testing.assert_allclose(eq.d_cell_previous(step["d_c"], step["f"]), expected, **EXACT)
+
+
+@pytest.mark.equation("eq-d-forget-gate")
+def test_d_forget_gate(step):
+    expected = complex_step(lambda f: tail(step, f=f), step["f"])
+    np.testing.assert_allclose(eq.d_forget_gate(step["d_c"], step["c_prev"]), expected, **EXACT)
+
+
+@pytest.mark.equation("eq-d-input-gate")
+def test_d_input_gate(step):
+    expected = complex_step(lambda i: tail(step, i=i), step["i"])
+    np.testing.assert_allclose(eq.d_input_gate(step["d_c"], step["g"]), expected, **EXACT)
+
+
+@pytest.mark.equation("eq-d-candidate")
+def test_d_candidate(step):
+    expected = complex_step(lambda g: tail(step, g=g), step["g"])
+    np.testing.assert_allclose(eq.d_candidate(step["d_c"], step["i"]), expected, **EXACT)
+
+
+@pytest.mark.equation("eq-d-preactivation")
+def test_d_preactivation(rng):
+    a = rng.normal(size=(B, 4 * H))
+    d_gates = rng.normal(size=(4, B, H))
+
+    def loss(a):
+        return sum((d * gate).sum() for d, gate in zip(d_gates, eq.gates(a), strict=True))
+
+    value = eq.d_preactivation(*d_gates, *eq.gates(a))
+    np.testing.assert_allclose(value, complex_step(loss, a), **EXACT)
+
+
+@pytest.mark.equation("eq-d-weights")
+def test_d_weights(rng):
+    d_a, x, h = (rng.normal(size=(B, size)) for size in (4 * H, D, H))
+    W, U, b = (rng.normal(size=shape) for shape in ((4 * H, D), (4 * H, H), (4 * H,)))
+    d_W, d_U, d_b = eq.d_weights(d_a, x, h)
+
+    def loss(W=W, U=U, b=b):
+        return (d_a * (x @ W.T + h @ U.T + b)).sum()
+
+    np.testing.assert_allclose(d_W, complex_step(lambda v: loss(W=v), W), **EXACT)
+    np.testing.assert_allclose(d_U, complex_step(lambda v: loss(U=v), U), **EXACT)
+    np.testing.assert_allclose(d_b, complex_step(lambda v: loss(b=v), b), **EXACT)
+
+
+@pytest.mark.equation("eq-d-inputs")
+def test_d_inputs(rng):
+    d_a, x, h = (rng.normal(size=(B, size)) for size in (4 * H, D, H))
+    W, U = (rng.normal(size=shape) for shape in ((4 * H, D), (4 * H, H)))
+    d_x, d_h_prev = eq.d_inputs(d_a, W, U)
+    expected = complex_step(lambda v: (d_a * (v @ W.T + h @ U.T)).sum(), x)
+    np.testing.assert_allclose(d_x, expected, **EXACT)
+    expected = complex_step(lambda v: (d_a * (x @ W.T + v @ U.T)).sum(), h)
+    np.testing.assert_allclose(d_h_prev, expected, **EXACT)
+
+
+@pytest.mark.equation("eq-d-two-biases")
+def test_d_two_biases_is_pytorchs(run):
+    layer = torch.nn.LSTM(D, H, dtype=torch.float64)
+    layer(torch.tensor(run.x))[0].sin().sum().backward()
+    d_b_ih, d_b_hh = eq.d_two_biases(layer.bias_ih_l0.grad.numpy())
+    np.testing.assert_allclose(d_b_ih, layer.bias_ih_l0.grad, **EXACT)
+    np.testing.assert_allclose(d_b_hh, layer.bias_hh_l0.grad, **EXACT)
+
+
+# ------------------------------------------------------------------------------------- over time
+@pytest.mark.equation("eq-d-hidden-state")
+def test_d_hidden_state(run):
+    # Complex step of the tail of the loss: everything from h_t on, with h_t moved on its own.
+    _, d_h, _ = run.backward()
+    for t in range(T):
+
+        def tail(h_t, t=t):
+            total, h, c = (run.weight[t] * np.sin(h_t)).sum(), h_t, run.c[t]
+            for s in range(t + 1, T):
+                i, f, g, o = eq.gates(eq.preactivation(run.x[s], h, run.W, run.U, run.b))
+                c = f * c + i * g
+                h = o * np.tanh(c)
+                total = total + (run.weight[s] * np.sin(h)).sum()
+            return total
+
+        np.testing.assert_allclose(d_h[t], complex_step(tail, run.h[t]), **EXACT)
+
+
+@pytest.mark.equation("eq-d-initial-state")
+def test_d_initial_state(run):
+    d_a, _, d_c = run.backward()
+    d_h_0, d_c_0 = eq.d_initial_state(d_a[0], d_c[0], run.U, run.f[0])
+    expected = complex_step(lambda v: run.forward(h_0=v), run.h_0)
+    np.testing.assert_allclose(d_h_0, expected, **EXACT)
+    expected = complex_step(lambda v: run.forward(c_0=v), run.c_0)
+    np.testing.assert_allclose(d_c_0, expected, **EXACT)
+
+
+@pytest.mark.equation("eq-d-weights-sum")
+def test_d_weights_sum(run):
+    gradients = eq.d_weights_sum(run.backward()[0], run.x, run.h_prev)
+    for name, gradient in zip("WUb", gradients, strict=True):
+        expected = complex_step(lambda v, n=name: run.forward(**{n: v}), getattr(run, name))
+        np.testing.assert_allclose(gradient, expected, **EXACT)
+
+
+def test_d_weights_sum_is_pytorchs(run):
+    layer = torch.nn.LSTM(D, H, dtype=torch.float64)
+    layer.load_state_dict(
+        {
+            "weight_ih_l0": torch.tensor(run.W),
+            "weight_hh_l0": torch.tensor(run.U),
+            "bias_ih_l0": torch.tensor(run.b),
+            "bias_hh_l0": torch.zeros(4 * H, dtype=torch.float64),
+        }
+    )
+    state = torch.tensor(run.h_0)[None], torch.tensor(run.c_0)[None]
+    output, _ = layer(torch.tensor(run.x), state)
+    (torch.tensor(run.weight) * output.sin()).sum().backward()
+    gradients = eq.d_weights_sum(run.backward()[0], run.x, run.h_prev)
+    for gradient, parameter in zip(gradients, list(layer.parameters())[:3], strict=True):
+        np.testing.assert_allclose(gradient, parameter.grad, **EXACT)
+
+
+@pytest.mark.equation("eq-bptt-cell")
+def test_cell_gradient_as_a_sum_is_the_recursion(run):
+    _, d_h, d_c = run.backward()
+    for t in range(T):
+        value = eq.bptt_cell(run.f[t:], d_h[t:], run.o[t:], run.c[t:])
+        np.testing.assert_allclose(value, d_c[t], **EXACT)
+
+
+# -------------------------------------------------------------------------------------- Jacobians
+def jacobian(function, at):
+    """Differentiate a vector function of a vector by complex step, column by column."""
+    columns = [np.imag(function(at + 1e-30j * unit)) / 1e-30 for unit in np.eye(len(at))]
+    return np.stack(columns, axis=1)
+
+
+def next_state(run, t, n):
+    """The step from (c, h) of example n before step t to (c, h) after it."""
+
+    def function(state):
+        c, h = state[None, :H], state[None, H:]
+        i, f, g, o = eq.gates(eq.preactivation(run.x[t, n : n + 1], h, run.W, run.U, run.b))
+        c = f * c + i * g
+        return np.concatenate([c[0], (o * np.tanh(c))[0]])
+
+    return jacobian(function, np.concatenate([run.c_prev[t, n], run.h_prev[t, n]]))
+
+
+@pytest.mark.equation("eq-jacobian-cell-hidden")
+def test_jacobian_cell_hidden(run):
+    t, n = 2, 1
+    K_t = eq.jacobian_cell_hidden(*(getattr(run, k)[t, n] for k in ("c_prev", *"ifg")), run.U)
+    np.testing.assert_allclose(K_t, next_state(run, t, n)[:H, H:], **EXACT)
+
+
+@pytest.mark.equation("eq-jacobian-state")
+def test_jacobian_state_of_a_batch(run):
+    t = 2
+    J_t = eq.jacobian_state(*(getattr(run, k)[t] for k in ("c_prev", *"ifgoc")), run.U)
+    assert J_t.shape == (B, 2 * H, 2 * H)
+    for n in range(B):
+        np.testing.assert_allclose(J_t[n], next_state(run, t, n), **EXACT)
