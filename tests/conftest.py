@@ -1,0 +1,76 @@
+"""What all tests share: repeatable examples, no network, skips that say what is missing."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import hypothesis.configuration
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+
+# The same examples on every machine; a slow machine is no failure.
+hypothesis.configuration.set_hypothesis_home_dir(ROOT / "_build" / "hypothesis")
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let nbval talk to its kernels through files: no network is needed, not even loopback."""
+    if not config.pluginmanager.hasplugin("nbval"):
+        return
+    import nbval.kernel
+
+    sockets = tempfile.mkdtemp(prefix="kernels-")
+    config.add_cleanup(functools.partial(shutil.rmtree, sockets, ignore_errors=True))
+    manager = nbval.kernel.KernelManager
+
+    def kernel_manager(**kwargs):
+        folder = tempfile.mkdtemp(dir=sockets)
+        return manager(transport="ipc", ip=f"{folder}/kernel", **kwargs)
+
+    nbval.kernel.KernelManager = kernel_manager
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run, and say what is missing."""
+    if item.get_closest_marker("full_data") and full_data() is None:
+        pytest.skip("needs the full data sets: name their folder in LSTM_DATA")
+    if item.get_closest_marker("browser") and browser() is None:
+        pytest.skip("needs Chromium (on Debian: apt install chromium)")
+
+
+def full_data() -> Path | None:
+    """Return the folder of the full data sets, if LSTM_DATA names one that is there."""
+    folder = os.environ.get("LSTM_DATA")
+    return Path(folder) if folder and Path(folder).is_dir() else None
+
+
+def browser() -> str | None:
+    """Return the path of a Chromium or Chrome on this machine."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network():
+    """Refuse every connection that would leave this machine: tests give the same result offline."""
+    connect = socket.socket.connect
+
+    def refuse(self, address):
+        local = self.family == getattr(socket, "AF_UNIX", None) or (
+            isinstance(address, tuple) and address[0] in {"127.0.0.1", "::1", "localhost"}
+        )
+        if not local:
+            raise ConnectionRefusedError(f"tests use no network, got a connection to {address}")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        yield
