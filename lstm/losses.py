@@ -10,8 +10,10 @@ from numpy.typing import ArrayLike
 
 from lstm import checks
 from lstm import equations as eq
+from lstm.equations.registry import equation
 
 
+@equation("eq-cross-entropy")
 def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarray]:
     r"""Softmax cross-entropy, equation ``eq-cross-entropy``.
 
@@ -50,12 +52,16 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarr
     return loss[()], d_logits / len(labels)
 
 
+@equation("eq-binary-cross-entropy")
 def binary_cross_entropy_with_logits(
     logits: ArrayLike, targets: ArrayLike
 ) -> tuple[float, np.ndarray]:
     r"""Logistic cross-entropy, equation ``eq-binary-cross-entropy``.
 
-    .. math:: \mathcal{L} = -\frac{1}{B} \sum_{n=1}^{B} \left[ y_n \log \sigma(z_n) + (1 - y_n) \log\left(1 - \sigma(z_n)\right) \right]
+    .. math::
+
+        \mathcal{L} = -\frac{1}{B} \sum_{n=1}^{B}
+        \left[ y_n \log \sigma(z_n) + (1 - y_n) \log\left(1 - \sigma(z_n)\right) \right]
 
     Parameters
     ----------
@@ -93,6 +99,7 @@ def binary_cross_entropy_with_logits(
     return loss[()], (eq.sigmoid(logits) - targets) / targets.size
 
 
+@equation("eq-squared-error")
 def mse_loss(prediction: ArrayLike, target: ArrayLike) -> tuple[float, np.ndarray]:
     r"""Mean squared error, equation ``eq-squared-error``.
 

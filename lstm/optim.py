@@ -6,15 +6,20 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from lstm.equations.registry import equation
 from lstm.module import Parameter
 
 
+@equation("eq-clip-norm")
 def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
     r"""Scale all gradients together so that their joint norm is at most ``max_norm``.
 
     Equation ``eq-clip-norm`` (Pascanu, Mikolov and Bengio, 2013), changed in place:
 
-    .. math:: \theta \leftarrow \theta \cdot \min\left(1, \frac{\theta_{\max}}{\lVert \theta \rVert_2}\right)
+    .. math::
+
+        \theta \leftarrow \theta \cdot
+        \min\left(1, \frac{\theta_{\max}}{\lVert \theta \rVert_2}\right)
 
     Parameters
     ----------
@@ -71,10 +76,19 @@ class Optimizer:
     def _update(self, parameter: Parameter, **buffers: np.ndarray) -> None:
         raise TypeError(f"{type(self).__name__} does not define _update")
 
+    def clip_grad_norm_(self, max_norm: float) -> float:
+        """Call :func:`clip_grad_norm_` on this optimiser's parameters."""
+        return clip_grad_norm_(self.parameters, max_norm)
+
     def zero_grad(self) -> None:
         """Set every gradient to zero, in place."""
         for parameter in self.parameters:
             parameter.grad[...] = 0
+
+    def __repr__(self) -> str:
+        settings = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        shown = (f"{k}={v!r}" for k, v in settings.items() if k not in ("parameters", "steps"))
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of all state: with it training resumes bit for bit."""
@@ -105,6 +119,7 @@ class Optimizer:
                 array[...] = mapping[f"{name}.{index}"]
 
 
+@equation("eq-sgd")
 class SGD(Optimizer):
     r"""Gradient descent, with momentum if wanted, equation ``eq-sgd``.
 
@@ -133,10 +148,14 @@ class SGD(Optimizer):
         parameter.data -= self.lr * momentum
 
 
+@equation("eq-rmsprop")
 class RMSprop(Optimizer):
     r"""Divide by a running root mean square, equation ``eq-rmsprop`` (Tieleman and Hinton, 2012).
 
-    .. math:: v \leftarrow \alpha v + (1 - \alpha) g^2, \qquad \theta \leftarrow \theta - \eta \frac{g}{\sqrt{v} + \epsilon}
+    .. math::
+
+        v \leftarrow \alpha v + (1 - \alpha) g^2, \qquad
+        \theta \leftarrow \theta - \eta \frac{g}{\sqrt{v} + \epsilon}
 
     Parameters
     ----------
@@ -167,6 +186,7 @@ class RMSprop(Optimizer):
         parameter.data -= self.lr * parameter.grad / (np.sqrt(square) + self.eps)
 
 
+@equation("eq-adam")
 class Adam(Optimizer):
     r"""Adaptive moments, equation ``eq-adam`` (Kingma and Ba, 2015).
 
@@ -174,7 +194,8 @@ class Adam(Optimizer):
 
         m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
         v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \qquad
-        \theta \leftarrow \theta - \eta \frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \epsilon}
+        \theta \leftarrow \theta
+        - \eta \frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \epsilon}
 
     Parameters
     ----------
