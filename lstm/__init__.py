@@ -11,19 +11,26 @@ from lstm.models import SequenceClassifier
 from lstm.module import Dropout, Embedding, Linear, Module, Parameter, ReLU, Sequential
 from lstm.optim import SGD, Adam, RMSprop, clip_grad_norm_
 from lstm.training import evaluate, fit, predict
+from lstm.variants import CIFGLSTM, GRU, LSTM1997, RNN, LayerNormLSTM, PeepholeLSTM
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CIFGLSTM",
+    "GRU",
     "LSTM",
+    "LSTM1997",
+    "RNN",
     "SGD",
     "Adam",
     "Dropout",
     "Embedding",
     "LSTMCell",
+    "LayerNormLSTM",
     "Linear",
     "Module",
     "Parameter",
+    "PeepholeLSTM",
     "RMSprop",
     "ReLU",
     "SequenceClassifier",

@@ -1,0 +1,24 @@
+"""Relatives of the LSTM, each a step and its derivative in the same frame.
+
+Layers, directions, lengths and states are those of :class:`lstm.LSTM`
+(:class:`lstm.layer.RecurrentLayer`); the loop over time, which they share, is in
+:mod:`lstm.variants.stepwise`; what distinguishes one from the other is in a file of its own.
+"""
+
+from lstm.variants.coupled import CIFGLSTM
+from lstm.variants.gru import GRU
+from lstm.variants.layer_norm import LayerNormLSTM
+from lstm.variants.lstm1997 import LSTM1997
+from lstm.variants.peephole import PeepholeLSTM
+from lstm.variants.rnn import RNN
+from lstm.variants.stepwise import StepwiseLayer
+
+__all__ = [
+    "CIFGLSTM",
+    "GRU",
+    "LSTM1997",
+    "RNN",
+    "LayerNormLSTM",
+    "PeepholeLSTM",
+    "StepwiseLayer",
+]

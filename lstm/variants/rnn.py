@@ -1,0 +1,69 @@
+"""The plain recurrent network."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from lstm.equations.activations import tanh_derivative
+from lstm.module import Rng
+from lstm.variants.stepwise import StepwiseLayer
+
+NONLINEARITIES = ("tanh", "relu")
+
+
+class RNN(StepwiseLayer):
+    r"""Elman network with the semantics of ``torch.nn.RNN`` (chapter 03; Elman, 1990).
+
+    .. math:: h_t = \varphi(W x_t + U h_{t-1} + b)
+
+    Parameters
+    ----------
+    nonlinearity : {"tanh", "relu"}
+        :math:`\varphi`; the rectifier's derivative at 0 is taken as 0.
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng
+        As in :class:`lstm.LSTM`.
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_hh_l0 : Parameter, shapes (H, D), (H, H)
+    bias_ih_l0, bias_hh_l0 : Parameter, shape (H,)
+
+    Notes
+    -----
+    ``output, h_n = layer(x, h_0, lengths=None)`` and
+    ``d_x, d_h_0 = layer.backward(d_output, d_h_n)``, with the shapes of :class:`lstm.LSTM`.
+    """
+
+    blocks = 1
+    states = ("h",)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
+    ) -> None:
+        if nonlinearity not in NONLINEARITIES:
+            raise ValueError(f"nonlinearity must be one of {NONLINEARITIES}, got {nonlinearity!r}")
+        self.nonlinearity = nonlinearity
+        arguments = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        super().__init__(*arguments, dtype=dtype, rng=rng)
+
+    def _step(self, weights, a_x, a_h, previous):
+        a_t = a_x + a_h
+        h_t = np.tanh(a_t) if self.nonlinearity == "tanh" else a_t * (a_t.real > 0)
+        return (h_t,), (h_t,)
+
+    def _step_backward(self, weights, previous, saved, d_current):
+        (h_t,), (d_h_t,) = saved, d_current
+        d_a_t = d_h_t * (tanh_derivative(h_t) if self.nonlinearity == "tanh" else h_t > 0)
+        return d_a_t, d_a_t, (0,), {}
