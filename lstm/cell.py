@@ -47,7 +47,7 @@ class LSTMCell(Module):
     ) -> None:
         self.input_size = checks.positive_int("input_size", input_size)
         self.hidden_size = checks.positive_int("hidden_size", hidden_size)
-        self.bias = bool(bias)
+        self.bias = checks.boolean("bias", bias)
         dtype, rng = checks.float_dtype(dtype), np.random.default_rng(rng)
         bound = self.hidden_size**-0.5
 
@@ -85,9 +85,13 @@ class LSTMCell(Module):
             raise ValueError(f"x must have shape (B, D) or (D,), got {x.shape}")
         checks.last_size("x", x, self.input_size)
         h_prev, c_prev = self._check_state(x.shape[:-1], state)
-        rows = [np.atleast_2d(array) for array in (x, h_prev, c_prev)]
-        h_t, c_t = self._step(*rows)
-        return h_t.reshape(h_prev.shape), c_t.reshape(c_prev.shape)
+        # Copies: what the caller does to its arrays afterwards must not reach backward.
+        rows = (np.array(array, ndmin=2) for array in (x, h_prev, c_prev))
+        batched = x.ndim == 2
+        (h_t, c_t), saved = self._step(*rows)
+        if self.training:
+            self._saved = batched, *saved
+        return (h_t, c_t) if batched else (h_t[0], c_t[0])
 
     def _check_state(self, batch: tuple[int, ...], state: State | None) -> State:
         wanted = (*batch, self.hidden_size)
@@ -103,7 +107,9 @@ class LSTMCell(Module):
         checks.shape("c", c, wanted)
         return h, c
 
-    def _step(self, x_t: np.ndarray, h_prev: np.ndarray, c_prev: np.ndarray) -> State:
+    def _step(
+        self, x_t: np.ndarray, h_prev: np.ndarray, c_prev: np.ndarray
+    ) -> tuple[State, tuple[np.ndarray, ...]]:
         H = self.hidden_size
         b = self.bias_ih.data + self.bias_hh.data if self.bias else 0
         a_t = eq.preactivation(x_t, h_prev, self.weight_ih.data, self.weight_hh.data, b)
@@ -113,11 +119,11 @@ class LSTMCell(Module):
         o_t = eq.sigmoid(a_t[:, 3 * H :])
         c_t = eq.cell_state(f_t, c_prev, i_t, g_t)
         h_t = eq.hidden_state(o_t, c_t)
-        if self.training:
-            self._saved = x_t, h_prev, c_prev, i_t, f_t, g_t, o_t, c_t
-        return h_t, c_t
+        return (h_t, c_t), (x_t, h_prev, c_prev, i_t, f_t, g_t, o_t, c_t.copy())
 
-    def backward(self, d_h: ArrayLike, d_c: ArrayLike | None = None) -> tuple[np.ndarray, State]:
+    def backward(
+        self, d_h: ArrayLike | None, d_c: ArrayLike | None = None
+    ) -> tuple[np.ndarray, State]:
         """Differentiate the last step.
 
         Parameters
@@ -132,15 +138,10 @@ class LSTMCell(Module):
         (d_h_prev, d_c_prev) : ndarray, shape (B, H) or (H,)
             Gradients of the previous state. Those of the parameters are added to their ``grad``.
         """
-        x_t, h_prev, c_prev, i_t, f_t, g_t, o_t, c_t = self._take_saved()
-        d_h = checks.float_array("d_h", d_h, self.weight_ih.dtype)
-        d_c = np.zeros_like(d_h) if d_c is None else d_c
-        d_c = checks.float_array("d_c", d_c, self.weight_ih.dtype)
-        batch = d_h.shape[:-1]
-        if d_h.ndim == 1 and len(c_t) == 1:
-            d_h, d_c = np.atleast_2d(d_h), np.atleast_2d(d_c)
-        checks.shape("d_h", d_h, c_t.shape)
-        checks.shape("d_c", d_c, c_t.shape)
+        batched, x_t, h_prev, c_prev, i_t, f_t, g_t, o_t, c_t = self._take_saved()
+        wanted = c_t.shape if batched else c_t[0].shape
+        d_h = self._check_gradient("d_h", d_h, wanted)
+        d_c = self._check_gradient("d_c", d_c, wanted)
 
         d_o_t = eq.d_output_gate(d_h, c_t)
         d_c_t = eq.d_cell_state(d_c, d_h, o_t, c_t)
@@ -157,10 +158,18 @@ class LSTMCell(Module):
             self.bias_hh.grad += d_b
         d_x, d_h_prev = eq.d_inputs(d_a_t, self.weight_ih.data, self.weight_hh.data)
         d_c_prev = eq.d_cell_previous(d_c_t, f_t)
-        return d_x.reshape(*batch, -1), (
-            d_h_prev.reshape(*batch, -1),
-            d_c_prev.reshape(*batch, -1),
-        )
+        gradients = d_x, d_h_prev, d_c_prev
+        d_x, d_h_prev, d_c_prev = gradients if batched else (array[0] for array in gradients)
+        return d_x, (d_h_prev, d_c_prev)
+
+    def _check_gradient(
+        self, name: str, gradient: ArrayLike | None, wanted: tuple[int, ...]
+    ) -> np.ndarray:
+        if gradient is None:
+            gradient = np.zeros(wanted, self.weight_ih.dtype)
+        gradient = checks.float_array(name, gradient, self.weight_ih.dtype)
+        checks.shape(name, gradient, wanted)
+        return np.atleast_2d(gradient)
 
     def extra_repr(self) -> str:
         """Return the arguments shown by ``repr``."""
