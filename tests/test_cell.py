@@ -2,163 +2,33 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
-import torch
 
 import lstm
-from lstm.gradcheck import check_module
-
-B, D, H = 4, 3, 5
-TOLERANCE = {np.float64: (1e-12, 1e-10), np.float32: (5e-5, 5e-5)}
+from tests import parity_cell
+from tests.parity_cell import B, D, H, arrays, compare, run, run_torch
 
 
-def pair(bias=True, dtype=np.float64, seed=0):
-    """Return our cell and PyTorch's with the same weights, large enough to matter."""
-    cell = lstm.LSTMCell(D, H, bias, dtype=dtype, rng=seed)
-    for parameter in cell.parameters():
-        parameter.data *= 2
-    theirs = torch.nn.LSTMCell(D, H, bias, dtype=getattr(torch, np.dtype(dtype).name))
-    theirs.load_state_dict({name: torch.tensor(p) for name, p in cell.state_dict().items()})
-    return cell, theirs
+def pair(bias=True):
+    return parity_cell.pair(lstm.LSTMCell, bias)
 
 
-def arrays(batched=True, dtype=np.float64, seed=1):
-    """Return x, h, c and gradients of the new h and c."""
-    rng = np.random.default_rng(seed)
-    batch = (B,) if batched else ()
-    return [rng.standard_normal((*batch, n)).astype(dtype) for n in (D, H, H, H, H)]
+@pytest.mark.parametrize("name", parity_cell.CHECKS)
+def test_check(name):
+    parity_cell.CHECKS[name](lstm.LSTMCell)
 
 
-def run(cell, x, h, c, d_h, d_c, given=True):
-    """Return every result and gradient of our cell."""
-    new_h, new_c = cell(x, (h, c) if given else None)
-    d_x, (d_h_prev, d_c_prev) = cell.backward(d_h, d_c)
-    results = {"h": new_h, "c": new_c, "d_x": d_x}
-    if given:
-        results |= {"d_h": d_h_prev, "d_c": d_c_prev}
-    return results | {"d_" + name: p.grad.copy() for name, p in cell.named_parameters()}
-
-
-def run_torch(theirs, x, h, c, d_h, d_c, given=True):
-    """Return every result and gradient of PyTorch's cell."""
-    x, h, c = (torch.tensor(array, requires_grad=True) for array in (x, h, c))
-    new_h, new_c = theirs(x, (h, c) if given else None)
-    torch.autograd.backward([new_h, new_c], [torch.tensor(d_h), torch.tensor(d_c)])
-    results = {"h": new_h, "c": new_c, "d_x": x.grad}
-    if given:
-        results |= {"d_h": h.grad, "d_c": c.grad}
-    results |= {"d_" + name: p.grad for name, p in theirs.named_parameters()}
-    return {name: value.detach().numpy().copy() for name, value in results.items()}
-
-
-def compare(actual, expected, dtype=np.float64):
-    assert actual.keys() == expected.keys()
-    for name, wanted in expected.items():
-        assert actual[name].shape == wanted.shape, name
-        assert actual[name].dtype == wanted.dtype, name
-        limit = TOLERANCE[dtype][name.startswith("d_")]
-        assert np.abs(actual[name] - wanted).max() <= limit, name
-
-
-GRID = list(
-    itertools.product([True, False], [np.float64, np.float32], [True, False], [True, False])
-)
-
-
-@pytest.mark.parametrize(("bias", "dtype", "batched", "given"), GRID)
+@pytest.mark.parametrize(("bias", "dtype", "batched", "given"), parity_cell.GRID)
 def test_parity_with_torch(bias, dtype, batched, given):
-    cell, theirs = pair(bias, dtype)
-    values = arrays(batched, dtype)
-    compare(run(cell, *values, given), run_torch(theirs, *values, given), dtype)
+    parity_cell.check_torch(lstm.LSTMCell, bias, dtype, batched, given)
 
 
-def test_two_training_steps_and_accumulated_gradients():
-    cell, theirs = pair()
-    for seed in range(3):
-        values = arrays(seed=seed)
-        compare(run(cell, *values), run_torch(theirs, *values))
-        if seed == 1:
-            continue  # the third gradient is added to the second
-        for parameter in cell.parameters():
-            parameter.data -= 0.1 * parameter.grad
-        with torch.no_grad():
-            for parameter in theirs.parameters():
-                parameter -= 0.1 * parameter.grad
-        cell.zero_grad()
-        theirs.zero_grad(set_to_none=True)
-
-
-def test_a_step_at_a_time_is_torch_over_many_steps():
-    """The states and their gradients pass from step to step, as in the loop of chapter 07."""
-    cell, theirs = pair()
-    rng = np.random.default_rng(2)
-    x, d_outputs = rng.standard_normal((6, B, D)), rng.standard_normal((6, B, H))
-    states = [(np.zeros((B, H)), np.zeros((B, H)))]
-    for x_t in x:
-        states.append(cell(x_t, states[-1]))
-    d_h, d_c, d_x = np.zeros((B, H)), None, np.empty_like(x)
-    for t in reversed(range(6)):
-        cell(x[t], states[t])
-        d_x[t], (d_h, d_c) = cell.backward(d_h + d_outputs[t], d_c)
-
-    leaf, state, loss = torch.tensor(x, requires_grad=True), None, 0
-    for t in range(6):
-        state = theirs(leaf[t], state)
-        loss = loss + (state[0] * torch.tensor(d_outputs[t])).sum()
-    loss.backward()
-    actual = {"d_x": d_x} | {"d_" + name: p.grad for name, p in cell.named_parameters()}
-    expected = {"d_x": leaf.grad} | {"d_" + name: p.grad for name, p in theirs.named_parameters()}
-    compare(actual, {name: value.numpy() for name, value in expected.items()})
-
-
-@pytest.mark.parametrize(("method", "limit"), [("complex", 1e-12), ("central", 1e-7)])
+@pytest.mark.parametrize("method", parity_cell.LIMITS)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("batched", [True, False])
-def test_gradients_are_numerical_derivatives(method, limit, bias, batched):
-    cell, _ = pair(bias)
-    x, h, c, d_h, d_c = arrays(batched)
-
-    def loss(x, h, c):
-        new_h, new_c = cell(x, (h, c))
-
-        def backward():
-            d_x, (d_h_prev, d_c_prev) = cell.backward(2 * d_h * new_h, 2 * d_c * new_c)
-            return {"x": d_x, "h": d_h_prev, "c": d_c_prev}
-
-        return (d_h * new_h**2).sum() + (d_c * new_c**2).sum(), backward
-
-    errors = check_module(cell, {"x": x, "h": h, "c": c}, loss, method)
-    assert len(errors) == (7 if bias else 5)
-    assert max(errors.values()) < limit, errors
-
-
-@pytest.mark.parametrize("batched", [True, False])
-def test_absent_gradients_are_zeros(batched):
-    x, h, c, d_h, d_c = arrays(batched)
-    zeros = np.zeros_like(d_h)
-    for absent, written in [((None, d_c), (zeros, d_c)), ((d_h, None), (d_h, zeros))]:
-        compare(run(pair()[0], x, h, c, *absent), run(pair()[0], x, h, c, *written))
-
-
-def test_the_callers_arrays_are_neither_changed_nor_kept():
-    cell, _ = pair()
-    values = arrays()
-    before = [array.copy() for array in values]
-    expected = run(cell, *values)
-    assert all((a == b).all() for a, b in zip(values, before, strict=True))
-
-    cell.zero_grad()
-    x, h, c, d_h, d_c = values
-    results = cell(x, (h, c))
-    for array in (x, h, c, *results):
-        array[...] = 0  # a finished sequence starts again, say
-    d_x, _ = cell.backward(d_h, d_c)
-    assert (d_x == expected["d_x"]).all()
-    assert (cell.weight_hh.grad == expected["d_weight_hh"]).all()
-    assert (cell.weight_ih.grad == expected["d_weight_ih"]).all()
+def test_gradients_are_numerical_derivatives(method, bias, batched):
+    parity_cell.check_gradients(lstm.LSTMCell, method, bias, batched)
 
 
 def test_strides_do_not_matter():
@@ -167,13 +37,6 @@ def test_strides_do_not_matter():
     strided = [np.repeat(array, 2, axis=1)[:, ::2] for array in values]
     assert not any(array.flags.c_contiguous for array in strided)
     compare(run(cell, *strided), run_torch(theirs, *values))
-
-
-def test_large_inputs_do_not_overflow():
-    cell, theirs = pair(dtype=np.float32)
-    values = arrays(dtype=np.float32)
-    values[0] *= 1e4
-    compare(run(cell, *values), run_torch(theirs, *values), np.float32)
 
 
 def test_names_shapes_and_repr_are_those_of_torch():
