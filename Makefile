@@ -73,7 +73,7 @@ book: $(READY)
 	@echo 'Building the book.'
 	@mkdir -p $(LOGS)
 	@rm -rf $(HTML)
-	@$(PY) -m jupyter_book build . -n -W --keep-going --all -q >$(BOOK_LOG) 2>&1 || { \
+	@{ $(PY) $(VENV)/bin/jupyter-book build . -n -W --keep-going --all -q && test -f $(HTML)/index.html; } >$(BOOK_LOG) 2>&1 || { \
 	  grep -E 'WARNING|ERROR|Error' $(BOOK_LOG) >&2 || tail -n 20 $(BOOK_LOG) >&2; \
 	  echo "The book was not built: see above, and all of it in $(BOOK_LOG)." >&2; \
 	  exit 1; }
