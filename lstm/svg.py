@@ -101,7 +101,9 @@ def _shorten(root: ET.Element) -> None:
                 element.set(key, _SPACE.sub(r"\1", text) if key == "d" else text)
         if "transform" in element.attrib:
             parts = re.split(r"(translate\([^)]*\))", element.get("transform"))
-            element.set("transform", "".join(_round(p, 2 if "tr" in p else 6) for p in parts))
+            element.set(
+                "transform", "".join(_round(p, 2 if p.startswith("tr") else 6) for p in parts)
+            )
 
 
 def _round(text: str, digits: int) -> str:
@@ -126,7 +128,7 @@ def _recolor(root: ET.Element) -> None:
 
 def _images_to_masks(root: ET.Element) -> None:
     """Paint an image of one palette colour and varying alpha through a mask, in that CSS colour."""
-    known = css_values()
+    known, masks = css_values(), 0
     for parent in list(root.iter()):
         for place, image in enumerate(list(parent)):
             if image.tag != "image":
@@ -138,21 +140,22 @@ def _images_to_masks(root: ET.Element) -> None:
             if color not in known or (visible != visible[0]).any():
                 image.set("href", image.attrib.pop(_XLINK + "href").replace("\n", ""))
                 continue
-            parent[place] = _masked(image, pixels[..., 3], known[color])
+            masks += 1
+            parent[place] = _masked(image, pixels[..., 3], known[color], f"mask-{masks}")
 
 
-def _masked(image: ET.Element, alpha: np.ndarray, paint: str) -> ET.Element:
+def _masked(image: ET.Element, alpha: np.ndarray, paint: str, name: str) -> ET.Element:
     """Return a group: the alpha channel as a mask and a rectangle of colour seen through it."""
     buffer = io.BytesIO()
     Image.fromarray(np.dstack([np.full_like(alpha, 255), alpha]), "LA").save(buffer, "PNG")
     text = base64.b64encode(buffer.getvalue()).decode("ascii")
     box = {key: image.get(key) for key in ("x", "y", "width", "height") if image.get(key)}
     group = ET.Element("g", {"transform": image.get("transform")})
-    mask = ET.SubElement(group, "mask", {"id": f"mask-{image.get('id')}"})
+    mask = ET.SubElement(group, "mask", {"id": name})
     style = "image-rendering: pixelated" if "pixelated" in image.get("style", "") else None
     picture = box | {"href": f"data:image/png;base64,{text}", "preserveAspectRatio": "none"}
     ET.SubElement(mask, "image", picture | ({"style": style} if style else {}))
-    ET.SubElement(group, "rect", box | {"fill": paint, "mask": f"url(#{mask.get('id')})"})
+    ET.SubElement(group, "rect", box | {"fill": paint, "mask": f"url(#{name})"})
     return group
 
 
