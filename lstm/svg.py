@@ -68,11 +68,10 @@ def inline_svg(fig: Figure, *, name: str, alt: str) -> str:
 
 
 def _render(fig: Figure) -> str:
-    """Return matplotlib's own SVG, without date and with fixed hashes."""
+    """Return matplotlib's own SVG; text becomes outlines, the same on every reader's machine."""
     buffer = io.StringIO()
-    settings = {"svg.hashsalt": "lstm", "svg.fonttype": "path", "image.composite_image": False}
-    with mpl.rc_context(settings):
-        fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    with mpl.rc_context({"svg.fonttype": "path", "image.composite_image": False}):
+        fig.savefig(buffer, format="svg", transparent=True)
     return buffer.getvalue()
 
 

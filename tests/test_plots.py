@@ -100,8 +100,9 @@ def test_nothing_in_the_text_tells_date_version_or_global_style(pages):
 
 
 def test_coordinates_have_two_decimals(pages):
-    paths = re.findall(r' d="([^"]*)"', pages["loss-curve"])
-    assert not re.search(r"\.\d{3}", " ".join(paths))
+    places = re.findall(r' d="([^"]*)"|translate\(([^)]*)\)', pages["loss-curve"])
+    assert len(places) > 50
+    assert not any(re.search(r"\.\d{3}", text) for place in places for text in place)
 
 
 def test_a_figure_in_matplotlibs_own_style_also_follows_the_page():
@@ -269,8 +270,15 @@ def test_the_cell_of_1997_has_no_forget_gate():
     assert "--lstm-input" in text
 
 
-def test_the_style_is_left_as_it_was():
-    before = dict(matplotlib.rcParams)
-    plots.loss_curve(HISTORY)
-    diagrams.lstm_cell()
-    assert dict(matplotlib.rcParams) == before
+def test_drawing_a_figure_leaves_the_style_as_it_was():
+    with matplotlib.rc_context(matplotlib.rcParamsDefault):
+        before = dict(matplotlib.rcParams)
+        plots.figure_html(plots.loss_curve(HISTORY), **TEXTS)
+        diagrams.lstm_cell()
+        assert dict(matplotlib.rcParams) == before
+
+
+def test_figure_sets_the_style_for_what_is_drawn_into_it():
+    with matplotlib.rc_context(matplotlib.rcParamsDefault):
+        _, ax = plots.figure()
+        assert not ax.legend(handles=[]).get_frame_on()
