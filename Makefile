@@ -15,6 +15,9 @@ BOOK_LOG  := $(LOGS)/book.log
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# What matplotlib and IPython remember stays here: a fresh home folder changes nothing.
+export MPLCONFIGDIR := $(CURDIR)/$(VENV)/cache/matplotlib
+export IPYTHONDIR := $(CURDIR)/$(VENV)/cache/ipython
 
 .PHONY: help setup book test lint lab bench outputs clean
 
@@ -64,6 +67,8 @@ $(READY): $(PACKAGES) pyproject.toml
 	@$(PY) -m pip install --no-deps --no-build-isolation --editable . >>$(SETUP_LOG) 2>&1 || { \
 	  echo "pip could not install the package lstm itself; its own words are at the end of $(SETUP_LOG)." >&2; \
 	  exit 1; }
+	@mkdir -p $(MPLCONFIGDIR) $(IPYTHONDIR)
+	@$(PY) -c 'import matplotlib.font_manager' 2>>$(SETUP_LOG)
 	@touch $@
 
 # -------------------------------------------------------------------------------------------- book
