@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ def save_checkpoint(
 ) -> None:
     """Write arrays and facts to one file, atomically.
 
-    The file is written beside ``path`` under another name, forced to disk, and then takes the
-    name: whatever happens, ``path`` is the old checkpoint or the new one, never half of one.
+    The file is written beside ``path`` with ``.partial`` behind the name, forced to disk, and then
+    takes the name: whatever happens, ``path`` is the old checkpoint or the new one, never half of
+    one. A ``.partial`` file that a killed process left is overwritten the next time.
 
     Parameters
     ----------
@@ -44,25 +45,24 @@ def save_checkpoint(
     """
     path = Path(path)
     buffer = io.BytesIO()
-    text = np.frombuffer(json.dumps(info).encode(), np.uint8)
+    # Some generators keep arrays in their state.
+    text = np.frombuffer(json.dumps(info, default=lambda array: array.tolist()).encode(), np.uint8)
     np.savez(buffer, info=text, **{f"array:{name}": a for name, a in arrays.items()})
     content = buffer.getvalue()
-    temporary = None
+    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("wb") as file:
             file.write(MAGIC + hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        partial.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise CheckpointError(
             f"{path} could not be written ({error}); the last good checkpoint is unchanged"
         ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -168,8 +168,10 @@ class Module:
         return self._saved
 
     def __repr__(self) -> str:
+        inner = self.extra_repr()
         lines = [f"  ({name}): {child!r}".replace("\n", "\n  ") for name, child in self._children()]
-        inner = "\n" + "\n".join(lines) + "\n" if lines else self.extra_repr()
+        if lines:
+            inner = "\n" + "\n".join([f"  {inner}"] * bool(inner) + lines) + "\n"
         return f"{type(self).__name__}({inner})"
 
     def extra_repr(self) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +19,10 @@ from numpy.typing import ArrayLike
 from lstm import checks, losses
 from lstm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from lstm.module import Module, Rng
-from lstm.optim import Optimizer, clip_grad_norm_
+from lstm.optim import Optimizer
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+Augment = Callable[..., tuple[np.ndarray, ...]]
 Inputs = ArrayLike | Sequence[ArrayLike]
 Epoch = dict[str, float]
 
@@ -103,7 +108,10 @@ def fit(
     max_norm: float | None = None,
     schedule: Callable[[float], float] | None = None,
     patience: int | None = None,
+    bucket_by: ArrayLike | None = None,
+    augment: Augment | None = None,
     checkpoint: str | os.PathLike | None = None,
+    checkpoint_seconds: float = 60.0,
     rng: Rng = None,
     progress: bool = True,
 ) -> list[Epoch]:
@@ -132,11 +140,18 @@ def fit(
         The share of the learning rate to use when the share ``p`` in [0, 1) of all steps is done.
     patience : int, optional
         Stop after this many epochs without a smaller validation loss, and go back to the best.
+    bucket_by : ndarray, shape (N,), optional
+        Lengths of the sequences: a batch then holds sequences of similar length, and less time
+        goes into padding. Batches are still drawn at random.
+    augment : callable, optional
+        ``augment(rng, *inputs)`` returns the inputs of a batch as training shall see them.
     checkpoint : path-like, optional
-        Saved after every epoch. If the file exists, training goes on where it stopped and ends in
-        the same bits as if it had never stopped.
+        Saved after every epoch, and on Ctrl-C. If the file exists, training goes on where it
+        stopped and ends in the same bits as if it had never stopped.
+    checkpoint_seconds : float
+        Within an epoch, save again when the last time was this long ago.
     rng : Generator, int or None
-        Source of the shuffling.
+        Source of the shuffling and the augmentation.
     progress : bool
         Whether to show a progress bar (tqdm, if installed).
 
@@ -154,90 +169,154 @@ def fit(
     RuntimeError
         If the loss becomes infinite or NaN; the message says where, and what to try.
     CheckpointError
-        If the checkpoint is damaged or belongs to another training.
+        If the checkpoint is damaged or belongs to another training, or cannot be written.
     """
-    inputs, targets = _as_arrays(inputs), np.asarray(targets)
-    for number, array in enumerate((*inputs, targets)):
-        name = "targets" if number == len(inputs) else f"inputs[{number}]"
-        _check_examples(name, array, len(targets))
-    if not len(targets):
-        raise ValueError("targets must hold at least one example, got none")
-    if patience is not None and validation is None:
+    inputs, targets = _as_examples("", inputs, targets)
+    if validation is not None:
+        validation = _as_examples("validation ", *validation)
+    elif patience is not None:
         raise ValueError("patience needs validation data, got None")
-    run = _Run(model, optimizer, np.random.default_rng(rng))
-    run.settings = {
+    if bucket_by is not None:
+        bucket_by = np.asarray(bucket_by)
+        checks.shape("bucket_by", bucket_by, (len(targets),))
+    settings = {
         "model": repr(model),
-        "optimizer": type(optimizer).__name__,
+        "optimizer": repr(optimizer),
         "loss": getattr(loss, "__name__", repr(loss)),
         "batch_size": checks.positive_int("batch_size", batch_size),
         "epochs": checks.positive_int("epochs", epochs),
         "max_norm": max_norm,
-        "patience": patience,
+        "patience": patience if patience is None else checks.positive_int("patience", patience),
         "scheduled": schedule is not None,
-        "data": _digest((*inputs, targets)) if checkpoint is not None else None,
+        "bucketed": bucket_by is not None,
+        "augmented": augment is not None,
     }
-    if checkpoint is not None and Path(checkpoint).exists():
-        run.resume(checkpoint)
+    run = _Run(model, optimizer, np.random.default_rng(rng), settings)
+    if checkpoint is not None:
+        settings["data"] = _digest((*inputs, targets, *([] if bucket_by is None else [bucket_by])))
+        if Path(checkpoint).exists():
+            run.resume(checkpoint)
     steps = -(-len(targets) // batch_size)
-    base_lr = run.base_lr
 
-    with _bar(epochs * steps, len(run.history) * steps, progress) as bar:
-        while len(run.history) < epochs and not run.stale(patience):
-            model.train()
-            total, epoch = 0.0, len(run.history) + 1
-            for step, batch in enumerate(_batches(len(targets), batch_size, run.rng)):
-                if schedule is not None:
-                    optimizer.lr = base_lr * schedule(((epoch - 1) * steps + step) / epochs / steps)
-                value = _train_step(model, inputs, targets, batch, loss, optimizer, max_norm)
-                if not np.isfinite(value):
-                    raise RuntimeError(
-                        f"the loss became {value} in epoch {epoch}, step {step + 1}: "
-                        "try a smaller learning rate, or max_norm to clip the gradient"
-                    )
-                total += value * len(batch)
-                bar.update()
-            row = {"epoch": epoch, "loss": total / len(targets), "lr": optimizer.lr}
-            if validation is not None:
-                scores = evaluate(model, *validation, loss)
-                row |= {f"validation_{name}": value for name, value in scores.items()}
-            run.finish_epoch(row)
-            bar.set_postfix({k: f"{v:.3g}" for k, v in row.items() if k != "epoch"})
-            if checkpoint is not None:
-                run.save(checkpoint)
-    optimizer.lr = base_lr
+    def train_step() -> None:
+        batch = run.order[run.step * batch_size : (run.step + 1) * batch_size]
+        if schedule is not None:
+            done = (len(run.history) * steps + run.step) / (epochs * steps)
+            optimizer.lr = run.base_lr * schedule(done)
+        examples = [array[batch] for array in inputs]
+        if augment is not None:
+            examples = augment(run.rng, *examples)
+        value = _descend(model, examples, targets[batch], loss, optimizer, max_norm)
+        if not np.isfinite(value):
+            raise RuntimeError(
+                f"the loss became {value} in epoch {len(run.history) + 1}, step {run.step + 1}: "
+                "try a smaller learning rate, or max_norm to clip the gradient"
+            )
+        run.total += value * len(batch)
+        run.step += 1
+
+    try:
+        with _bar(epochs * steps, len(run.history) * steps + run.step, progress) as bar:
+            while len(run.history) < epochs and not run.stale(patience):
+                model.train()
+                with _uninterrupted():
+                    if not len(run.order):
+                        run.order = _shuffled(len(targets), batch_size, run.rng, bucket_by)
+                while run.step < steps:
+                    with _uninterrupted():
+                        train_step()
+                    bar.update()
+                    if checkpoint is not None and run.seconds_unsaved() > checkpoint_seconds:
+                        run.save(checkpoint)
+                row = {"epoch": len(run.history) + 1, "loss": run.total / len(targets)}
+                row["lr"] = optimizer.lr
+                if validation is not None:
+                    scores = evaluate(model, *validation, loss)
+                    row |= {f"validation_{name}": value for name, value in scores.items()}
+                with _uninterrupted():
+                    run.finish_epoch(row)
+                bar.set_postfix({k: f"{v:.3g}" for k, v in row.items() if k != "epoch"})
+                if checkpoint is not None:
+                    run.save(checkpoint)
+    except KeyboardInterrupt:
+        if checkpoint is not None:
+            run.save(checkpoint)
+        raise
+    finally:
+        optimizer.lr = run.base_lr
+        model.eval()
     if patience is not None:
         model.load_state_dict(run.best_weights)
-    model.eval()
     return run.history
 
 
-def _train_step(model, inputs, targets, batch, loss, optimizer, max_norm) -> float:
+def _descend(model, inputs, targets, loss, optimizer, max_norm) -> float:
+    """Take one step, unless the loss is not finite: then the weights stay as they are."""
     optimizer.zero_grad()
-    outputs = model(*(array[batch] for array in inputs))
-    value, d_outputs = loss(outputs, targets[batch])
-    model.backward(d_outputs)
-    if np.isfinite(value):  # else the caller stops before the weights are touched
+    value, d_outputs = loss(model(*inputs), targets)
+    if np.isfinite(value):
+        model.backward(d_outputs)
         if max_norm is not None:
-            clip_grad_norm_(optimizer.parameters, max_norm)
+            optimizer.clip_grad_norm_(max_norm)
         optimizer.step()
     return float(value)
 
 
-def _batches(size: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def _shuffled(
+    size: int, batch_size: int, rng: np.random.Generator, bucket_by: np.ndarray | None
+) -> np.ndarray:
+    """Return the order of an epoch: every ``batch_size`` examples in a row are a batch.
+
+    With ``bucket_by``, each 50 batches drawn at random are sorted by it among themselves, and the
+    batches shuffled again (all but the last, which may be smaller).
+    """
     order = rng.permutation(size)
-    for start in range(0, size, batch_size):
-        yield order[start : start + batch_size]
+    if bucket_by is None:
+        return order
+    pools = np.split(order, range(50 * batch_size, size, 50 * batch_size))
+    order = np.concatenate([pool[np.argsort(bucket_by[pool], kind="stable")] for pool in pools])
+    full = size // batch_size * batch_size
+    batches = order[:full].reshape(-1, batch_size)
+    return np.concatenate([rng.permutation(batches).ravel(), order[full:]])
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back to the end of the block: weights and counters change together."""
+    if threading.current_thread() is not threading.main_thread():  # it has no signals
+        yield
+        return
+    held = []
+    previous = signal.signal(signal.SIGINT, lambda *_: held.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 class _Run:
     """Everything that a training has become so far: what a checkpoint must hold."""
 
-    def __init__(self, model: Module, optimizer: Optimizer, rng: np.random.Generator) -> None:
-        self.model, self.optimizer, self.rng = model, optimizer, rng
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        rng: np.random.Generator,
+        settings: dict[str, Any],
+    ) -> None:
+        self.model, self.optimizer, self.rng, self.settings = model, optimizer, rng, settings
         self.base_lr = optimizer.lr
         self.history: list[Epoch] = []
-        self.best_weights = model.state_dict()
-        self.settings: dict[str, Any] = {}
+        self.best_weights = model.state_dict() if settings["patience"] else {}
+        # Of the epoch that is running: its order, the steps done, the sum of their losses.
+        self.order, self.step, self.total = np.arange(0), 0, 0.0
+        self.saved_at = time.monotonic()
+
+    def seconds_unsaved(self) -> float:
+        """Return how long ago the last checkpoint was written."""
+        return time.monotonic() - self.saved_at
 
     def _generators(self) -> list[np.random.Generator]:
         """Return the shuffling's generator and that of every module that draws (dropout)."""
@@ -255,15 +334,19 @@ class _Run:
         return len(self.history) - 1 - self._best_epoch() >= patience
 
     def finish_epoch(self, row: Epoch) -> None:
+        """Take up the epoch into the history, and its weights if they are the best so far."""
         self.history.append(row)
-        if "validation_loss" in row and self._best_epoch() == len(self.history) - 1:
+        self.order, self.step, self.total = np.arange(0), 0, 0.0
+        if self.settings["patience"] and self._best_epoch() == len(self.history) - 1:
             self.best_weights = self.model.state_dict()
 
     def save(self, path: str | os.PathLike) -> None:
+        """Write the checkpoint."""
         groups = {
             "model": self.model.state_dict(),
             "best": self.best_weights,
             "optimizer": self.optimizer.state_dict(),
+            "epoch": {"order": self.order},
         }
         save_checkpoint(
             path,
@@ -271,21 +354,23 @@ class _Run:
             {
                 "settings": self.settings,
                 "history": self.history,
-                "base_lr": self.base_lr,
+                "step": self.step,
+                "total": self.total,
                 "rng": [generator.bit_generator.state for generator in self._generators()],
             },
         )
+        self.saved_at = time.monotonic()
 
     def resume(self, path: str | os.PathLike) -> None:
+        """Go back to where the checkpoint was written; change nothing if it is not ours."""
         arrays, info = load_checkpoint(path)
-        if info["settings"] != self.settings:
-            changed = [
-                f"{name} was {info['settings'].get(name)!r}, is {value!r}"
-                for name, value in self.settings.items()
-                if info["settings"].get(name) != value
+        saved = info.get("settings", {})
+        if changed := [name for name in self.settings if saved.get(name) != self.settings[name]]:
+            differences = [
+                f"{name} was {saved.get(name)!r}, is {self.settings[name]!r}" for name in changed
             ]
             raise CheckpointError(
-                f"{path} belongs to another training: {'; '.join(changed)}. "
+                f"{path} belongs to another training: {'; '.join(differences)}. "
                 "Use the old settings, or another checkpoint file"
             )
 
@@ -298,14 +383,27 @@ class _Run:
 
         self.model.load_state_dict(group("model/"))
         self.optimizer.load_state_dict(group("optimizer/"))
-        self.best_weights = group("best/")
-        self.history, self.base_lr = info["history"], info["base_lr"]
+        self.best_weights, self.order = group("best/"), arrays["epoch/order"]
+        self.history, self.step, self.total = info["history"], info["step"], info["total"]
         for generator, state in zip(self._generators(), info["rng"], strict=True):
             generator.bit_generator.state = state
 
 
 def _as_arrays(inputs: Inputs) -> list[np.ndarray]:
     return [np.asarray(a) for a in (inputs if isinstance(inputs, list | tuple) else [inputs])]
+
+
+def _as_examples(
+    kind: str, inputs: Inputs, targets: ArrayLike
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the arrays, or say which of them has another number of examples, or NaN."""
+    inputs, targets = _as_arrays(inputs), np.asarray(targets)
+    if targets.ndim == 0 or not len(targets):
+        raise ValueError(f"{kind}targets must hold at least one example, got {targets!r}")
+    for number, array in enumerate(inputs):
+        _check_examples(f"{kind}inputs[{number}]", array, len(targets))
+    _check_examples(f"{kind}targets", targets, len(targets))
+    return inputs, targets
 
 
 def _check_examples(name: str, array: np.ndarray, size: int) -> None:
@@ -349,7 +447,7 @@ class _NoBar:
 def _bar(total: int, done: int, wanted: bool) -> Any:
     if wanted:
         try:
-            from tqdm.auto import tqdm
+            from tqdm import tqdm
         except ImportError:
             pass
         else:

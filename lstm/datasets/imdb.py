@@ -20,6 +20,7 @@ Examples = tuple[list[str], np.ndarray]
 ARCHIVE = "aclImdb_v1.tar.gz"
 ARCHIVE_MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
 MIRRORS = ("https://ai.stanford.edu/~amaas/data/sentiment/",)
+HALF = 25_000, 12_500  # reviews in each half of the full set, and how many of them are positive
 MEMBER = re.compile(r"(?:^|/)(train|test)/(neg|pos)/(\d+)_\d+\.txt$")
 
 
@@ -79,7 +80,7 @@ def _read_full() -> tuple[Examples, Examples]:
             reviews[half].append((int(sign == "pos"), int(number), content.decode("utf-8")))
     for half, rows in reviews.items():
         positive = sum(label for label, _, _ in rows)
-        if (len(rows), positive) != (25_000, 12_500):
+        if (len(rows), positive) != HALF:
             raise files.DataError(
                 f"{path} must hold 12,500 negative and 12,500 positive {half} reviews, found "
                 f"{len(rows) - positive:,} and {positive:,}. Delete it, and fetch it again"
