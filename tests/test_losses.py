@@ -1,0 +1,117 @@
+"""Losses against ``torch.nn.functional``, the complex step, and numbers at the edge of float64."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import lstm
+from lstm.gradcheck import complex_step, relative_error
+
+B, K = 7, 5
+rng = np.random.default_rng(0)
+LABELS = rng.integers(0, K, B)
+CASES = {
+    "cross_entropy": (lstm.cross_entropy, F.cross_entropy, rng.normal(size=(B, K)), LABELS),
+    "binary": (
+        lstm.binary_cross_entropy_with_logits,
+        F.binary_cross_entropy_with_logits,
+        3 * rng.normal(size=B),
+        rng.integers(0, 2, B).astype(float),
+    ),
+    "binary, soft targets": (
+        lstm.binary_cross_entropy_with_logits,
+        F.binary_cross_entropy_with_logits,
+        rng.normal(size=(B, K)),
+        rng.random((B, K)),
+    ),
+    "squared error": (
+        lstm.mse_loss,
+        F.mse_loss,
+        rng.normal(size=(B, K)),
+        rng.normal(size=(B, K)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 30.0])
+def test_parity_with_torch(name, scale):
+    ours, theirs, prediction, target = CASES[name]
+    tensor = torch.tensor(prediction * scale, requires_grad=True)
+    expected = theirs(tensor, torch.tensor(target))
+    expected.backward()
+    loss, gradient = ours(prediction * scale, target)
+    assert loss == pytest.approx(expected.item(), rel=1e-12, abs=1e-15)
+    np.testing.assert_allclose(gradient, tensor.grad.numpy(), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradient_by_complex_step(name):
+    loss, _, prediction, target = CASES[name]
+    numerical = complex_step(lambda point: loss(point, target)[0], prediction)
+    assert relative_error(loss(prediction, target)[1], numerical) < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [0.0, 50.0, 1e4, 1e30])
+def test_extreme_logits_neither_overflow_nor_lose_the_loss(size, dtype):
+    """Pushed to saturation the loss is exactly the logit's size, and the gradient exactly ±1/B."""
+    logits = np.array([size, -size], dtype)
+    loss, gradient = lstm.binary_cross_entropy_with_logits(logits, np.array([0, 1]))
+    right, _ = lstm.binary_cross_entropy_with_logits(logits, np.array([1, 0]))
+    assert gradient.dtype == dtype
+    if size:
+        assert loss == dtype(size)
+        np.testing.assert_allclose(gradient, [0.5, -0.5], rtol=1e-6)
+        assert 0 <= right <= np.exp(-50.0) * 1.01
+    else:
+        assert loss == pytest.approx(np.log(2), rel=1e-6)
+
+    rows = np.array([[size, 0, -size]], dtype)
+    loss, gradient = lstm.cross_entropy(rows, [2])
+    assert gradient.dtype == dtype
+    assert loss == pytest.approx(2 * size if size else np.log(3), rel=1e-6)
+    np.testing.assert_allclose(
+        gradient, [[1, 0, -1]] if size else [[1 / 3, 1 / 3, -2 / 3]], atol=1e-6
+    )
+
+
+def test_tiny_losses_keep_their_digits():
+    """log(1 + e^-z) is computed as such: 1 + e^-40 would be 1."""
+    loss, _ = lstm.binary_cross_entropy_with_logits([40.0], [1.0])
+    assert loss == pytest.approx(np.exp(-40.0), rel=1e-12)
+
+
+def test_loss_is_a_mean_over_the_batch():
+    prediction, labels = CASES["cross_entropy"][2:]
+    once, gradient = lstm.cross_entropy(prediction, labels)
+    twice, gradients = lstm.cross_entropy(np.tile(prediction, (2, 1)), np.tile(labels, 2))
+    assert once == pytest.approx(twice, rel=1e-14)
+    np.testing.assert_allclose(gradients[:B], gradient / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0, 3]), r"labels must be in \[0, 3\), got"),
+        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0, -1]), r"labels must be in \[0, 3\)"),
+        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0.0, 1.0]), "labels must hold integers"),
+        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0]), r"labels must have shape \(2,\)"),
+        (lambda: lstm.cross_entropy(np.zeros(3), [0]), r"logits must have shape \(B, K\), got"),
+        (lambda: lstm.cross_entropy(np.zeros((0, 3)), []), r"logits must have shape \(B, K\)"),
+        (
+            lambda: lstm.binary_cross_entropy_with_logits(np.zeros((2, 1)), [0, 1]),
+            r"targets must have shape \(2, 1\), got \(2,\)",
+        ),
+        (
+            lambda: lstm.binary_cross_entropy_with_logits(np.zeros(2), [0, 2]),
+            r"targets must be in \[0, 1\], got values from 0 to 2",
+        ),
+        (lambda: lstm.mse_loss(np.zeros((2, 1)), np.zeros(2)), r"target must have shape \(2, 1\)"),
+        (lambda: lstm.mse_loss(np.zeros(0), np.zeros(0)), "at least one value"),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,140 @@
+"""Optimisers and clipping against ``torch.optim``, in float64, over several steps."""
+
+import numpy as np
+import pytest
+import torch
+
+import lstm
+
+SHAPES = [(4, 3), (5,), (2, 2, 2)]
+STEPS = 25
+
+CASES = [
+    (lstm.SGD, torch.optim.SGD, {"lr": 0.1}),
+    (lstm.SGD, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9}),
+    (lstm.RMSprop, torch.optim.RMSprop, {"lr": 0.01}),
+    (lstm.RMSprop, torch.optim.RMSprop, {"lr": 0.002, "alpha": 0.9, "eps": 1e-3}),
+    (lstm.Adam, torch.optim.Adam, {"lr": 0.001}),
+    (lstm.Adam, torch.optim.Adam, {"lr": 0.1, "betas": (0.5, 0.6), "eps": 1e-2}),
+    (lstm.Adam, torch.optim.Adam, {"lr": 0.1, "betas": (0.0, 0.0)}),
+]
+
+
+def draw(rng):
+    # Gradients of very different sizes: eps matters for the small ones.
+    return [rng.standard_normal(shape) * 10.0 ** rng.integers(-8, 3, shape) for shape in SHAPES]
+
+
+def names(case):
+    return f"{case[0].__name__}-{'-'.join(map(str, case[2].values()))}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=names)
+def test_parity_with_torch(case):
+    ours, theirs, options = case
+    rng = np.random.default_rng(0)
+    start = [rng.standard_normal(shape) for shape in SHAPES]
+    parameters = [lstm.Parameter(array) for array in start]
+    tensors = [torch.tensor(array, requires_grad=True) for array in start]
+    optimizer, reference = ours(parameters, **options), theirs(tensors, **options)
+    for step in range(STEPS):
+        for parameter, tensor, gradient in zip(parameters, tensors, draw(rng), strict=True):
+            parameter.grad[...] = gradient
+            tensor.grad = torch.tensor(gradient)
+        optimizer.lr = options["lr"] * (1 - step / STEPS)  # a schedule, as fit sets it
+        reference.param_groups[0]["lr"] = optimizer.lr
+        optimizer.step()
+        reference.step()
+        for parameter, tensor in zip(parameters, tensors, strict=True):
+            np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("max_norm", [1e-3, 1.0, 5.0, 1e6])
+def test_clip_parity_with_torch(max_norm):
+    rng = np.random.default_rng(1)
+    parameters = [lstm.Parameter(np.zeros(shape)) for shape in SHAPES]
+    tensors = [torch.zeros(shape, dtype=torch.float64, requires_grad=True) for shape in SHAPES]
+    for parameter, tensor, shape in zip(parameters, tensors, SHAPES, strict=True):
+        parameter.grad[...] = rng.standard_normal(shape)
+        tensor.grad = torch.tensor(parameter.grad)
+    before = [parameter.grad.copy() for parameter in parameters]
+    norm = lstm.clip_grad_norm_(parameters, max_norm)
+    expected = torch.nn.utils.clip_grad_norm_(tensors, max_norm).item()
+    assert norm == pytest.approx(expected, rel=1e-14)
+    clipped = np.sqrt(sum((parameter.grad**2).sum() for parameter in parameters))
+    assert clipped == pytest.approx(min(norm, max_norm), rel=1e-14)
+    for parameter, tensor, old in zip(parameters, tensors, before, strict=True):
+        # torch divides by norm + 1e-6: its result is smaller by that share.
+        np.testing.assert_allclose(parameter.grad, tensor.grad.numpy(), rtol=2e-6 / norm)
+        if norm <= max_norm:
+            np.testing.assert_array_equal(parameter.grad, old)
+
+
+def test_clip_refuses_a_step_that_would_destroy_the_weights():
+    parameter = lstm.Parameter(np.zeros(2))
+    parameter.grad[0] = np.nan
+    with pytest.raises(ValueError, match="gradient norm must be finite, got nan"):
+        lstm.clip_grad_norm_([parameter], 1.0)
+    for wrong in (0, -1, np.nan):
+        with pytest.raises(ValueError, match="max_norm must be positive"):
+            lstm.clip_grad_norm_([parameter], wrong)
+
+
+@pytest.mark.parametrize("case", CASES, ids=names)
+def test_state_dict_resumes_bit_for_bit(case):
+    ours, _, options = case
+    rng = np.random.default_rng(2)
+    gradients = [draw(rng) for _ in range(6)]
+
+    def run(optimizer, gradients):
+        for arrays in gradients:
+            for parameter, array in zip(optimizer.parameters, arrays, strict=True):
+                parameter.grad[...] = array
+            optimizer.step()
+
+    def make(values):
+        return ours([lstm.Parameter(value) for value in values], **options)
+
+    whole = make([np.ones(shape) for shape in SHAPES])
+    run(whole, gradients)
+    first = make([np.ones(shape) for shape in SHAPES])
+    run(first, gradients[:3])
+    second = make([parameter.data for parameter in first.parameters])
+    second.load_state_dict(first.state_dict())
+    run(second, gradients[3:])
+    for a, b in zip(whole.parameters, second.parameters, strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
+    assert second.steps == 6
+
+
+def test_load_state_dict_is_all_or_nothing():
+    parameter = lstm.Parameter(np.zeros(3))
+    adam, sgd = lstm.Adam([parameter]), lstm.SGD([parameter], momentum=0.9)
+    with pytest.raises(ValueError, match=r"the state of this Adam: missing .*unexpected"):
+        adam.load_state_dict(sgd.state_dict())
+    wrong = adam.state_dict() | {"square.0": np.ones(4), "mean.0": np.ones(3)}
+    with pytest.raises(ValueError, match=r"square.0 must have shape \(3,\), got \(4,\)"):
+        adam.load_state_dict(wrong)
+    assert not adam.state_dict()["mean.0"].any()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: lstm.SGD([], 0.1), "parameters must hold at least one"),
+        (lambda p: lstm.SGD([p], -0.1), "lr must be a finite number of at least 0, got -0.1"),
+        (lambda p: lstm.SGD([p], 0.1, momentum=-1), "momentum must be"),
+        (lambda p: lstm.RMSprop([p], alpha=1.0), r"alpha must be in \[0, 1\), got 1.0"),
+        (lambda p: lstm.Adam([p], betas=(0.9, 1.0)), r"betas\[1\] must be in \[0, 1\), got 1.0"),
+        (lambda p: lstm.Adam([p], eps=np.inf), "eps must be a finite number"),
+    ],
+)
+def test_errors(make, message):
+    with pytest.raises(ValueError, match=message):
+        make(lstm.Parameter(np.zeros(2)))
+
+
+def test_repr_holds_every_setting():
+    parameter = lstm.Parameter(np.zeros(2))
+    assert repr(lstm.SGD([parameter], 0.5)) == "SGD(lr=0.5, momentum=0.0)"
+    assert repr(lstm.Adam([parameter])) == "Adam(lr=0.001, betas=(0.9, 0.999), eps=1e-08)"
