@@ -74,3 +74,16 @@ def _no_network():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", refuse)
         yield
+
+
+@pytest.fixture(scope="session")
+def loopback() -> None:
+    """Skip where a program cannot even talk to itself, as in a fresh network namespace."""
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        client.settimeout(5)
+        try:
+            client.connect(server.getsockname())
+        except OSError:
+            pytest.skip("needs the loopback network, which is down here")

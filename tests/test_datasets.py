@@ -246,7 +246,7 @@ class Mirror(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def serve(monkeypatch):
+def serve(monkeypatch, loopback):
     servers = []
     for name in (
         "http_proxy",
