@@ -82,6 +82,11 @@ html[data-theme="dark"] .bd-content div.cell_output .text_html:has(figure.lstm-f
   padding: 0 !important;
 }
 
+/* On a phone a figure needs the whole width of the text. */
+.bd-article div.cell_output:has(> .text_html > figure.lstm-figure) {
+  padding-inline: 0;
+}
+
 figure.lstm-figure > svg {
   display: block;
   margin: 0 auto;

@@ -183,7 +183,7 @@ def figure_html(fig: Figure, *, name: str, alt: str, caption: str) -> str:
     with style():
         svg = inline_svg(fig, name=name, alt=" ".join(alt.split()))
     return (
-        f'<figure class="lstm-figure" id="{name}" style="margin: 1.5rem auto">\n{svg}\n'
+        f'<figure class="lstm-figure" id="{name}" style="margin: 0.5rem auto; padding: 0">\n{svg}\n'
         f'<figcaption class="mathjax_process">{_caption_html(caption)}</figcaption>\n</figure>'
     )
 
