@@ -95,6 +95,38 @@ class SequenceClassifier(Module):
         return "" if self.pooling == "last" else f"pooling={self.pooling!r}"
 
 
+class Stack(Module):
+    """Recurrent layers of different sizes, one upon the other.
+
+    For layers of one size ``num_layers`` of :class:`lstm.LSTM` does the same.
+
+    Parameters
+    ----------
+    *layers : Module
+        Each with the contract of :class:`lstm.LSTM`; each reads the hidden states of the one below.
+    """
+
+    def __init__(self, *layers: Module) -> None:
+        self.layers = list(layers)
+        self.num_directions, self.batch_first = layers[-1].num_directions, layers[-1].batch_first
+
+    def _state_sizes(self) -> dict[str, int]:
+        return self.layers[-1]._state_sizes()
+
+    def forward(self, x: ArrayLike, lengths: ArrayLike | None = None) -> tuple:
+        """Return the hidden states of the last layer, and its final states."""
+        for layer in self.layers:
+            x, state = layer(x, lengths=lengths)
+        return x, state
+
+    def backward(self, d_output: ArrayLike | None, d_state: tuple | None = None) -> tuple:
+        """Return the gradients of ``x`` and of the first layer's initial states."""
+        for layer in reversed(self.layers):
+            d_output, d_initial = layer.backward(d_output, d_state)
+            d_state = None
+        return d_output, d_initial
+
+
 def _shares(pooling: str, output: np.ndarray, lengths: ArrayLike | None) -> np.ndarray:
     """Return by how much each step counts, (T, B, 1 or H), so that pooling is a weighted sum."""
     steps = np.arange(len(output))[:, None]
