@@ -11,10 +11,16 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyBboxPatch, PathPatch, Polygon, Rectangle
-from matplotlib.path import Path
+
+try:
+    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Circle, FancyBboxPatch, PathPatch, Polygon, Rectangle
+    from matplotlib.path import Path
+except ImportError as error:
+    raise ImportError(
+        "lstm.diagrams needs matplotlib: pip install 'lstm-checked[plots]'"
+    ) from error
 
 from lstm.palette import COLORS
 from lstm.plots import style

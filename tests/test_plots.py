@@ -1,6 +1,7 @@
 """Figures: the same text every time, legible on a light and a dark page, described in words."""
 
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -15,6 +16,7 @@ from matplotlib import pyplot as plt  # noqa: E402 (after the choice of a backen
 
 from lstm import diagrams, palette, plots  # noqa: E402
 
+ROOT = Path(__file__).parents[1]
 TEXTS = {"name": "fig-test", "alt": "Two lines fall.", "caption": "Loss per epoch."}
 HISTORY = [
     {"epoch": k, "loss": 2 / k, "lr": 0.1, "validation_loss": 2.2 / k, "validation_accuracy": 0.9}
@@ -170,7 +172,7 @@ def test_one_hex_value_names_one_variable():
 
 
 def test_the_stylesheet_in_the_book_is_the_palettes():
-    stored = Path(__file__).parents[1] / "book" / "assets" / "figures.css"
+    stored = ROOT / "book" / "assets" / "figures.css"
     assert stored.read_text("utf-8") == palette.stylesheet(), "run: python -m lstm.palette"
 
 
@@ -210,6 +212,13 @@ def test_show_without_ipython_says_so(monkeypatch):
     fig, _ = plots.figure()
     with pytest.raises(ImportError, match="show needs IPython"):
         plots.show(fig, **TEXTS)
+
+
+@pytest.mark.parametrize("module", ["lstm.plots", "lstm.diagrams"])
+def test_without_matplotlib_the_error_says_what_to_install(module):
+    program = f"import sys; sys.modules['matplotlib'] = None; import {module}"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert f"ImportError: {module} needs matplotlib: pip install" in run.stderr
 
 
 @pytest.mark.parametrize(
