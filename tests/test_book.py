@@ -15,8 +15,8 @@ PAGES = sorted(path for path in HTML.rglob("*.html") if "_static" not in path.pa
 WRITTEN = [path for path in PAGES if path.parent.name == "book"]
 REFERENCES = {"a": "href", "link": "href", "script": "src", "img": "src", "source": "src"}
 REFERENCES |= {"iframe": "src", "video": "src", "audio": "src", "object": "data", "use": "href"}
-# sphinx-proof gives every theorem's text this id; nothing links to it.
-REPEATED_IDS = {"proof-content"}
+# sphinx-proof gives these to the text of every theorem and to every proof; nothing links to them.
+REPEATED_IDS = {"proof", "proof-content"}
 
 pytestmark = [
     pytest.mark.book,
