@@ -1,0 +1,90 @@
+"""The checks catch every wrong LSTM of ``tests/mutants``, and let the right one through."""
+
+import json
+
+import pytest
+
+import lstm
+from lstm import errata
+from tests.mutants import killing, page
+from tests.mutants.catalogue import ARTICLES, MUTANTS
+
+AGAIN = "run `python -m tests.mutants` and look at what it changed"
+STORED = json.loads(page.RESULTS.read_text())
+ROWS = {(row["subject"], row["wrong"]): row for row in STORED["mutants"]}
+
+
+@pytest.mark.parametrize("subject", killing.SUBJECTS)
+def test_right_code_passes_every_check(subject):
+    results = killing.outcomes(subject, getattr(lstm, subject))
+    assert results
+    assert {name: error for name, error in results.items() if error} == {}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.subject}: {m.wrong}")
+def test_mutant_is_caught(mutant):
+    killed_by = killing.killers(mutant)
+    assert killed_by, f"no check catches {mutant}"
+    row = killing.record(mutant, killed_by)
+    assert row == ROWS.get((mutant.subject, mutant.wrong)), AGAIN
+
+
+def test_table_and_page_are_those_of_these_mutants():
+    assert list(ROWS) == [(mutant.subject, mutant.wrong) for mutant in MUTANTS], AGAIN
+    checks = {subject: list(killing.checks_for(subject)) for subject in killing.SUBJECTS}
+    assert STORED["checks"] == checks, AGAIN
+    assert page.PAGE.read_text() == page.render(STORED), AGAIN
+
+
+def test_there_are_many_and_each_is_another():
+    assert len(MUTANTS) >= 60
+    assert len({(m.subject, m.file, m.old, m.new, m.nth) for m in MUTANTS}) == len(MUTANTS)
+    assert len(ROWS) == len(MUTANTS)
+
+
+def test_a_mutant_differs_in_one_line():
+    for mutant in MUTANTS:
+        right = (killing.PACKAGE / mutant.file).read_text().splitlines()
+        wrong = killing.patched(mutant).splitlines()
+        assert len(right) == len(wrong), mutant
+        assert sum(a != b for a, b in zip(right, wrong, strict=True)) == 1, mutant
+
+
+def test_every_check_catches_something():
+    """A check that no mutant needs is missing its mutant, or is no check."""
+    for subject in ("LSTMCell", "LSTM", "PeepholeLSTM"):
+        caught = {
+            name for row in ROWS.values() if row["subject"] == subject for name in row["killed_by"]
+        }
+        assert caught == set(killing.checks_for(subject))
+
+
+def test_the_package_is_as_before():
+    """Loading a mutant leaves no trace in the modules that are imported."""
+    before = lstm.LSTMCell
+    wrong = killing.load(MUTANTS[0])
+    assert wrong is not before
+    import lstm as again
+
+    assert again.LSTMCell is before
+
+
+# Wrong formulas of the articles that are no LSTM, or that another mutant computes.
+NOT_A_MUTANT = {
+    "output_gate_000": "its own line: a gate times h_prev",
+    "step_000": "hidden_state_000 with output_gate_000",
+    "forgotten_001": "a wrong word for a right product",
+    "gate_001": "its own line: no sigmoid",
+    "step_003": "its own line: the candidate as the hidden state",
+    "candidate_relu_004": "its own line: relu for tanh",
+    "step_relu_004": "candidate_relu_004 with hidden_state_relu_004",
+    "reshape_004": "about the data",
+}
+
+
+def test_every_formula_of_the_articles_is_among_them():
+    used = " ".join(mutant.new for mutant in ARTICLES)
+    formulas = {function.__name__ for function in errata.CORRECTIONS}
+    missing = {name for name in formulas - NOT_A_MUTANT.keys() if f"errata.{name}(" not in used}
+    assert not missing
+    assert NOT_A_MUTANT.keys() <= formulas
