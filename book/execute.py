@@ -35,25 +35,33 @@ def run(notebook: NotebookNode, folder: Path) -> float:
             record_timing=False,
             coalesce_streams=True,  # a progress bar is stored as its last line
             # Talk to the kernel through files: no network is needed, not even loopback.
-            config=Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"}),
+            config=Config(
+                KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"}
+            ),
         )
         start = time.perf_counter()
         client.execute()
         seconds = time.perf_counter() - start
     if seconds > LIMIT_SECONDS:
-        raise TimeoutError(f"took {seconds:.0f} s; a chapter runs in less than {LIMIT_SECONDS} s")
+        raise TimeoutError(
+            f"took {seconds:.0f} s; a chapter runs in less than {LIMIT_SECONDS} s"
+        )
     return seconds
 
 
 def tidy(notebook: NotebookNode) -> None:
     """Remove what differs from run to run or from machine to machine."""
-    notebook.metadata = NotebookNode(kernelspec=KERNELSPEC, language_info={"name": "python"})
+    notebook.metadata = NotebookNode(
+        kernelspec=KERNELSPEC, language_info={"name": "python"}
+    )
     for cell in notebook.cells:
         tags = cell.metadata.get("tags")
         cell.metadata = NotebookNode(tags=tags) if tags else NotebookNode()
         for output in cell.get("outputs", []):
             if output.output_type == "error":
-                output.traceback = [line.replace(f"{ROOT}/", "") for line in output.traceback]
+                output.traceback = [
+                    line.replace(f"{ROOT}/", "") for line in output.traceback
+                ]
 
 
 def execute(path: Path) -> bool:
@@ -62,7 +70,10 @@ def execute(path: Path) -> bool:
     try:
         seconds = run(notebook, path.parent)
     except CellExecutionError as error:
-        print(f"{path}: a cell failed, the file was left as it is.\n{error}", file=sys.stderr)
+        print(
+            f"{path}: a cell failed, the file was left as it is.\n{error}",
+            file=sys.stderr,
+        )
         return False
     except CellTimeoutError:
         print(

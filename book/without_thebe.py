@@ -12,7 +12,11 @@ from sphinx.application import Sphinx
 def setup(app: Sphinx) -> dict[str, bool]:
     """Disconnect everything that sphinx-thebe has connected, and leave out its style sheet."""
     for listeners in app.events.listeners.values():
-        listeners[:] = [each for each in listeners if each.handler.__module__ != "sphinx_thebe"]
+        listeners[:] = [
+            each for each in listeners if each.handler.__module__ != "sphinx_thebe"
+        ]
     styles = app.registry.css_files
-    styles[:] = [(name, attributes) for name, attributes in styles if name != "sphinx-thebe.css"]
+    styles[:] = [
+        (name, attributes) for name, attributes in styles if name != "sphinx-thebe.css"
+    ]
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -119,3 +119,14 @@ def test_titles_tell_pages_apart():
 def test_tables_have_headings(path):
     tables = parse(path).select("article table:not([role=presentation])")
     assert [table.get_text(" ", strip=True)[:60] for table in tables if not table.find("th")] == []
+
+
+@pytest.mark.parametrize(
+    "path", [page for page in WRITTEN if page.stem[:2].isdigit()], ids=lambda path: path.stem
+)
+def test_chapter_has_the_number_of_its_file(path):
+    numbers = [number.get_text() for number in parse(path).select("article .section-number")]
+    equations = [label.contents[0] for label in parse(path).select("article .eqno")]
+    assert numbers
+    first = {text.strip(" .()").partition(".")[0] for text in numbers + equations}
+    assert first == {str(int(path.stem[:2]))}
