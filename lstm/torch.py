@@ -106,6 +106,9 @@ class LSTM(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
+    def flatten_parameters(self) -> None:
+        """Do nothing: code written for ``torch.nn.LSTM`` may call it, for cuDNN's sake."""
+
     # --- names and sizes ----------------------------------------------------------------------
 
     @property
@@ -233,10 +236,8 @@ class LSTM(nn.Module):
             raise ValueError(
                 f"input must have shape (..., {self.input_size}), got {tuple(x.shape)}"
             )
-        if x.numel() == 0:
-            raise ValueError(
-                f"input must hold at least one sequence of one step, got shape {tuple(x.shape)}"
-            )
+        if x.shape[1 if x.dim() == 3 and self.batch_first else 0] == 0:
+            raise ValueError(f"input must have at least one step, got shape {tuple(x.shape)}")
 
     def _check_lengths(
         self, lengths: Lengths | None, steps: int, batch: int, batched: bool
@@ -244,16 +245,17 @@ class LSTM(nn.Module):
         if lengths is None:
             return None
         if not batched:
-            raise ValueError(f"lengths must be None for one sequence, got {lengths}")
+            raise ValueError(
+                f"lengths must be None for a single sequence input (T, D), got {lengths!r}"
+            )
         lengths = torch.as_tensor(lengths)
         if lengths.is_floating_point() or lengths.dtype == torch.bool:
             raise ValueError(f"lengths must hold integers, got dtype {lengths.dtype}")
         if lengths.shape != (batch,):
             raise ValueError(f"lengths must have shape {(batch,)}, got {tuple(lengths.shape)}")
-        if lengths.min() < 1 or lengths.max() > steps:
+        if batch and (lengths.min() < 1 or lengths.max() > steps):
             raise ValueError(
-                f"lengths must be in [1, {steps}], "
-                f"got values from {lengths.min()} to {lengths.max()}"
+                f"lengths must be in [1, {steps}], got {lengths.min()} to {lengths.max()}"
             )
         return lengths
 
@@ -325,7 +327,12 @@ class NumpyLSTM(LSTM):
             raise ValueError(f"input of a NumpyLSTM must be on the CPU, got device {x.device}")
         lengths = None if lengths is None else lengths.cpu().numpy()
         dropout = self.dropout if self.training else 0.0
-        arguments = (x, *states, *self.parameters())
+        weights = (
+            getattr(self, name + suffix)
+            for suffix, width in self._directions()
+            for name in self._parameter_shapes(width)
+        )
+        arguments = (x, *states, *weights)
         keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in arguments)
         call = NumpyCall(self._numpy_layer(), lengths, dropout, keep)
         output, h_n, c_n = LSTMFunction.apply(call, *arguments)

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="lstm.torch needs PyTorch")
 
 from torch import nn  # noqa: E402 - after importorskip
+from torch.nn.utils import parametrize  # noqa: E402
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence  # noqa: E402
 
 import lstm  # noqa: E402
@@ -144,6 +145,18 @@ def test_parity_in_float32(form):
     actual, actual_gradients = results_and_gradients(ours, packed, *arrays)
     assert_same(expected, actual, 5e-5)
     assert_same(expected_gradients, actual_gradients, 5e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_an_empty_batch_is_empty_as_in_nn_lstm(form, batch_first):
+    theirs, ours = pair(form, num_layers=2, bidirectional=True, batch_first=batch_first)
+    x = torch.zeros((0, T, D) if batch_first else (T, 0, D), dtype=torch.float64)
+    (expected, states), (actual, our_states) = theirs(x), ours(x)
+    assert actual.shape == expected.shape
+    assert [state.shape for state in our_states] == [state.shape for state in states]
+    actual.sum().backward()
+    assert all((p.grad == 0).all() for p in ours.parameters())
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -330,6 +343,29 @@ def test_nothing_is_recorded_without_gradients(form):
     assert layer.weight_hh_l0.grad is None
 
 
+class Halved(nn.Module):
+    """A weight that is computed from the parameter."""
+
+    def forward(self, weight):
+        return 0.5 * weight
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_computed_weight_takes_the_place_of_its_parameter(form):
+    layer = form(D, H, proj_size=3, dtype=torch.float64)
+    halved = copy.deepcopy(layer)
+    parametrize.register_parametrization(halved, "weight_hh_l0", Halved())
+    with torch.no_grad():
+        layer.weight_hh_l0.mul_(0.5)
+    x = torch.randn(T, B, D, dtype=torch.float64)
+    expected, actual = layer(x)[0], halved(x)[0]
+    assert torch.equal(actual, expected)
+    expected.sum().backward()
+    actual.sum().backward()
+    original = halved.parametrizations["weight_hh_l0"].original
+    assert (original.grad - 0.5 * layer.weight_hh_l0.grad).abs().max() <= 1e-12
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_deepcopy_and_save(form):
     layer = form(D, H, num_layers=2)
@@ -441,8 +477,12 @@ BAD_INPUTS = {
     "rank 4": ((zeros(1, T, B, D),), {}, r"got \(1, 5, 4, 3\)"),
     "features": ((zeros(T, B, 7),), {}, r"input must have shape \(..., 3\), got \(5, 4, 7\)"),
     "dtype": ((zeros(T, B, D, dtype=torch.float64),), {}, "input must have dtype torch.float32"),
-    "no steps": ((zeros(0, B, D),), {}, "input must hold at least one sequence of one step"),
-    "no sequences": ((zeros(T, 0, D),), {}, "input must hold at least one sequence of one step"),
+    "no steps": (
+        (zeros(0, B, D),),
+        {},
+        r"input must have at least one step, got shape \(0, 4, 3\)",
+    ),
+    "no step": ((zeros(0, D),), {}, r"input must have at least one step, got shape \(0, 3\)"),
     "no pair": ((zeros(T, B, D), zeros(1, B, H)), {}, r"hx must be a pair \(h_0, c_0\)"),
     "h_0": ((zeros(T, B, D), (zeros(1, B, 7), zeros(1, B, H))), {}, r"h_0 .* \(1, 4, 4\), got"),
     "c_0": ((zeros(T, B, D), (zeros(1, B, H), zeros(2, B, H))), {}, r"c_0 .* \(1, 4, 4\), got"),
@@ -455,9 +495,17 @@ BAD_INPUTS = {
     ),
     "lengths shape": ((zeros(T, B, D),), {"lengths": [1, 2]}, r"lengths must have shape \(4,\)"),
     "lengths zero": ((zeros(T, B, D),), {"lengths": [1, 2, 0, 3]}, r"lengths must be in \[1, 5\]"),
-    "lengths long": ((zeros(T, B, D),), {"lengths": [1, 2, 6, 3]}, "got values from 1 to 6"),
+    "lengths long": (
+        (zeros(T, B, D),),
+        {"lengths": [1, 2, 6, 3]},
+        r"lengths must be in \[1, 5\], got 1 to 6",
+    ),
     "lengths float": ((zeros(T, B, D),), {"lengths": [1.0, 2, 2, 3]}, "lengths must hold integers"),
-    "lengths of one": ((zeros(T, D),), {"lengths": [5]}, "lengths must be None for one sequence"),
+    "lengths of one": (
+        (zeros(T, D),),
+        {"lengths": [5]},
+        "lengths must be None for a single sequence",
+    ),
     "packed lengths": (
         (pack_padded_sequence(zeros(T, B, D), [5, 4, 2, 1]),),
         {"lengths": [5, 4, 2, 1]},
