@@ -23,6 +23,8 @@ REQUIRED = {"id", "article", "section", "title", "severity", "kind"} | {
 }
 OPTIONAL = {"disputable", "fair_reading"}
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
+MARKED = re.compile(r"\$\$?[^$]+\$\$?|`[^`]+`")
+CONTENT = {"right"}, {"wrong"}, {"missing"}
 
 each_finding = pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: finding["id"])
 each_article = pytest.mark.parametrize(
@@ -100,6 +102,13 @@ def test_a_reader_without_chinese_can_follow(finding):
 
 
 @each_finding
+def test_formulas_are_marked_as_formulas(finding):
+    texts = [value for value in finding.values() if isinstance(value, str)]
+    outside = MARKED.sub("", " ".join(text for text in texts if "http" not in text))
+    assert not re.search(r"[\\$`]|[A-Za-z]_\{|\b[a-zA-Z]_[a-z]\b", outside)
+
+
+@each_finding
 def test_evidence_points_somewhere(finding):
     items = [item for entry in finding["evidence"] for item in entry.items()]
     assert all(len(entry) == 1 for entry in finding["evidence"])
@@ -148,6 +157,15 @@ def test_article_follows_the_schema(article):
     assert sum(parts) == total
     for program in (article["program"], article["program_corrected"]):
         assert ast.parse(program)
+
+
+@each_article
+def test_content_that_is_not_right_has_a_finding(article):
+    contents = [article["contains"] for article in ARTICLES.values()]
+    assert {tuple(content) for content in contents} == {tuple(article["contains"])}
+    ids = {finding["id"] for finding in FINDINGS if finding["article"] == article["id"]}
+    for state in article["contains"].values():
+        assert state == "right" or (set(state) in CONTENT and set(state.values()) <= ids)
 
 
 def test_counts_are_those_of_a_close_reading():
