@@ -413,9 +413,11 @@ def jacobian_cell_hidden(c_prev, i_t, f_t, g_t, U):
 
     .. math::
 
-        K_t = \operatorname{diag}\left(g_t \odot i_t \odot (1 - i_t)\right) U_i
-        + \operatorname{diag}\left(c_{t-1} \odot f_t \odot (1 - f_t)\right) U_f
-        + \operatorname{diag}\left(i_t \odot (1 - g_t^2)\right) U_g
+        \begin{aligned}
+            K_t = {} & \operatorname{diag}\left(g_t \odot i_t \odot (1 - i_t)\right) U_i \\
+            & + \operatorname{diag}\left(c_{t-1} \odot f_t \odot (1 - f_t)\right) U_f \\
+            & + \operatorname{diag}\left(i_t \odot (1 - g_t^2)\right) U_g
+        \end{aligned}
 
     Parameters
     ----------
@@ -443,12 +445,12 @@ def jacobian_state(c_prev, i_t, f_t, g_t, o_t, c_t, U):
 
     .. math::
 
-        \frac{\partial (c_t, h_t)}{\partial (c_{t-1}, h_{t-1})} =
-        \begin{bmatrix}
-            F_t & K_t \\
-            S_t F_t & S_t K_t + R_t
-        \end{bmatrix}, \qquad
         \begin{aligned}
+            J_t = \frac{\partial (c_t, h_t)}{\partial (c_{t-1}, h_{t-1})} &=
+            \begin{bmatrix}
+                F_t & K_t \\
+                S_t F_t & S_t K_t + R_t
+            \end{bmatrix}, \\
             F_t &= \operatorname{diag}(f_t), \\
             S_t &= \operatorname{diag}\left(o_t \odot (1 - \tanh^2(c_t))\right), \\
             R_t &= \operatorname{diag}\left(\tanh(c_t) \odot o_t \odot (1 - o_t)\right) U_o

@@ -113,11 +113,11 @@ def appendix(root: Path) -> str:
     for label, name, _ in page_equations(root / "book"):
         if name != page:
             page = name
-            lines += [f"\n## [](./{page})\n", "| | label | function | tests |", "|---|---|---|---|"]
+            lines += [f"\n## [](./{page})\n", "| equation | function, and tests |", "| --- | --- |"]
         function = EQUATIONS.get(label)
         where = f"`{function.__module__}.{function.__name__}`" if function else "not computed"
-        checked = "<br>".join(f"`{test}`" for test in tests.get(label, []))
-        lines.append(f"| {{eq}}`{label}` | `{label}` | {where} | {checked} |")
+        checked = [f"`{test}`" for test in tests.get(label, [])]
+        lines.append(f"| {{eq}}`{label}`<br>`{label}` | {'<br>'.join([where, *checked])} |")
     return "\n".join(lines) + "\n"
 
 

@@ -77,7 +77,7 @@ def reversed_sequence(x, lengths):
 
     .. math::
 
-        \overleftarrow{x}_t = \begin{cases} x_{T_n + 1 - t} & t \le T_n \\ x_t & t > T_n \end{cases}
+        x_{\leftarrow,t} = \begin{cases} x_{T_n + 1 - t} & t \le T_n \\ x_t & t > T_n \end{cases}
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def reversed_sequence(x, lengths):
 def bidirectional_output(h_forward, h_backward):
     r"""Output of both directions, equation ``eq-bidirectional``.
 
-    .. math:: y_t = \begin{bmatrix} \overrightarrow{h}_t \\ \overleftarrow{h}_t \end{bmatrix}
+    .. math:: y_t = \begin{bmatrix} h_{\rightarrow,t} \\ h_{\leftarrow,t} \end{bmatrix}
 
     Parameters
     ----------
@@ -121,8 +121,8 @@ def d_bidirectional_input(d_x_forward, d_x_backward):
 
     .. math::
 
-        \bar{x}_t = \overrightarrow{W}^\top \overrightarrow{\bar{a}}_t
-        + \overleftarrow{W}^\top \overleftarrow{\bar{a}}_t
+        \bar{x}_t = W_{\rightarrow}^\top \bar{a}_{\rightarrow,t}
+        + W_{\leftarrow}^\top \bar{a}_{\leftarrow,t}
 
     Parameters
     ----------

@@ -213,9 +213,12 @@ def d_peephole_cell_state(d_c_from_next, d_h_t, o_t, c_t, p_o, d_a_o):
 
     .. math::
 
-        \bar{c}_t = \bar{h}_t \odot o_t \odot \left(1 - \tanh^2(c_t)\right)
-        + p_o \odot \bar{a}_{o,t}
-        + \bar{c}_{t+1} \odot f_{t+1} + p_i \odot \bar{a}_{i,t+1} + p_f \odot \bar{a}_{f,t+1}
+        \begin{aligned}
+            \bar{c}_t = {} & \bar{h}_t \odot o_t \odot \left(1 - \tanh^2(c_t)\right)
+            + p_o \odot \bar{a}_{o,t} \\
+            & + \bar{c}_{t+1} \odot f_{t+1}
+            + p_i \odot \bar{a}_{i,t+1} + p_f \odot \bar{a}_{f,t+1}
+        \end{aligned}
 
     Parameters
     ----------
