@@ -12,6 +12,7 @@ EXPERIMENTS = {
     "remember": recorded.remember,
     "activations": recorded.activations,
     "clipping": recorded.clipping,
+    "budget": recorded.budget,
     "data": recorded.data,
     "cost": recorded.cost,
 }

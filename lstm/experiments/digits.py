@@ -1,7 +1,7 @@
 """Data need and overfitting of an LSTM, a plain network and a softmax regression.
 
-The networks read images of digits row by row (28 steps of 28 pixels); the regression sees all pixels
-at once and has no memory at all. There are from 100 to 4,000 training images.
+The networks read images of digits row by row (28 steps of 28 pixels); the regression sees all the
+pixels at once and has no memory at all. There are from 100 to 4,000 training images.
 """
 
 from __future__ import annotations

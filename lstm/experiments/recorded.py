@@ -39,7 +39,7 @@ ACTIVATION_CELLS = {
     ),
     "no output tanh": Cell("lstm", 16, forget_bias=3.0, output_activation="identity"),
 }
-ACTIVATION_STEPS = (10, 50)
+ACTIVATION_STEPS = (10, 50, 100)
 
 CLIPPED_CELLS = {
     name: MEMORY_CELLS[name] for name in ("RNN, orthogonal start", "LSTM, forget bias 5")
@@ -63,7 +63,7 @@ class Run:
     def __call__(self) -> dict[str, Any]:
         """Train every seed, on one thread so that runs can share the processor."""
         torch.set_num_threads(1)
-        result = train_to_remember(self.cell, seeds=SEEDS, updates=UPDATES, **self.options)
+        result = train_to_remember(self.cell, seeds=SEEDS, **{"updates": UPDATES} | self.options)
         return {"name": self.name, **asdict(self.cell), **self.options, **result}
 
 
@@ -118,6 +118,18 @@ def clipping() -> dict[str, Any]:
             for name, cell in CLIPPED_CELLS.items()
             for lr in LEARNING_RATES
             for max_norm in (1.0, None)
+        ]
+    )
+
+
+def budget() -> dict[str, Any]:
+    """Give those that failed at T = 50 five times as many updates."""
+    names = ("RNN", "RNN, equal parameters", "LSTM, forget bias 0", "LSTM, forget bias 1")
+    return _record(
+        [
+            Run(name, MEMORY_CELLS[name], {"steps": 50, "lr": lr, "updates": 5 * UPDATES})
+            for name in names
+            for lr in LEARNING_RATES
         ]
     )
 
