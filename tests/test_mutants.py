@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import lstm
+from lstm import equations as eq
 from lstm import errata
 from tests.mutants import killing, page
 from tests.mutants.catalogue import ARTICLES, MUTANTS
@@ -67,6 +69,36 @@ def test_the_package_is_as_before():
     import lstm as again
 
     assert again.LSTMCell is before
+
+
+def wrong_step(wrong: str):
+    """Return x, h, c, the weights by gate as ``errata`` has them, and a mutant's new states."""
+    (mutant,) = [m for m in ARTICLES if m.wrong.startswith(wrong)]
+    cell = killing.load(mutant)(3, 4, dtype=np.float64, rng=0)
+    x, h, c = np.split(np.random.default_rng(1).standard_normal((2, 11)), [3, 7], axis=1)
+    blocks = (np.split(parameter.data, 4) for parameter in cell.parameters())
+    weights = {gate: (W, U, b + b2) for gate, W, U, b, b2 in zip("ifgo", *blocks, strict=True)}
+    return x, h, c, weights, cell(x, (h, c))
+
+
+def test_the_articles_lines_compute_their_formulas():
+    """Where a mutant writes a formula out instead of calling it."""
+    x, h, c, weights, (h_t, c_t) = wrong_step("000: o_t")
+    o_t = errata.output_gate_000(x, h, *weights["o"])
+    assert np.allclose(h_t, eq.hidden_state(o_t, c_t), rtol=0, atol=1e-14)
+
+    x, h, c, weights, states = wrong_step("003: the LSTM is an Elman network")
+    assert np.allclose(states, errata.step_003(x, h, c, weights), rtol=0, atol=1e-14)
+
+    x, h, c, weights, (_, c_t) = wrong_step("001: the forget gate is")
+    f_t = errata.gate_001(x, h, *weights["f"])
+    i_t, g_t = eq.input_gate(x, h, *weights["i"]), eq.candidate(x, h, *weights["g"])
+    assert np.allclose(c_t, eq.cell_state(f_t, c, i_t, g_t), rtol=0, atol=1e-14)
+
+    x, h, c, weights, (_, c_t) = wrong_step("004: relu for the candidate")
+    f_t, i_t = eq.forget_gate(x, h, *weights["f"]), eq.input_gate(x, h, *weights["i"])
+    g_t = errata.candidate_relu_004(x, h, *weights["g"])
+    assert np.allclose(c_t, eq.cell_state(f_t, c, i_t, g_t), rtol=0, atol=1e-14)
 
 
 # Wrong formulas of the articles that are no LSTM, or that another mutant computes.

@@ -31,7 +31,7 @@ Letters stand for the checks of the section.
 SUBJECT = """
 ## `lstm.{subject}`: {count} mutants
 
-| | check | catches | it alone |
+| letter | check | catches | it alone |
 | --- | --- | ---: | ---: |
 {rows}
 """
