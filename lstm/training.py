@@ -182,14 +182,14 @@ def fit(
     settings = {
         "model": repr(model),
         "optimizer": repr(optimizer),
-        "loss": getattr(loss, "__name__", repr(loss)),
+        "loss": _name(loss),
         "batch_size": checks.positive_int("batch_size", batch_size),
         "epochs": checks.positive_int("epochs", epochs),
         "max_norm": max_norm,
         "patience": patience if patience is None else checks.positive_int("patience", patience),
-        "scheduled": schedule is not None,
+        "schedule": _name(schedule),
         "bucketed": bucket_by is not None,
-        "augmented": augment is not None,
+        "augment": _name(augment),
     }
     run = _Run(model, optimizer, np.random.default_rng(rng), settings)
     if checkpoint is not None:
@@ -418,6 +418,14 @@ def _check_examples(name: str, array: np.ndarray, size: int) -> None:
                 f"{name} must be finite: {bad.sum()} of {size} examples hold NaN or infinity, "
                 f"the first is number {bad.argmax()}"
             )
+
+
+def _name(function: Callable | None) -> str | None:
+    """Return a name that is the same in the next process, with the numbers that it stands for."""
+    if function is None or hasattr(function, "__qualname__"):
+        return getattr(function, "__qualname__", None)
+    has_address = type(function).__repr__ is object.__repr__
+    return type(function).__qualname__ if has_address else repr(function)
 
 
 def _digest(arrays: Sequence[np.ndarray]) -> str:

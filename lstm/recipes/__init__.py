@@ -1,0 +1,15 @@
+"""The articles' systems by name, each with the baselines that it has to beat.
+
+``python -m lstm train NAME`` runs one and records it; ``python -m lstm results`` prints what was
+recorded.
+"""
+
+from lstm.recipes.digits import PERMUTED, PIXELS, ROWS
+from lstm.recipes.recipe import Part, Recipe, Task
+from lstm.recipes.reviews import IMDB
+from lstm.recipes.sequences import RANDOM, SCALAR, STACKED
+
+RECIPES = {r.name: r for r in (SCALAR, STACKED, IMDB, RANDOM, ROWS, PIXELS, PERMUTED)}
+"""Every recipe, in the order of the articles."""
+
+__all__ = ["RECIPES", "Part", "Recipe", "Task"]

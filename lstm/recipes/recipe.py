@@ -1,0 +1,163 @@
+"""What a recipe is: a task, a network for it, and every number that the training needs."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm.module import Module
+from lstm.training import Augment, Loss
+
+Settings = Mapping[str, Any]
+
+
+class Part(NamedTuple):
+    """Some examples: one array per argument of the network, and the right answers."""
+
+    inputs: tuple[np.ndarray, ...]
+    targets: np.ndarray
+
+
+@dataclass
+class Task:
+    """Data in three parts that share no example.
+
+    Parameters
+    ----------
+    train, validation, test : Part
+        What is learnt from; what decides between settings; what is measured once, at the end.
+    about : dict
+        Name, source, sizes and checksum, for the record.
+    bucket_by, augment
+        As for :func:`lstm.fit`.
+    texts : dict of str to list of str
+        The same examples as texts, by the name of their part, for baselines that read texts.
+    vocabulary_size : int
+        Number of embeddings needed; 0 where the inputs are vectors.
+    """
+
+    train: Part
+    validation: Part
+    test: Part
+    about: dict[str, Any]
+    bucket_by: np.ndarray | None = None
+    augment: Augment | None = None
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    vocabulary_size: int = 0
+
+
+# A baseline returns its predicted scores or numbers for the validation and the test part, and what
+# it settled on.
+Baseline = Callable[[Task, Settings, int], tuple[np.ndarray, np.ndarray, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One system of the articles, repaired, with better ones and simpler ones beside it.
+
+    Parameters
+    ----------
+    name : str
+        As on the command line.
+    article : str
+        Number of the article.
+    about : str
+        One line for the list of recipes.
+    load : callable
+        ``load(settings)`` returns the :class:`Task`.
+    build : callable
+        ``build(task, settings, rng)`` returns the network.
+    loss : callable
+        One of ``lstm.losses``.
+    defaults : mapping
+        Every setting that there is, with its value.
+    models : mapping of str to mapping
+        Networks by name; each gives the settings in which it differs. The first is the default.
+    quick : mapping
+        What differs at the quick scale.
+    baselines : mapping of str to Baseline
+        What to compare with; also models on the command line.
+    """
+
+    name: str
+    article: str
+    about: str
+    load: Callable[[Settings], Task]
+    build: Callable[[Task, Settings, np.random.Generator], Module]
+    loss: Loss
+    defaults: Settings
+    models: Mapping[str, Settings]
+    quick: Settings
+    baselines: Mapping[str, Baseline]
+
+    @property
+    def model_names(self) -> list[str]:
+        """Networks, then baselines."""
+        return [*self.models, *self.baselines]
+
+    def settings(self, model: str, scale: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
+        """Return every setting of a model at a scale.
+
+        Parameters
+        ----------
+        model : str
+            One of :attr:`model_names`.
+        scale : {"quick", "full"}
+            How much data and time.
+        overrides : iterable of str
+            ``"name=value"``; a value must be of the kind that the setting has.
+
+        Raises
+        ------
+        ValueError
+            If there is no such model, scale or setting, or the value does not fit.
+        """
+        if model not in self.model_names:
+            raise ValueError(f"{self.name} has the models {self.model_names}, got {model!r}")
+        if scale not in ("quick", "full"):
+            raise ValueError(f"scale must be 'quick' or 'full', got {scale!r}")
+        settings = dict(self.defaults) | dict(self.models.get(model, {}))
+        if scale == "quick":
+            settings |= self.quick
+        for override in overrides:
+            name, equals, value = override.partition("=")
+            if not equals or name not in settings:
+                raise ValueError(
+                    f"a setting is NAME=VALUE with a name from {sorted(settings)}, got {override!r}"
+                )
+            settings[name] = parse(name, value, settings[name])
+        return settings
+
+
+def parse(name: str, text: str, default: Any) -> Any:
+    """Read a setting as the kind of value that its default is; a number may also be None."""
+    if isinstance(default, str):
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        value = text
+    kinds = {bool: (bool,), int: (int,), float: (int, float), type(None): (int, float)}
+    if value is None and not isinstance(default, bool):
+        return None
+    if type(value) not in kinds[type(default)]:
+        raise ValueError(f"{name} must be like {default!r}, got {text!r}")
+    return float(value) if isinstance(default, float) else value
+
+
+def checksum(parts: Iterable[np.ndarray | Iterable[str]]) -> str:
+    """Return the SHA-256 of arrays and lists of texts, one after the other."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            for text in part:
+                digest.update(text.encode() + b"\0")
+    return digest.hexdigest()

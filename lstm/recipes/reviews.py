@@ -1,0 +1,163 @@
+"""Article 002: movie reviews, positive or negative (Maas et al., 2011)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import lstm
+from lstm.datasets import load_imdb, stratified_split
+from lstm.init import initialise_lstm
+from lstm.models import SequenceClassifier
+from lstm.recipes import baselines
+from lstm.recipes.recipe import Part, Recipe, Settings, Task, checksum
+from lstm.text import UNKNOWN_ID, Vocabulary
+
+
+@dataclass(frozen=True)
+class DropWords:
+    """An ``augment`` for :func:`lstm.fit` that makes a share of all words unknown."""
+
+    share: float
+
+    def __call__(
+        self, rng: np.random.Generator, ids: np.ndarray, lengths: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return other ids; the padding stays."""
+        dropped = rng.random(ids.shape, np.float32) < self.share
+        return np.where(dropped & (ids > 0), UNKNOWN_ID, ids).astype(ids.dtype), lengths
+
+
+def load_reviews(settings: Settings) -> Task:
+    """Load reviews as numbers.
+
+    The validation part comes out of the training half, whose duplicates are dropped before; the
+    vocabulary is counted on what remains for training. The test half is used as it is.
+    """
+    (texts, labels), (test_texts, test_labels) = load_imdb(settings["source"])
+    distinct = list(dict.fromkeys(texts))
+    first = {text: number for number, text in reversed(list(enumerate(texts)))}
+    labels = labels[[first[text] for text in distinct]]
+    train, validation = stratified_split(labels, settings["validation_size"], rng=0)
+    train = train[: settings["train_size"]]
+    test = np.arange(len(test_labels))
+    if settings["test_size"] is not None:
+        _, test = stratified_split(test_labels, settings["test_size"], rng=0)
+    named = {
+        "train": [distinct[i] for i in train],
+        "validation": [distinct[i] for i in validation],
+        "test": [test_texts[i] for i in test],
+    }
+    vocabulary = Vocabulary.from_texts(named["train"], max_size=settings["vocabulary_size"])
+    answers = labels[train], labels[validation], test_labels[test]
+    parts = [
+        Part(vocabulary.encode(part, settings["max_length"], settings["keep"]), y[:, None])
+        for part, y in zip(named.values(), answers, strict=True)
+    ]
+    about = {
+        "name": "imdb",
+        "source": settings["source"],
+        "sizes": [len(part.targets) for part in parts],
+        "test texts that are also training texts": len(set(named["train"]) & set(named["test"])),
+        "sha256": checksum([*named.values(), *answers]),
+    }
+    return Task(
+        *parts,
+        about,
+        bucket_by=parts[0].inputs[1],
+        augment=DropWords(settings["word_dropout"]) if settings["word_dropout"] else None,
+        texts=named,
+        vocabulary_size=len(vocabulary),
+    )
+
+
+def build_reader(task: Task, settings: Settings, rng: np.random.Generator) -> SequenceClassifier:
+    """Return embedding → dropout → LSTM → pooling → dropout → one logit."""
+    width = settings["embedding_dim"]
+    embedding = lstm.Embedding(task.vocabulary_size, width, padding_idx=0, rng=rng)
+    embedding.weight.data *= settings["embedding_scale"]
+    reader = lstm.LSTM(
+        width,
+        settings["hidden_size"],
+        batch_first=True,
+        bidirectional=settings["bidirectional"],
+        rng=rng,
+    )
+    head = lstm.Sequential(
+        lstm.Dropout(settings["dropout"], rng=rng), lstm.Linear(reader.output_size, 1, rng=rng)
+    )
+    return SequenceClassifier(
+        initialise_lstm(reader, rng=rng),
+        head,
+        lstm.Sequential(embedding, lstm.Dropout(settings["embedding_dropout"], rng=rng)),
+        pooling=settings["pooling"],
+    )
+
+
+IMDB = Recipe(
+    name="imdb",
+    article="002",
+    about="embedding, LSTM and a logistic output judge movie reviews",
+    load=load_reviews,
+    build=build_reader,
+    loss=lstm.binary_cross_entropy_with_logits,
+    defaults={
+        "source": "full",
+        "train_size": None,
+        "validation_size": 2_500,
+        "test_size": None,
+        "vocabulary_size": 20_000,
+        "max_length": 400,
+        "keep": "end",
+        "embedding_dim": 128,
+        "embedding_scale": 0.1,
+        "embedding_dropout": 0.5,
+        "word_dropout": 0.1,
+        "hidden_size": 128,
+        "bidirectional": True,
+        "pooling": "max",
+        "dropout": 0.5,
+        "optimizer": "adam",
+        "lr": 2e-3,
+        "schedule": "linear",
+        "batch_size": 64,
+        "epochs": 8,
+        "max_norm": 1.0,
+        "patience": None,
+    },
+    models={
+        "lstm": {},
+        # As printed: no dropout, one direction, the last state. The sizes that the article leaves
+        # open (vocabulary, embedding, length) are Keras' usual example; batch 32 is its default.
+        "article": {
+            "embedding_dim": 128,
+            "embedding_dropout": 0.0,
+            "word_dropout": 0.0,
+            "bidirectional": False,
+            "pooling": "last",
+            "dropout": 0.0,
+            "lr": 1e-3,
+            "schedule": "constant",
+            "batch_size": 32,
+            "epochs": 10,
+            "max_norm": None,
+        },
+    },
+    quick={
+        "source": "bundled",
+        "train_size": 8_000,
+        "test_size": 2_000,
+        "max_length": 100,
+        "embedding_dim": 64,
+        "hidden_size": 64,
+        "epochs": 3,
+    },
+    baselines={
+        "majority": baselines.majority,
+        "tfidf": baselines.tfidf(1),
+        "tfidf-bigrams": baselines.tfidf(2),
+        "nbsvm": baselines.nbsvm,
+        "averaged-embeddings": baselines.averaged_embeddings,
+    },
+)
