@@ -45,6 +45,14 @@ class Rows(NamedTuple):
         """Bring axis 1 back into the caller's order."""
         return array if self.order is None else array[:, np.argsort(self.order)]
 
+    def restore_steps(self, array: np.ndarray, steps: int) -> np.ndarray:
+        """Do the same to (T, B, ·), with zeros for the steps that no sequence has."""
+        if self.order is None:
+            return array
+        padded = np.zeros((steps, *array.shape[1:]), array.dtype)
+        padded[: len(array), self.order] = array
+        return padded
+
 
 class RecurrentLayer(Module):
     """Whatever whole sequences need around one recurrent step, the same for every kind of step.
@@ -86,6 +94,7 @@ class RecurrentLayer(Module):
                 f"got dropout={dropout} with num_layers=1",
                 stacklevel=2,
             )
+        self._pool = kernel.Pool()
         dtype, self.rng = checks.float_dtype(dtype), np.random.default_rng(rng)
         bound = self.hidden_size**-0.5
         for layer in range(self.num_layers):
@@ -191,6 +200,10 @@ class RecurrentLayer(Module):
         names = self._parameter_shapes(self.input_size)
         return {name: getattr(self, name + suffix).data for name in names}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles hold: not what ``backward`` needs."""
+        return {name: value for name, value in vars(self).items() if name != "_saved"}
+
     # --- forward ------------------------------------------------------------------------------
 
     def forward(
@@ -213,10 +226,9 @@ class RecurrentLayer(Module):
         if self.training:
             self._saved = [tape, rows, x.shape]
 
-        padded = np.zeros((steps, batch, self.output_size), self.dtype)
-        padded[: len(output)] = rows.restore(output)
+        output = self._as_given(rows.restore_steps(output, steps), batched)
         final_states = [rows.restore(array) for array in final_states]
-        return self._as_given(padded, batched), self._pack_state(final_states, batched)
+        return output, self._pack_state(final_states, batched)
 
     def _run_layers(
         self, below: np.ndarray, states: Sequence[np.ndarray], batch_sizes: Sequence[int]
@@ -273,10 +285,9 @@ class RecurrentLayer(Module):
         d_states = [rows.sort(array) for array in d_states]
         d_below, d_initial = self._run_layers_backward(tape, d_output, d_states)
 
-        d_x = np.zeros((steps, batch, self.input_size), self.dtype)
-        d_x[: len(d_below)] = rows.restore(d_below)
+        d_x = self._as_given(rows.restore_steps(d_below, steps), batched)
         d_initial = [rows.restore(array) for array in d_initial]
-        return self._as_given(d_x, batched), self._pack_state(d_initial, batched)
+        return d_x, self._pack_state(d_initial, batched)
 
     def _run_layers_backward(
         self, tape: list, d_output: np.ndarray | None, d_states: Sequence[np.ndarray]
@@ -498,7 +509,7 @@ class LSTM(RecurrentLayer):
         return {"h": self.proj_size or self.hidden_size, "c": self.hidden_size}
 
     def _scan(self, weights, x, state, batch_sizes, reverse, keep):
-        return kernel.forward(weights, x, state, batch_sizes, reverse, keep)
+        return kernel.forward(weights, x, state, batch_sizes, reverse, keep, self._pool)
 
     def _scan_backward(self, tape, d_output, d_state):
-        return kernel.backward(tape, d_output, d_state)
+        return kernel.backward(tape, d_output, d_state, self._pool)

@@ -207,8 +207,12 @@ def test_copies_are_independent(clone):
     layer = parity.make(lstm.LSTM, case, example.weights)
     layer(example.x, example.state, example.lengths)
     copied = clone(layer)
-    original = layer.backward(example.d_output, example.d_state)[0]
-    np.testing.assert_array_equal(copied.backward(example.d_output, example.d_state)[0], original)
+    with pytest.raises(RuntimeError, match="before a forward pass"):
+        copied.backward(example.d_output)
+    copied(2 * example.x, example.state, example.lengths)
+    layer.backward(example.d_output, example.d_state)
+    copied(example.x, example.state, example.lengths)
+    copied.backward(example.d_output, example.d_state)
     expected = parity.run_torch(case, example)
     for name, parameter in copied.named_parameters():
         assert relative_error(parameter.grad, expected["d_" + name]) < 1e-12

@@ -1,0 +1,182 @@
+"""The memory of :mod:`lstm.kernel`: which arrays a pass over time uses, and what a step sees.
+
+Time is cut into *runs*: consecutive steps with the same number of running sequences, few enough
+to stay in the cache. A ragged batch is then a chain of dense runs, and what is not recurrent is
+done for a run at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+COLUMNS = 512
+"""Steps times sequences of a run, at most: with more, its arrays leave the second-level cache."""
+
+
+class Sizes(NamedTuple):
+    """All that decides which arrays a pass needs."""
+
+    D: int
+    H: int
+    P: int
+    bias: bool
+    dtype: np.dtype
+    batch_sizes: tuple[int, ...]
+    reverse: bool
+    keep: bool
+
+    @property
+    def hoisted(self) -> bool:
+        """Whether :math:`W x_t` is computed for a run at once, and not inside the steps.
+
+        That makes one large product of many small ones, for one more addition a step: it pays for
+        single sequences and for large layers.
+        """
+        return self.batch_sizes[0] == 1 or min(self.D, self.H) >= 256
+
+    @property
+    def K(self) -> int:
+        """Rows of ``z_t``: h_{t-1}, then x_t unless it is hoisted, then 1 if there is a bias."""
+        return self.P + (0 if self.hoisted else self.D) + self.bias
+
+
+class Run:
+    """The arrays of a run, in the order of time, and views for its steps, in the order of use.
+
+    ``blocks`` has six blocks of H rows for each step. The forward pass fills them, then
+    :func:`lstm.kernel.factors` replaces each by the derivative that the way back needs, and that
+    multiplies it by the gradient of the denominator; m_t is o_t ⊙ tanh(c_t), which is h_t before
+    the projection:
+
+    ===========  ============  =============  =============  =============  ===================
+    tanh(c_t)    o_t           i_t            f_t            g_t            c_{t-1}
+    ∂c_t / ∂m_t  ∂a_o / ∂m_t   ∂a_i / ∂c_t    ∂a_f / ∂c_t    ∂a_g / ∂c_t    ∂c_{t-1} / ∂c_t = f_t
+    ===========  ============  =============  =============  =============  ===================
+    """
+
+    def __init__(self, plan: Plan, steps: int, rows: int) -> None:
+        self.plan, self.steps, self.rows = plan, steps, rows
+        sizes = plan.sizes
+        H, P = sizes.H, sizes.P
+        order = slice(None, None, -1 if sizes.reverse else 1)
+
+        # A step reads z_t from its slot and writes h_t into the slot of the next.
+        slots = plan.kept("slots", steps + 1, sizes.K, rows)
+        self.z, next_z = (slots[1:], slots[:-1]) if sizes.reverse else (slots[:-1], slots[1:])
+        self.h = next_z[:, :P]
+        self.h_first, self.h_last = self.z[order][0, :P], self.h[order][-1]
+
+        # Inference has the blocks of one step only: there c_t takes the place of c_{t-1}.
+        self.blocks = plan.kept("blocks", steps if sizes.keep else 1, 6 * H, rows)
+        blocks = list(self.blocks[order]) if sizes.keep else [self.blocks[0]] * steps
+        self.c_first = blocks[0][5 * H :]
+        self.c_last = np.empty_like(self.c_first) if sizes.keep else self.c_first
+        next_c = [block[5 * H :] for block in blocks[1:]] + [self.c_last]
+
+        self.forward_steps = [
+            # z_t; all preactivations; o, i, f; i, f; g, c_{t-1}; c_t; tanh(c_t); o_t; h_t
+            (z, b[H : 5 * H], b[H : 4 * H], b[2 * H : 4 * H], b[4 * H :], c, b[:H], b[H : 2 * H], h)
+            for z, b, c, h in zip(self.z[order], blocks, next_c, self.h[order], strict=True)
+        ]
+        if sizes.hoisted:
+            self.x = plan.kept("x", steps * rows, sizes.D)
+            self.W_x, W_x_steps = self.matrix("W_x", 4 * H)
+            self.W_x_steps = list(W_x_steps[order])
+        if sizes.keep:
+            self.backward_steps = [
+                # both factors of d_m_t; the first of them; all four of d_c_t; d_a_t; d_c_{t-1}
+                (b[:2], b[0], b[2:], b[1:5].reshape(4 * H, rows), b[5])
+                for b in (block.reshape(6, H, rows) for block in reversed(blocks))
+            ]
+
+    def matrix(self, name: str, features: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return scratch memory as (features, steps · rows), and as (steps, features, rows)."""
+        if self.rows == 1:
+            steps = self.plan.scratch(name, self.steps, features, 1)
+            return steps[:, :, 0].T, steps
+        matrix = self.plan.scratch(name, features, self.steps, self.rows)
+        return matrix.reshape(features, -1), matrix.transpose(1, 0, 2)
+
+    def by_feature(self, name: str, *parts: np.ndarray) -> np.ndarray:
+        """Copy arrays (steps, features, rows) below each other: (all features, steps · rows)."""
+        matrix, steps = self.matrix(name, sum(part.shape[1] for part in parts))
+        start = 0
+        for part in parts:
+            stop = start + part.shape[1]
+            steps[:, start:stop] = part
+            start = stop
+        return matrix
+
+
+class Plan:
+    """The runs of one pass over time in the order of use; after the forward pass, its tape."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        self.weights: dict[str, np.ndarray] = {}
+        self.runs: list[tuple[slice, Run]] = []
+        self._scratch: dict[str, np.ndarray] = {}
+        made: dict[tuple, Run] = {}
+        for start, stop, rows in cut(sizes.batch_sizes):
+            # Without a backward pass to come, one run serves for all of its shape.
+            key = (start if sizes.keep else 0, stop - start, rows)
+            if key not in made:
+                made[key] = Run(self, stop - start, rows)
+            self.runs.append((slice(start, stop), made[key]))
+        if sizes.reverse:
+            self.runs.reverse()
+
+    def kept(self, name: str, *shape: int) -> np.ndarray:
+        """Return an array that lasts until the backward pass, if there is one to come."""
+        return np.empty(shape, self.sizes.dtype) if self.sizes.keep else self.scratch(name, *shape)
+
+    def scratch(self, name: str, *shape: int) -> np.ndarray:
+        """Return an array that lasts until the next request for ``name``."""
+        size = int(np.prod(shape))
+        if name not in self._scratch or self._scratch[name].size < size:
+            self._scratch[name] = np.empty(size, self.sizes.dtype)
+        return self._scratch[name][:size].reshape(shape)
+
+
+def cut(batch_sizes: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Return (start, stop, rows) of the runs, in the order of time."""
+    runs, start = [], 0
+    for stop in range(1, len(batch_sizes) + 1):
+        rows = batch_sizes[start]
+        longest = max(1, COLUMNS // max(1, rows))
+        if stop == len(batch_sizes) or batch_sizes[stop] != rows or stop - start == longest:
+            runs.append((start, stop, rows))
+            start = stop
+    return runs
+
+
+class Pool:
+    """Plans to be used again: making the arrays and the views anew would cost a tenth of a pass."""
+
+    def __init__(self) -> None:
+        self._plans: list[Plan] = []
+
+    def take(self, sizes: Sizes) -> Plan:
+        """Return a plan for ``sizes``, whose arrays hold anything."""
+        for index, plan in enumerate(self._plans):
+            if plan.sizes == sizes:
+                return self._plans.pop(index)
+        # Other batches than before: free what they needed.
+        same = (sizes.batch_sizes, sizes.dtype, sizes.keep)
+        self._plans = [
+            plan
+            for plan in self._plans
+            if (plan.sizes.batch_sizes, plan.sizes.dtype, plan.sizes.keep) == same
+        ]
+        return Plan(sizes)
+
+    def give_back(self, plan: Plan) -> None:
+        """Keep a plan for later."""
+        plan.weights = {}
+        self._plans.append(plan)
+
+    def __reduce__(self) -> tuple:
+        return Pool, ()  # a copy, or a pickle, starts empty
