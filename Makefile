@@ -93,8 +93,9 @@ book: $(READY)
 # All three parts run even where an earlier one fails. One thread for each of the JOBS processes.
 
 lint: $(READY)
-	@$(PY) -m ruff check --quiet .
-	@$(PY) -m ruff format --check --quiet . || { echo 'ruff format would change files: run  $(PY) -m ruff format' >&2; exit 1; }
+	@$(PY) -m ruff check --quiet .; checked=$$?; \
+	$(PY) -m ruff format --check --quiet . && exit $$checked; \
+	echo 'Files are not formatted: run  $(PY) -m ruff format' >&2; exit 1
 
 test: $(READY)
 	@failed=''; \
@@ -104,6 +105,7 @@ test: $(READY)
 	echo 'Testing the package, the notebooks (every cell runs again, outputs are compared) and the pages.'; \
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile \
 	  --nbval --nbval-current-env --nbval-cell-timeout 120 --nbval-sanitize-with tests/nbval.cfg \
+	  --durations 10 --durations-min 3 \
 	  || failed="$$failed tests"; \
 	if [ -n "$$failed" ]; then echo "Failed:$$failed." >&2; exit 1; fi
 
