@@ -120,7 +120,7 @@ lab: $(READY)
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: $(READY)
-	@$(PY) -m lstm bench
+	@$(PY) -m benchmarks
 
 clean:
 	rm -rf _build *.egg-info
