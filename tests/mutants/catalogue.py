@@ -6,30 +6,8 @@ indentation and occurs once in the file, or ``nth`` says which of several it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One wrong line."""
-
-    subject: str
-    """Class of the package that it makes wrong."""
-    part: str
-    """Which part of the computation."""
-    file: str
-    """Where the line is, in the folder ``lstm``."""
-    wrong: str
-    """What is wrong, in a phrase; no two are the same for a subject."""
-    old: str
-    new: str
-    nth: int | None = None
-
-
-def lines(subject: str, part: str, file: str, *entries: tuple) -> list[Mutant]:
-    """Return the mutants of one file: each entry is (what is wrong, old line, new line[, nth])."""
-    return [Mutant(subject, part, file, *entry) for entry in entries]
-
+from tests.mutants.kernel import KERNEL
+from tests.mutants.mutant import lines
 
 # --- the cell: every equation, forward and backward ---------------------------------------------
 
@@ -425,7 +403,7 @@ SEQUENCES = [
             'order = np.argsort(lengths, kind="stable")',
         ),
         (
-            "sequences not brought back into their order",
+            "states not brought back into their order",
             "return array if self.order is None else array[:, np.argsort(self.order)]",
             "return array",
         ),
@@ -450,9 +428,9 @@ SEQUENCES = [
             "d_states = list(d_states)",
         ),
         (
-            "d_x not brought back into order",
-            "d_x[: len(d_below)] = rows.restore(d_below)",
-            "d_x[: len(d_below)] = d_below",
+            "output and d_x not brought back into order",
+            "padded[: len(array), self.order] = array",
+            "padded[: len(array)] = array",
         ),
         (
             "gradients of the initial states not brought back",
@@ -460,9 +438,9 @@ SEQUENCES = [
             "d_initial = list(d_initial)",
         ),
         (
-            "output after the end not zero",
-            "padded = np.zeros((steps, batch, self.output_size), self.dtype)",
-            "padded = np.ones((steps, batch, self.output_size), self.dtype)",
+            "ones after the end of the longest sequence",
+            "padded = np.zeros((steps, *array.shape[1:]), array.dtype)",
+            "padded = np.ones((steps, *array.shape[1:]), array.dtype)",
         ),
     ),
     *lines(
@@ -856,4 +834,4 @@ RELATIVES = [
     ),
 ]
 
-MUTANTS = [*CELL_FORWARD, *CELL_BACKWARD, *ARTICLES, *SEQUENCES, *RELATIVES]
+MUTANTS = [*CELL_FORWARD, *CELL_BACKWARD, *ARTICLES, *SEQUENCES, *KERNEL, *RELATIVES]
