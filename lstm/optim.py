@@ -18,8 +18,7 @@ def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
 
     .. math::
 
-        \theta \leftarrow \theta \cdot
-        \min\left(1, \frac{\theta_{\max}}{\lVert \theta \rVert_2}\right)
+        g \leftarrow g \cdot \min\left(1, \frac{g_{\max}}{\lVert g \rVert_2}\right)
 
     Parameters
     ----------

@@ -181,7 +181,7 @@ def test_other_settings_are_not_mixed_into_a_record(tmp_path, capsys):
     assert run(*arguments("stacked", tmp_path)) == 0
     before = record(tmp_path)
     assert run(*arguments("stacked", tmp_path, "--set", "lr=0.5", "--resume", "--seeds", "2")) == 1
-    assert "was made with other settings: lr was 0.005, is 0.5" in capsys.readouterr().err
+    assert "was made with other settings: lr was 0.001, is 0.5" in capsys.readouterr().err
     assert record(tmp_path) == before
 
 
@@ -193,6 +193,8 @@ def test_other_settings_are_not_mixed_into_a_record(tmp_path, capsys):
         (["--set", "epochs"], "a setting is NAME=VALUE"),
         (["--set", "epochs=many"], "epochs must be like 10, got 'many'"),
         (["--set", "epochs=0"], "epochs must be a positive integer, got 0"),
+        (["--set", "optimizer=adagrad"], "optimizer must be one of .*, got 'adagrad'"),
+        (["--set", "schedule=step"], "schedule must be one of .*, got 'step'"),
         (["--device", "cuda"], "device 'cuda' needs engine 'torch', got 'numpy'"),
     ],
 )

@@ -149,6 +149,7 @@ ROWS = Recipe(
             "shift": 0.0,
             "turn": 0.0,
             "stretch": 0.0,
+            "optimizer": "keras-adam",
             "lr": 1e-3,
             "schedule": "constant",
             "epochs": 10,

@@ -137,6 +137,7 @@ IMDB = Recipe(
             "bidirectional": False,
             "pooling": "last",
             "dropout": 0.0,
+            "optimizer": "keras-adam",
             "lr": 1e-3,
             "schedule": "constant",
             "batch_size": 32,

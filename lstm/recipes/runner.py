@@ -23,7 +23,14 @@ from lstm.recipes.recipe import Recipe, Task
 from lstm.schedules import SCHEDULES
 from lstm.training import METRICS
 
-OPTIMIZERS = {"sgd": lstm.SGD, "rmsprop": lstm.RMSprop, "adam": lstm.Adam}
+# The names with "keras" have the numbers that Keras has where a program names none.
+OPTIMIZERS = {
+    "sgd": (lstm.SGD, {}),
+    "rmsprop": (lstm.RMSprop, {}),
+    "keras-rmsprop": (lstm.RMSprop, {"alpha": 0.9, "eps": 1e-7}),
+    "adam": (lstm.Adam, {}),
+    "keras-adam": (lstm.Adam, {"eps": 1e-7}),
+}
 
 
 @dataclass
@@ -75,10 +82,14 @@ class Job:
             raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")
         if self.engine != "torch" and self.device != "cpu":
             raise ValueError(f"device {self.device!r} needs engine 'torch', got {self.engine!r}")
-        if self.device != "cpu" and self.settings["optimizer"] != "adam":
-            raise ValueError(
-                f"device {self.device!r} needs optimizer 'adam', got {self.settings['optimizer']!r}"
-            )
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if self.settings[name] not in known:
+                raise ValueError(
+                    f"{name} must be one of {list(known)}, got {self.settings[name]!r}"
+                )
+        kind, _ = OPTIMIZERS[self.settings["optimizer"]]
+        if self.device != "cpu" and kind is not lstm.Adam:
+            raise ValueError(f"device {self.device!r} needs Adam, got {kind.__name__}")
 
     @property
     def name(self) -> str:
@@ -268,14 +279,15 @@ def _scores(job: Job, outputs: np.ndarray, targets: np.ndarray) -> dict[str, flo
 
 
 def _on_engine(job: Job, model: Module, seed: int) -> tuple[Module, Optimizer]:
-    kind, lr = OPTIMIZERS[job.settings["optimizer"]], job.settings["lr"]
+    kind, options = OPTIMIZERS[job.settings["optimizer"]]
+    options = options | {"lr": job.settings["lr"]}
     if job.engine == "numpy":
-        return model, kind(model.parameters(), lr=lr)
+        return model, kind(model.parameters(), **options)
     from lstm.torch_engine import TorchAdam, TorchModel
 
     model = TorchModel(model, job.device, rng=np.random.default_rng([seed, 2]))
     kind = TorchAdam if kind is lstm.Adam else kind
-    return model, kind(model.parameters(), lr=lr)
+    return model, kind(model.parameters(), **options)
 
 
 def _threads(job: Job) -> int | None:

@@ -39,7 +39,7 @@ def waves(rng: np.random.Generator, size: int, steps: int = 100, noise: float = 
     return x[..., None].astype(FLOAT), y[:, None].astype(np.uint8)
 
 
-def first_repeat(rng: np.random.Generator, size: int, shortest: int = 11, longest: int = 30):
+def first_repeat(rng: np.random.Generator, size: int, shortest: int = 11, longest: int = 20):
     """Draw sequences of ten symbols; the answer is the first symbol that comes a second time.
 
     Every sequence has a repetition, because it is longer than ten. Whatever comes after it
@@ -142,7 +142,7 @@ SCALAR = Recipe(
     load=lambda settings: _task("waves", waves, settings),
     build=_build_scalar,
     loss=lstm.binary_cross_entropy_with_logits,
-    defaults=SIZES | TRAINING | {"hidden_size": 50, "optimizer": "rmsprop", "epochs": 20},
+    defaults=SIZES | TRAINING | {"hidden_size": 50, "optimizer": "keras-rmsprop", "epochs": 20},
     models={"article": {}, "lstm": {"optimizer": "adam", "lr": 3e-3, "schedule": "cosine"}},
     quick={"train_size": 2_000, "validation_size": 500, "test_size": 2_000},
     baselines={
@@ -154,13 +154,16 @@ SCALAR = Recipe(
 STACKED = Recipe(
     name="stacked",
     article="001",
-    about="LSTM(64), LSTM(32) and a softmax find the first symbol that repeats, lengths 11 to 30",
+    about="LSTM(64), LSTM(32) and a softmax find the first symbol that repeats, lengths 11 to 20",
     load=lambda settings: _task("first-repeat", first_repeat, settings),
     build=_build_stacked,
     loss=lstm.cross_entropy,
     defaults=SIZES | TRAINING,
-    models={"article": {}, "lstm": {"lr": 5e-3, "schedule": "cosine", "max_norm": 1.0}},
-    quick={"train_size": 4_000, "validation_size": 500, "test_size": 2_000, "lr": 5e-3},
+    models={
+        "article": {"optimizer": "keras-adam"},
+        "lstm": {"lr": 5e-3, "schedule": "linear", "max_norm": 1.0},
+    },
+    quick={"train_size": 4_000, "validation_size": 500, "test_size": 2_000},
     baselines={"majority": baselines.majority, "bag-of-steps": baselines.bag_of_steps},
 )
 
@@ -185,6 +188,7 @@ RANDOM = Recipe(
         "article": {
             "target": "gaussian",
             "train_size": 1,
+            "optimizer": "adam",
             "lr": 1e-3,
             "epochs": 100,
             "schedule": "constant",
