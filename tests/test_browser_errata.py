@@ -20,6 +20,9 @@ pytestmark = [
 ]
 
 
+expect.set_options(timeout=20_000)
+
+
 @pytest.fixture(scope="module")
 def chromium():
     # A container's root user cannot start Chromium's sandbox; the pages are our own.
@@ -39,6 +42,7 @@ def open_page(chromium):
     def open_page(fragment="", viewport=LAPTOP, **options):
         contexts.append(chromium.new_context(viewport=viewport, **options))
         page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)  # a busy machine is no failure
         page.goto(PAGE.as_uri() + fragment)
         return page
 
