@@ -55,6 +55,11 @@ def page_text(path: Path) -> str:
     return text
 
 
+def title(path: Path) -> str:
+    """Return a page's title: its first heading."""
+    return re.search(r"^# (.+)$", page_text(path), re.MULTILINE)[1]
+
+
 def equations_in(text: str, page: str) -> list[PageEquation]:
     """Return the labelled equations of one page's Markdown, in the order of the page."""
     text = _EXAMPLE.sub("", text + "\n")
@@ -113,7 +118,9 @@ def appendix(root: Path) -> str:
     for label, name, _ in page_equations(root / "book"):
         if name != page:
             page = name
-            lines += [f"\n## [](./{page})\n", "| equation | function, and tests |", "| --- | --- |"]
+            # With the title written out: a sidebar shows nothing for a link without text.
+            heading = f"\n## [{title(root / 'book' / page)}](./{page})\n"
+            lines += [heading, "| equation | function, and tests |", "| --- | --- |"]
         function = EQUATIONS.get(label)
         where = f"`{function.__module__}.{function.__name__}`" if function else "not computed"
         checked = [f"`{test}`" for test in tests.get(label, [])]
