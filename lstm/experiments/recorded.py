@@ -78,7 +78,7 @@ def _record(runs: list[Run]) -> dict[str, Any]:
         results = dict(zip(order, pool.map(_call, [runs[i] for i in order]), strict=True))
     return {
         "seeds": list(SEEDS),
-        "updates": UPDATES,
+        "updates": UPDATES,  # of every run that does not name its own
         "batch": 32,
         "parameters": {run.name: run.cell.num_parameters for run in runs},
         "runs": [results[index] for index in range(len(runs))],
