@@ -15,14 +15,43 @@ It computes what :class:`lstm.LSTMCell` computes, by the same equations, run by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
-from lstm.runs import Plan, Pool, Run, Sizes
+from lstm.runs import Plan, Pool, Run, Sizes, in_parts, parts
 
 State = tuple[np.ndarray, np.ndarray]
 Weights = Mapping[str, np.ndarray]
+
+USE_COMPILED = True
+"""Whether :mod:`lstm.compiled` computes the steps where numba is installed."""
+
+
+class Loops(NamedTuple):
+    """The loops over the steps of a run: those of this file, or of :mod:`lstm.compiled`."""
+
+    forward_steps: Callable
+    factors: Callable
+    backward_steps: Callable
+
+
+@cache
+def compiled_loops() -> Loops | None:
+    """Import :mod:`lstm.compiled`, at the first pass that can use it; None without numba."""
+    try:
+        from lstm import compiled
+    except ImportError:
+        return None
+    return Loops(compiled.forward_steps, compiled.factors, compiled.backward_steps)
+
+
+def loops(dtype: np.dtype) -> Loops:
+    """Return the loops for arrays of ``dtype``: complex ones are not worth compiling for."""
+    usable = compiled_loops() if USE_COMPILED and dtype.kind == "f" else None
+    return usable or Loops(forward_steps, factors, backward_steps)
 
 
 # --- forward ---------------------------------------------------------------------------------
@@ -41,7 +70,7 @@ def forward(
     W, U, W_hr = weights["weight_ih"], weights["weight_hh"], weights.get("weight_hr")
     D, H, P, bias = W.shape[1], len(W) // 4, U.shape[1], "bias_ih" in weights
     sizes = Sizes(D, H, P, bias, x.dtype, tuple(batch_sizes), reverse, keep)
-    plan = pool.take(sizes)
+    plan, steps = pool.take(sizes), loops(x.dtype)
     b = [(weights["bias_ih"] + weights["bias_hh"])[:, None]] if bias else []
     joined = halved([U, *b]) if sizes.hoisted else halved([U, W, *b])
     W_hoisted = halved([W]) if sizes.hoisted else None
@@ -50,16 +79,18 @@ def forward(
     output = padded(sizes, P, x.shape[1])
     for time, run in plan.runs:
         running = slice(run.rows)
+        for idle in run.idle:
+            idle[...] = 0
         if sizes.hoisted:
-            run.x.reshape(run.steps, run.rows, D)[...] = x[time, running]
+            run.x_steps[:, running] = x[time, running]
             np.matmul(W_hoisted, run.x.T, out=run.W_x)
         else:
-            run.z[:, P : P + D] = x[time, running].transpose(0, 2, 1)
+            run.z[:, P : P + D, running] = x[time, running].transpose(0, 2, 1)
         run.z[:, sizes.K - bias :] = 1
-        run.h_first[...], run.c_first[...] = h[:, running], c[:, running]
-        forward_steps(run, joined, W_hr)
-        h[:, running], c[:, running] = run.h_last, run.c_last
-        output[time, running] = run.h.transpose(0, 2, 1)
+        run.h_first[:, running], run.c_first[:, running] = h[:, running], c[:, running]
+        steps.forward_steps(run, joined, W_hr)
+        h[:, running], c[:, running] = run.h_last[:, running], run.c_last[:, running]
+        output[time, running] = run.h[:, :, running].transpose(0, 2, 1)
 
     final = h.T.copy(), c.T.copy()
     if not keep:
@@ -73,7 +104,7 @@ def halved(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Join matrices of 4H rows; reorder i, f, g, o to o, i, f, g; halve the sigmoids' rows."""
     matrix = np.concatenate(columns, axis=1)
     H = len(matrix) // 4
-    matrix = np.roll(matrix, H, axis=0)
+    matrix = np.concatenate([matrix[3 * H :], matrix[: 3 * H]])
     matrix[: 3 * H] *= 0.5
     return matrix
 
@@ -88,11 +119,13 @@ def forward_steps(run: Run, joined: np.ndarray, W_hr: np.ndarray | None) -> None
     """Compute the steps of a run."""
     H, hoisted = run.plan.sizes.H, run.plan.sizes.hoisted
     half = np.array(0.5, joined.dtype)  # a Python number would be converted at each call
-    products = run.plan.scratch("products", 2 * H, run.rows)
+    products = run.plan.scratch("products", 2 * H, run.columns)
     i_g, f_c = products[:H], products[H:]
-    m_t = run.plan.scratch("m_t", H, run.rows)
-    for t, (z_t, a_t, o_i_f, i_f, g_c, c_t, tanh_c, o_t, h_t) in enumerate(run.forward_steps):
-        np.dot(joined, z_t, out=a_t)
+    m_t = run.plan.scratch("m_t", H, run.columns)
+    joined, multiply = in_parts(joined, run.parts), np.dot if run.parts == 1 else np.matmul
+    steps = enumerate(run.forward_steps)
+    for t, (z_t, a_parts, a_t, o_i_f, i_f, g_c, c_t, tanh_c, o_t, h_t) in steps:
+        multiply(joined, z_t, out=a_parts)
         if hoisted:
             np.add(a_t, run.W_x_steps[t], out=a_t)
         np.tanh(a_t, out=a_t)
@@ -115,7 +148,7 @@ def backward(
     plan: Plan, d_output: np.ndarray | None, d_state: State, pool: Pool
 ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:
     """Run back over time; see :meth:`lstm.layer.RecurrentLayer._scan_backward`."""
-    sizes, weights = plan.sizes, plan.weights
+    sizes, weights, steps = plan.sizes, plan.weights, loops(plan.sizes.dtype)
     D, H, P = sizes.D, sizes.H, sizes.P
     W, U, W_hr = weights["weight_ih"], weights["weight_hh"], weights.get("weight_hr")
     U_T = np.roll(U, H, axis=0).T  # columns in the order of the blocks
@@ -129,11 +162,11 @@ def backward(
     d_W_hr = None if W_hr is None else np.zeros_like(W_hr)
     for time, run in reversed(plan.runs):
         running = slice(run.rows)
-        m = factors(run)
-        d_h_run, d_c_run = d_h[:, running].copy(), d_c[:, running].copy()
+        m = steps.factors(run)
+        d_h_run, d_c_run = run.widen(d_h), run.widen(d_c)
         d_out = None if d_output is None else d_output[time, running].transpose(0, 2, 1)
-        d_c[:, running], d_h_all = backward_steps(run, U_T, W_hr, d_h_run, d_c_run, d_out)
-        d_h[:, running] = d_h_run
+        d_c_run, d_h_all = steps.backward_steps(run, U_T, W_hr, d_h_run, d_c_run, d_out)
+        d_h[:, running], d_c[:, running] = d_h_run[:, running], d_c_run[:, running]
 
         d_a_o, d_a_i_f_g = run.blocks[:, H : 2 * H], run.blocks[:, 2 * H : 5 * H]
         d_a = run.by_feature("d_a", d_a_i_f_g, d_a_o)
@@ -141,7 +174,7 @@ def backward(
         d_joined += np.matmul(d_a, run.by_feature("z", run.z).T, out=share)
         if sizes.hoisted:
             d_W += d_a @ run.x
-        d_x[time, running] = (d_a.T @ W).reshape(run.steps, run.rows, D)
+        d_x[time, running] = (d_a.T @ W).reshape(run.steps, run.columns, D)[:, running]
         if W_hr is not None:
             d_W_hr += run.by_feature("d_h", d_h_all) @ run.by_feature("m", m).T
 
@@ -159,7 +192,7 @@ def factors(run: Run) -> np.ndarray:
     H = run.plan.sizes.H
     tanh_c, o, i, f, g, c_prev = (run.blocks[:, k * H : (k + 1) * H] for k in range(6))
     o_i_f, i_f, g_c = run.blocks[:, H : 4 * H], run.blocks[:, 2 * H : 4 * H], run.blocks[:, 4 * H :]
-    products = run.plan.scratch("m, i_g, f_c", run.steps, 3 * H, run.rows)
+    products = run.plan.scratch("m, i_g, f_c", run.steps, 3 * H, run.columns)
     m, i_g = products[:, :H], products[:, H : 2 * H]
     np.multiply(o, tanh_c, out=m)
     np.multiply(i_f, g_c, out=products[:, H:])
@@ -188,9 +221,13 @@ def backward_steps(
     d_m = d_h if W_hr is None else run.plan.scratch("d_m", *d_c_next.shape)
     d_h_all = None if W_hr is None else run.plan.scratch("d_h_all", run.steps, *d_h.shape)
     d_out = None if d_out is None else list(d_out[order])
+    d_h_running = d_h[:, : run.rows]
+    count = parts(*U_T.shape, run.columns)
+    U_T, d_h_parts = in_parts(U_T, count), in_parts(d_h, count)
+    multiply = np.dot if count == 1 else np.matmul
     for t, (of_m, d_c_of_m, of_c, d_a, d_c_prev) in enumerate(run.backward_steps):
         if d_out is not None:
-            np.add(d_h, d_out[t], out=d_h)
+            np.add(d_h_running, d_out[t], out=d_h_running)
         if W_hr is not None:
             d_h_all[order][t] = d_h
             np.dot(W_hr.T, d_h, out=d_m)
@@ -198,5 +235,5 @@ def backward_steps(
         np.add(d_c_next, d_c_of_m, out=d_c)
         np.multiply(of_c, d_c, out=of_c)
         d_c_next = d_c_prev
-        np.dot(U_T, d_a, out=d_h)
+        multiply(U_T, d_a, out=d_h_parts)
     return d_c_next, d_h_all

@@ -1,7 +1,10 @@
 """``lstm.LSTM`` against ``torch.nn.LSTM``, ONNX, numerical derivatives and its own cell."""
 
 import copy
+import importlib.util
 import pickle
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,16 +13,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lstm
+from lstm import kernel
 from lstm.gradcheck import relative_error
 from tests import parity
 from tests.parity import Case
 
+HAS_NUMBA = importlib.util.find_spec("numba") is not None
+WHY = "numba is not installed"
 
+
+LOOPS = ["numpy", pytest.param("compiled", marks=pytest.mark.skipif(not HAS_NUMBA, reason=WHY))]
+
+
+@pytest.fixture(params=LOOPS)
+def loops(request, monkeypatch):
+    """Run a test with the loops in NumPy, then with those that numba compiles."""
+    monkeypatch.setattr(kernel, "USE_COMPILED", request.param == "compiled")
+    used = kernel.loops(np.dtype(np.float64)).forward_steps.__module__
+    assert used == {"numpy": "lstm.kernel", "compiled": "lstm.compiled"}[request.param]
+
+
+@pytest.mark.usefixtures("loops")
 @pytest.mark.parametrize("case", list(parity.grid()), ids=str)
 def test_grid(case):
     parity.check_torch(lstm.LSTM, case)
 
 
+@pytest.mark.usefixtures("loops")
 @pytest.mark.parametrize("name", parity.CHECKS)
 def test_check(name):
     parity.CHECKS[name](lstm.LSTM)
@@ -52,11 +72,14 @@ def cases(draw_from):
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(case=cases(), seed=st.integers(0, 2**32 - 1))
-def test_any_configuration(case, seed):
-    parity.check_torch(lstm.LSTM, case, seed)
+@given(case=cases(), seed=st.integers(0, 2**32 - 1), use_compiled=st.booleans())
+def test_any_configuration(case, seed, use_compiled):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "USE_COMPILED", use_compiled)
+        parity.check_torch(lstm.LSTM, case, seed)
 
 
+@pytest.mark.usefixtures("loops")
 @pytest.mark.parametrize(
     "case",
     [
@@ -64,6 +87,10 @@ def test_any_configuration(case, seed):
         Case(input_size=70, hidden_size=20, steps=30, batch=33, dtype=np.float32),
         Case(input_size=1, hidden_size=50, steps=100, batch=32),
         Case(input_size=9, hidden_size=20, steps=40, batch=30, lengths="ragged", num_layers=2),
+        Case(
+            input_size=70, hidden_size=72, steps=9, batch=30, lengths="ragged", bidirectional=True
+        ),
+        Case(input_size=260, hidden_size=257, steps=5, batch=9, lengths="ragged", proj_size=8),
         Case(input_size=40, hidden_size=520, steps=2, batch=3),
         Case(input_size=5, hidden_size=520, steps=2, batch=70, proj_size=17),
         Case(input_size=5, hidden_size=6, steps=300, batch=200, bidirectional=True),
@@ -233,6 +260,51 @@ def test_evaluation_mode_keeps_nothing():
     assert layer._saved is None
     layer(x)
     assert layer._saved is None
+
+
+def test_inference_memory_does_not_grow_with_time():
+    """Beyond the output, that is: so it is with 20 times the steps."""
+    layer = lstm.LSTM(8, 16, num_layers=1, rng=0)
+    layer.eval()
+
+    def peak(steps):
+        x = np.zeros((steps, 4, 8), np.float32)
+        layer(x)
+        tracemalloc.start()
+        output, _ = layer(x)
+        used = tracemalloc.get_traced_memory()[1] - output.nbytes
+        tracemalloc.stop()
+        return used
+
+    short, long = peak(2_000), peak(40_000)
+    # The number of running sequences at each step is a list of pointers: 8 bytes, held twice.
+    assert long - short < 38_000 * 8 * 2 + 10_000
+
+
+def test_memory_is_used_again():
+    """A second training step of the same shape allocates little more than what it returns."""
+    layer = lstm.LSTM(32, 32, rng=0)
+    x = np.zeros((100, 16, 32), np.float32)
+    for _ in range(2):
+        tracemalloc.start()
+        output, _ = layer(x)
+        d_x, _ = layer.backward(output)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert used < 2 * (output.nbytes + d_x.nbytes)
+
+
+def test_without_numba(monkeypatch):
+    """The compiled loops are a choice, not a need."""
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "lstm.compiled", raising=False)
+    monkeypatch.delattr(lstm, "compiled", raising=False)
+    kernel.compiled_loops.cache_clear()
+    try:
+        assert kernel.loops(np.dtype(np.float32)).factors is kernel.factors
+        parity.check_features(lstm.LSTM)
+    finally:
+        kernel.compiled_loops.cache_clear()
 
 
 def test_empty_batch():

@@ -6,7 +6,7 @@ indentation and occurs once in the file, or ``nth`` says which of several it is.
 
 from __future__ import annotations
 
-from tests.mutants.kernel import KERNEL
+from tests.mutants.kernel import COMPILED, KERNEL
 from tests.mutants.mutant import lines
 
 # --- the cell: every equation, forward and backward ---------------------------------------------
@@ -834,4 +834,4 @@ RELATIVES = [
     ),
 ]
 
-MUTANTS = [*CELL_FORWARD, *CELL_BACKWARD, *ARTICLES, *SEQUENCES, *KERNEL, *RELATIVES]
+MUTANTS = [*CELL_FORWARD, *CELL_BACKWARD, *ARTICLES, *SEQUENCES, *KERNEL, *COMPILED, *RELATIVES]

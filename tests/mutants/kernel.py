@@ -1,14 +1,25 @@
-"""Wrong lines of the fast path: :mod:`lstm.kernel` and the memory behind it, :mod:`lstm.runs`."""
+"""Wrong lines of the fast path: :mod:`lstm.kernel`, :mod:`lstm.runs`, :mod:`lstm.compiled`."""
 
 from __future__ import annotations
 
 from tests.mutants.mutant import lines
 
 MATRIX = 'd_joined += np.matmul(d_a, run.by_feature("z", run.z).T, out=share)'
+REORDERED = "matrix = np.concatenate([matrix[3 * H :], matrix[: 3 * H]])"
 HALVED = "matrix[: 3 * H] *= 0.5"
-FIRST = "run.h_first[...], run.c_first[...] = h[:, running], c[:, running]"
-D_X = "d_x[time, running] = (d_a.T @ W).reshape(run.steps, run.rows, D)"
+FIRST = "run.h_first[:, running], run.c_first[:, running] = h[:, running], c[:, running]"
+LAST = "h[:, running], c[:, running] = run.h_last[:, running], run.c_last[:, running]"
+OUTPUT = "output[time, running] = run.h[:, :, running].transpose(0, 2, 1)"
+D_X = "d_x[time, running] = (d_a.T @ W).reshape(run.steps, run.columns, D)[:, running]"
+D_OUT = "np.add(d_h_running, d_out[t], out=d_h_running)"
+D_STATE = "d_h[:, running], d_c[:, running] = d_h_run[:, running], d_c_run[:, running]"
 CUT = "if stop == len(batch_sizes) or batch_sizes[stop] != rows or stop - start == longest:"
+SIGMOIDS = "sigmoids(step.reshape(-1)[N : 4 * N])"
+D_C = "d_c[k] = d_c_next[k] + d_m[k] * o[k] * (one - tanh_c[k] * tanh_c[k])"
+D_O = "o[k] = d_m[k] * tanh_c[k] * o[k] * (one - o[k])"
+D_I = "i[k] = d_c[k] * g_k * i_k * (one - i_k)"
+D_G = "g[k] = d_c[k] * i_k * (one - g_k * g_k)"
+D_F = "f[k] = d_c[k] * c_prev[k] * f_k * (one - f_k)"
 
 KERNEL = [
     *lines(
@@ -23,14 +34,10 @@ KERNEL = [
         ("bias ignored", "run.z[:, sizes.K - bias :] = 1", "run.z[:, sizes.K - bias :] = 0"),
         (
             "gates one block further on",
-            "matrix = np.roll(matrix, H, axis=0)",
+            REORDERED,
             "matrix = np.roll(matrix, 2 * H, axis=0)",
         ),
-        (
-            "gates not reordered",
-            "matrix = np.roll(matrix, H, axis=0)",
-            "matrix = matrix.copy()",
-        ),
+        ("gates not reordered", REORDERED, "matrix = matrix.copy()"),
         ("forget gate twice as steep", HALVED, "matrix[: 2 * H] *= 0.5"),
         ("candidate half as steep", HALVED, "matrix *= 0.5"),
         ("sigmoids from -1/2 to 1/2", "np.add(o_i_f, half, out=o_i_f)", "pass"),
@@ -67,17 +74,17 @@ KERNEL = [
         (
             "initial states exchanged",
             FIRST,
-            "run.c_first[...], run.h_first[...] = h[:, running], c[:, running]",
+            "run.c_first[:, running], run.h_first[:, running] = h[:, running], c[:, running]",
         ),
         (
             "states not carried to the next run of steps",
-            "h[:, running], c[:, running] = run.h_last, run.c_last",
+            LAST,
             "pass",
         ),
         (
             "output of the step before",
-            "output[time, running] = run.h.transpose(0, 2, 1)",
-            "output[time, running] = run.z[:, :P].transpose(0, 2, 1)",
+            OUTPUT,
+            OUTPUT.replace("run.h[:, :,", "run.z[:, :P,"),
         ),
         (
             "weights not copied for the way back",
@@ -140,15 +147,15 @@ KERNEL = [
         ),
         (
             "nothing through the recurrent weights",
-            "np.dot(U_T, d_a, out=d_h)",
-            "np.dot(0 * U_T, d_a, out=d_h)",
+            "multiply(U_T, d_a, out=d_h_parts)",
+            "multiply(0 * U_T, d_a, out=d_h_parts)",
         ),
         (
             "hidden state's gradient of the step alone",
-            "np.add(d_h, d_out[t], out=d_h)",
-            "np.copyto(d_h, d_out[t])",
+            D_OUT,
+            "np.copyto(d_h_running, d_out[t])",
         ),
-        ("gradient of the output ignored", "np.add(d_h, d_out[t], out=d_h)", "pass"),
+        ("gradient of the output ignored", D_OUT, "pass"),
         (
             "nothing along the cell state",
             "np.add(d_c_next, d_c_of_m, out=d_c)",
@@ -205,7 +212,16 @@ KERNEL = [
             "for time, run in reversed(plan.runs):",
             "for time, run in plan.runs:",
         ),
-        ("gradient of h not carried from run to run", "d_h[:, running] = d_h_run", "pass"),
+        (
+            "gradients of the states not carried from run to run",
+            D_STATE,
+            "pass",
+        ),
+        (
+            "gradients of h and c exchanged between runs",
+            D_STATE,
+            D_STATE.replace("d_h[:, running], d_c[:", "d_c[:, running], d_h[:"),
+        ),
         (
             "way back always from the last step",
             "order = slice(None, None, 1 if run.plan.sizes.reverse else -1)",
@@ -232,11 +248,68 @@ KERNEL = [
             CUT,
             CUT.replace("batch_sizes[stop] != rows", "False"),
         ),
+        (
+            "idle columns with the gradients of sequences that have ended",
+            "wide[:, : self.rows] = state[:, : self.rows]",
+            "wide[...] = np.resize(state, wide.shape)",
+        ),
         ("two passes share their memory", "return self._plans.pop(index)", "return plan"),
         (
             "memory of other sizes",
             "if plan.sizes == sizes:",
             "if plan.sizes.batch_sizes == sizes.batch_sizes:",
         ),
+    ),
+]
+
+WRONG_LOOPS = [
+    (
+        "sigmoids from -1/2 to 1/2",
+        "o_i_f[k] = o_i_f[k] * half + half",
+        "o_i_f[k] = o_i_f[k] * half",
+    ),
+    ("output gate without its sigmoid", SIGMOIDS, SIGMOIDS.replace("N : 4", "2 * N : 4")),
+    (
+        "gates exchanged",
+        "cell_state(b[2], b[3], b[4], b[5], c_t.reshape(-1))",
+        "cell_state(b[3], b[2], b[4], b[5], c_t.reshape(-1))",
+    ),
+    (
+        "cell state: minus the old",
+        "c[k] = f[k] * c_prev[k] + i[k] * g[k]",
+        "c[k] = f[k] * c_prev[k] - i[k] * g[k]",
+    ),
+    ("d_c: nothing along the cell state", D_C, D_C.replace("d_c_next[k] + ", "")),
+    ("d_c: o (1 - tanh c)", D_C, D_C.replace("tanh_c[k] * tanh_c[k]", "tanh_c[k]")),
+    ("d_c: no output gate", D_C, D_C.replace("d_m[k] * o[k]", "d_m[k]")),
+    ("d_a_o: no derivative of the sigmoid", D_O, "o[k] = d_m[k] * tanh_c[k]"),
+    ("d_a_o: the cell state for its tanh", D_O, D_O.replace("tanh_c[k]", "d_m[k]")),
+    ("d_a_i: the input gate for the candidate", D_I, D_I.replace("g_k * i_k", "i_k * i_k")),
+    ("d_a_i: 1 - i alone", D_I, D_I.replace("* i_k *", "*")),
+    ("d_a_g: i (1 - g)", D_G, D_G.replace("g_k * g_k", "g_k")),
+    ("d_a_g: the new input gate", D_G, D_G.replace("i_k *", "i[k] *")),
+    ("d_a_f: no cell state", D_F, D_F.replace(" * c_prev[k]", "")),
+    ("d_c_prev: no forget gate", "c_prev[k] = d_c[k] * f_k", "c_prev[k] = d_c[k]"),
+    (
+        "d_c_prev: the new value of the forget gate",
+        "c_prev[k] = d_c[k] * f_k",
+        "c_prev[k] = d_c[k] * f[k]",
+    ),
+    ("hoisted input never added", "np.add(a_t, run.W_x_steps[t], out=a_t)", "pass"),
+    (
+        "d_m: no output gate in the projection's gradient",
+        "return np.multiply(run.blocks[:, :H], run.blocks[:, H : 2 * H], out=m)",
+        "return np.multiply(run.blocks[:, :H], 1, out=m)",
+    ),
+    ("gradient of the output ignored", D_OUT, "pass"),
+    ("carousel without the forget gate", "d_c_next = d_c_prev", "d_c_next = d_c"),
+]
+
+COMPILED = [
+    *lines(
+        "LSTM",
+        "compiled loops",
+        "compiled.py",
+        *(("compiled: " + wrong, old, new) for wrong, old, new in WRONG_LOOPS),
     ),
 ]

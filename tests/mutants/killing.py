@@ -7,6 +7,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import unittest.mock
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,13 +86,27 @@ def empty_package() -> Iterator[None]:
         sys.modules.update(before)
 
 
+def choose_loops(kernel: ModuleType, mutant: Mutant) -> None:
+    """See to it that the wrong line runs: the NumPy loops and the compiled ones are a choice."""
+    kernel.USE_COMPILED = mutant.file == "compiled.py"
+    if kernel.USE_COMPILED:
+        import numba
+
+        # Compiled code is kept by the name of its file, which a changed source does not have.
+        with unittest.mock.patch.object(numba.config, "DISABLE_JIT", True):
+            kernel.compiled_loops()
+
+
 def load(mutant: Mutant) -> type:
     """Return the wrong class."""
     patch, module = Patch(mutant), getattr(lstm, mutant.subject).__module__
     with empty_package():
         sys.meta_path.insert(0, patch)
         try:
-            return getattr(importlib.import_module(module), mutant.subject)
+            kind = getattr(importlib.import_module(module), mutant.subject)
+            if "lstm.kernel" in sys.modules:
+                choose_loops(sys.modules["lstm.kernel"], mutant)
+            return kind
         finally:
             sys.meta_path.remove(patch)
 
