@@ -26,22 +26,6 @@ NOT_COMPUTED: dict[str, str] = {}
 # Functions whose page is not written yet, and the chapter that will hold it. When the equation
 # stands on its page, `test_pending_labels_are_on_no_page` asks you to take its line out.
 PENDING = {
-    "eq-cell-path": "06 What the LSTM solves, and what it does not",
-    "eq-equal-parameters": "06 What the LSTM solves, and what it does not",
-    "eq-one-unit-bias-gradient": "06 What the LSTM solves, and what it does not",
-    "eq-one-unit-gain": "06 What the LSTM solves, and what it does not",
-    "eq-one-unit-gradient": "06 What the LSTM solves, and what it does not",
-    "eq-parameter-ratio": "06 What the LSTM solves, and what it does not",
-    "eq-relu-growth": "06 What the LSTM solves, and what it does not",
-    "eq-linear": "09 Training",
-    "eq-softmax": "09 Training",
-    "eq-cross-entropy": "09 Training",
-    "eq-binary-cross-entropy": "09 Training",
-    "eq-squared-error": "09 Training",
-    "eq-clip-norm": "09 Training",
-    "eq-sgd": "09 Training",
-    "eq-rmsprop": "09 Training",
-    "eq-adam": "09 Training",
 }
 
 

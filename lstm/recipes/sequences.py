@@ -100,6 +100,8 @@ def _task(name: str, draw, settings: Settings) -> Task:
     for number, part in enumerate(("train", "validation", "test")):
         *inputs, targets = draw(np.random.default_rng([number, 2026]), settings[f"{part}_size"])
         parts.append(Part(tuple(inputs), targets))
+    if not settings.get("lengths", True):
+        parts = [Part(part.inputs[:1], part.targets) for part in parts]
     about = {"name": name, "source": "drawn", "sizes": [len(part.targets) for part in parts]}
     about["sha256"] = checksum(array for part in parts for array in (*part.inputs, part.targets))
     return Task(*parts, about)
@@ -158,10 +160,18 @@ STACKED = Recipe(
     load=lambda settings: _task("first-repeat", first_repeat, settings),
     build=_build_stacked,
     loss=lstm.cross_entropy,
-    defaults=SIZES | TRAINING,
+    defaults=SIZES | TRAINING | {"lengths": True},
     models={
         "article": {"optimizer": "keras-adam"},
-        "lstm": {"lr": 5e-3, "schedule": "linear", "max_norm": 1.0},
+        "lstm": {"lr": 8e-3, "schedule": "linear", "max_norm": 1.0},
+        # The same two without telling the network where a sequence ends, as in the article.
+        "article-without-lengths": {"optimizer": "keras-adam", "lengths": False},
+        "lstm-without-lengths": {
+            "lr": 8e-3,
+            "schedule": "linear",
+            "max_norm": 1.0,
+            "lengths": False,
+        },
     },
     quick={"train_size": 4_000, "validation_size": 500, "test_size": 2_000},
     baselines={"majority": baselines.majority, "bag-of-steps": baselines.bag_of_steps},
