@@ -22,9 +22,21 @@ MARK = re.compile(r"# (lstm/\w+\.py)$")
 # What a chapter must show in full: (file, definition), a class with every method of its own.
 SHOWN = {
     "07_one_cell": [("lstm/cell.py", "LSTMCell")],
+    "10_pytorch": [("lstm/torch.py", "step"), ("lstm/torch.py", "LSTM")],
 }
 # Methods of these classes that the chapter takes from the package, in a cell that says so.
-TAKEN: dict[str, set[str]] = {}
+TAKEN = {
+    "10_pytorch:LSTM": {
+        f"LSTM.{name}"
+        for name in (
+            "_check_input",
+            "_check_lengths",
+            "_check_state",
+            "extra_repr",
+            "flatten_parameters",
+        )
+    }
+}
 CHAPTERS = [path for path in sorted((ROOT / "book").glob("*.ipynb")) if path.stem in SHOWN]
 
 Definition = ast.FunctionDef | ast.ClassDef
