@@ -52,6 +52,8 @@ _MARKED = re.compile(r"(\$\$?[^$]+\$\$?|`[^`]+`)")
 _CHINESE = re.compile(
     r"([\u3400-\u9fff][\u3000-\u303f\u3400-\u9fff\uff00-\uffef《》…]*)"
 )
+# A browser may break a line between a formula and the full stop after it.
+_FORMULA_AND_STOP = re.compile(r'(<span class="math [^>]*>[^<]*</span>[.,;:)]+)')
 _STYLE = '<link rel="stylesheet" href="../_static/errata.css">'
 _SCRIPT = '<script src="../_static/errata.js"></script>'
 
@@ -59,7 +61,8 @@ _SCRIPT = '<script src="../_static/errata.js"></script>'
 # -------------------------------------------------------------------------------------- inline
 def inline(text: str) -> str:
     """Return a text of the ledger as HTML: formulas for MathJax, code, Chinese marked as such."""
-    return "".join(map(_piece, _MARKED.split(text)))
+    html = "".join(map(_piece, _MARKED.split(text)))
+    return _FORMULA_AND_STOP.sub(r'<span class="ledger-whole">\1</span>', html)
 
 
 def _piece(part: str) -> str:

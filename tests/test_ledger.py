@@ -38,7 +38,8 @@ def shown(notebook: str) -> dict[str, str]:
     ("text", "html"),
     [
         ("a < b & c", "a &lt; b &amp; c"),
-        ("so $h_t < 1$.", r'so <span class="math notranslate nohighlight">\(h_t &lt; 1\)</span>.'),
+        ("so $h_t < 1$", r'so <span class="math notranslate nohighlight">\(h_t &lt; 1\)</span>'),
+        ("$h_t$, and", '<span class="ledger-whole"><span class="math notranslate nohighlight">'),
         ("$$W$$是", r'<span class="math notranslate nohighlight">\(W\)</span><span lang="zh">是'),
         ("`x[0] <$$ 1`", "<code>x[0] &lt;$$ 1</code>"),
         ("循环 is recurrent", '<span lang="zh">循环</span> is recurrent'),
