@@ -25,8 +25,7 @@ NOT_COMPUTED: dict[str, str] = {}
 
 # Functions whose page is not written yet, and the chapter that will hold it. When the equation
 # stands on its page, `test_pending_labels_are_on_no_page` asks you to take its line out.
-PENDING = {
-}
+PENDING = {}
 
 
 def test_a_label_stands_on_one_page_only():
