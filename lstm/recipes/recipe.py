@@ -121,9 +121,8 @@ class Recipe:
             raise ValueError(f"{self.name} has the models {self.model_names}, got {model!r}")
         if scale not in ("quick", "full"):
             raise ValueError(f"scale must be 'quick' or 'full', got {scale!r}")
-        settings = dict(self.defaults) | dict(self.models.get(model, {}))
-        if scale == "quick":
-            settings |= self.quick
+        settings = dict(self.defaults) | (dict(self.quick) if scale == "quick" else {})
+        settings |= self.models.get(model, {})
         for override in overrides:
             name, equals, value = override.partition("=")
             if not equals or name not in settings:
