@@ -127,7 +127,7 @@ def table(records: Iterable[Record]) -> str:
         factor, digits = (100, 2) if metric == "accuracy" else (1, 4)
         spread = "" if np.isnan(deviation) else f"± {factor * deviation:.{digits}f}"
         interval = "" if np.isnan(interval) else f"± {factor * interval:.{digits}f}"
-        seconds = [run["seconds"] for run in runs if not run.get("resumed")]
+        seconds = [run["cpu_seconds"] for run in runs if not run.get("resumed")]
         minutes = f"{np.mean(seconds) / 60:.1f}" if seconds else ""
         parameters = f"{record['parameters']:,}" if record.get("parameters") else ""
         lines.append(
@@ -149,7 +149,7 @@ def table(records: Iterable[Record]) -> str:
             )
         )
     head = ("recipe", "scale", "model", "engine", "seeds", "test", "mean", "sd", "95 % interval")
-    rows = [(*head, "parameters", "minutes a seed"), *(row for _, row in sorted(lines))]
+    rows = [(*head, "parameters", "CPU minutes a seed"), *(row for _, row in sorted(lines))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, tuple("-" * width for width in widths))
     return "\n".join(
