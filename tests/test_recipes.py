@@ -27,6 +27,7 @@ TINY = {
     "random-sequence": ["train_size=20", "validation_size=10", "test_size=10", "epochs=2"],
     "imdb": ["train_size=60", "test_size=20", "max_length=12", "vocabulary_size=300", "epochs=1"],
     "mnist-rows": ["train_size=60", "hidden_size=8", "epochs=2"],
+    "mnist-columns": ["train_size=60", "hidden_size=8", "epochs=1"],
     "mnist-pixels": ["train_size=20", "hidden_size=4", "validation_size=20"],
     "mnist-permuted": ["train_size=20", "hidden_size=4", "validation_size=20"],
 }
@@ -79,10 +80,22 @@ def test_a_run_is_recorded_with_all_that_it_depends_on(name, engine, tmp_path, c
     assert "seed 1: test" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["mnist-pixels", "mnist-permuted", "imdb"])
+@pytest.mark.parametrize("name", ["mnist-columns", "mnist-pixels", "mnist-permuted", "imdb"])
 def test_the_slower_recipes_run_too(name, tmp_path):
     assert run(*arguments(name, tmp_path, "--engine", "torch")) == 0
     assert "accuracy" in record(tmp_path)["runs"][0]["test"]
+
+
+def test_digits_in_every_order_are_the_same_pixels():
+    first = {}
+    for order in ("rows", "columns", "pixels", "permuted"):
+        recipe = RECIPES[f"mnist-{order}"]
+        settings = recipe.settings("lstm", "quick", ["train_size=20", "validation_size=20"])
+        first[order] = recipe.load(settings).validation.inputs[0][0]
+    np.testing.assert_array_equal(first["columns"], first["rows"].T)
+    np.testing.assert_array_equal(first["pixels"], first["rows"].reshape(784, 1))
+    assert (first["permuted"] != first["pixels"]).any()
+    np.testing.assert_array_equal(np.sort(first["permuted"], 0), np.sort(first["pixels"], 0))
 
 
 @pytest.mark.parametrize("name", ["scalar-sequence", "mnist-rows", "stacked"])

@@ -4,12 +4,12 @@
 recorded.
 """
 
-from lstm.recipes.digits import PERMUTED, PIXELS, ROWS
+from lstm.recipes.digits import COLUMNS, PERMUTED, PIXELS, ROWS
 from lstm.recipes.recipe import Part, Recipe, Task
 from lstm.recipes.reviews import IMDB
 from lstm.recipes.sequences import RANDOM, SCALAR, STACKED
 
-RECIPES = {r.name: r for r in (SCALAR, STACKED, IMDB, RANDOM, ROWS, PIXELS, PERMUTED)}
+RECIPES = {r.name: r for r in (SCALAR, STACKED, IMDB, RANDOM, ROWS, COLUMNS, PIXELS, PERMUTED)}
 """Every recipe, in the order of the articles."""
 
 __all__ = ["RECIPES", "Part", "Recipe", "Task"]

@@ -1,8 +1,8 @@
-"""Article 004: handwritten digits, row by row; and pixel by pixel, as Le, Jaitly and Hinton did."""
+"""Article 004: digits, row by row; by columns; pixel by pixel, as Le, Jaitly and Hinton did."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -62,7 +62,7 @@ def _interpolate(images: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.
 
 
 def load_digits(settings: Settings, order: str) -> Task:
-    """Load digits as sequences: rows, single pixels, or pixels in one fixed disorder (permuted)."""
+    """Load digits as sequences of rows, columns, pixels, or pixels in one fixed disorder."""
     (x, y), (x_test, y_test) = load_mnist(settings["source"])
     train, validation = stratified_split(y, settings["validation_size"], rng=0)
     train = train[: settings["train_size"]]
@@ -70,7 +70,9 @@ def load_digits(settings: Settings, order: str) -> Task:
 
     def part(images: np.ndarray, labels: np.ndarray) -> Part:
         images = images.astype(np.float32) / 255
-        if order != "rows":
+        if order == "columns":
+            images = images.transpose(0, 2, 1)
+        elif order != "rows":
             images = images.reshape(-1, 784, 1)
         if order == "permuted":
             images = images[:, permutation]
@@ -84,7 +86,7 @@ def load_digits(settings: Settings, order: str) -> Task:
         "sha256": checksum([x[train], y[train], x[validation], y[validation], x_test, y_test]),
     }
     names = ("shift", "turn", "stretch")
-    amounts = [settings[name] for name in names] if order == "rows" else []
+    amounts = [settings[name] for name in names if name in settings]
     return Task(*parts, about, augment=Distort(*amounts) if any(amounts) else None)
 
 
@@ -160,6 +162,14 @@ ROWS = Recipe(
     baselines=LINEAR,
 )
 
+COLUMNS = replace(
+    ROWS,
+    name="mnist-columns",
+    about="the same from left to right, column by column",
+    load=partial(load_digits, order="columns"),
+    models={"lstm": {}},
+)
+
 PIXELS = Recipe(
     name="mnist-pixels",
     article="004",
@@ -176,7 +186,7 @@ PIXELS = Recipe(
 PERMUTED = Recipe(
     name="mnist-permuted",
     article="004",
-    about="the same with the pixels in one fixed disorder",
+    about="pixel by pixel, in one fixed disorder",
     load=partial(load_digits, order="permuted"),
     build=build_reader,
     loss=lstm.cross_entropy,
