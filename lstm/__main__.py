@@ -1,4 +1,4 @@
-"""The command line: ``python -m lstm train RECIPE``, ``results``, ``check``, ``bench``."""
+"""The command line: ``python -m lstm`` and one of train, results, check, export and bench."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results.set_defaults(run=_results)
     check = commands.add_parser("check", help="check gradients and the agreement with PyTorch")
     check.set_defaults(run=_check)
+    export = commands.add_parser("export", help="write the data of the book's interactive figures")
+    export.add_argument("widgets", nargs="*", metavar="WIDGET", help="which; default: all")
+    export.add_argument("--out", type=Path, help="default: book/assets/widgets")
+    export.add_argument("--train", action="store_true", help="train their networks again")
+    export.set_defaults(run=_export)
     bench = commands.add_parser("bench", help="measure speed against other libraries")
     bench.add_argument("rest", nargs=argparse.REMAINDER, help="passed on to benchmarks/")
     bench.set_defaults(run=_bench)
@@ -124,7 +129,7 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-# --- results, check, bench ------------------------------------------------------------------------
+# --- results, check, export, bench ----------------------------------------------------------------
 
 
 def _results(options: argparse.Namespace) -> int:
@@ -147,6 +152,14 @@ def _check(options: argparse.Namespace) -> int:
         failed += error > limit
         print(f"{'ok' if error <= limit else 'FAILED':6} {name}: {error:.1e} (limit {limit:.0e})")
     return 1 if failed else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from lstm.export import FOLDER, export
+
+    for path in export(options.widgets, options.out or FOLDER, train=options.train):
+        print(path.name)
+    return 0
 
 
 def _bench(options: argparse.Namespace) -> int:

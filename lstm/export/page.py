@@ -1,0 +1,37 @@
+"""The HTML of a widget: a complete figure, and the scripts that bring it to life."""
+
+from __future__ import annotations
+
+_ASSETS = "../_static/widgets/"
+
+
+def figure_page(name: str, still: str, caption: str) -> str:
+    """Return what a page of ``book/`` includes.
+
+    Parameters
+    ----------
+    name : str
+        The widget, as in its files.
+    still : str
+        HTML of the figure as it is without scripts.
+    caption : str
+        HTML of the caption.
+    """
+    scripts = "\n".join(
+        f'<script defer src="{_ASSETS}{file}.js"></script>'
+        for file in ("lstm", f"data/{name}", name)
+    )
+    return (
+        f'<link rel="stylesheet" href="{_ASSETS}widgets.css">\n'
+        f'<figure class="lstm-figure lstm-widget" id="widget-{name}">\n'
+        f'<div class="widget-still">\n{still}\n</div>\n'
+        f"<figcaption>{' '.join(caption.split())}</figcaption>\n"
+        "</figure>\n"
+        f"{scripts}\n"
+    )
+
+
+def number(value: float, digits: int = 6) -> str:
+    """Return a number for people, with a real minus sign."""
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "\u2212") if float(text) else text.lstrip("-")
