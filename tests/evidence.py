@@ -1,7 +1,8 @@
 """Evidence for the errata: a test that is handed the printed thing and its correction.
 
-The test must pass with both in their places, and fail when the correction is the printed thing, or
-the printed thing the correction: ``cases`` hands every test over for that.
+The test must pass with both in their places, and fail in every other arrangement: with the printed
+thing twice, with the correction twice, and with the two exchanged. ``cases`` hands every test over
+for that.
 """
 
 from __future__ import annotations
@@ -62,19 +63,24 @@ def program_pairs(*articles: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def cases(module: str) -> pytest.MarkDecorator:
-    """Parametrize a test with the cases of one module, each with both sides made alike."""
+    """Parametrize a test with the cases of one module, each in the three wrong arrangements."""
+    wrong = {
+        "printed-twice": lambda case: (case.printed, case.printed),
+        "corrected-twice": lambda case: (case.corrected, case.corrected),
+        "exchanged": lambda case: (case.corrected, case.printed),
+    }
     return pytest.mark.parametrize(
-        ("check", "side"),
+        ("check", "sides"),
         [
-            pytest.param(case.check, side, id=f"{case.check.__name__}-{name}")
+            pytest.param(case.check, arrange(case), id=f"{case.check.__name__}-{name}")
             for case in CASES
             if case.check.__module__ == module
-            for name, side in (("printed", case.printed), ("corrected", case.corrected))
+            for name, arrange in wrong.items()
         ],
     )
 
 
-def must_notice(check: Callable[[Any, Any], None], side: Any) -> None:
-    """Fail unless the check fails when both sides are the same."""
+def must_notice(check: Callable[[Any, Any], None], sides: tuple[Any, Any]) -> None:
+    """Fail unless the check fails with these sides in the places of printed and corrected."""
     with pytest.raises((*NOTICED, pytest.fail.Exception)):
-        check(side, side)
+        check(*sides)

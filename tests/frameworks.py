@@ -92,7 +92,7 @@ def modules(record: Run, tensorflow: int) -> dict[str, ModuleType]:
         module(f"{root}.layers", **keras)
         module(f"{root}.datasets", mnist=SimpleNamespace(load_data=mnist_data))
         found[f"{root}.datasets"].imdb = SimpleNamespace(load_data=imdb_data)
-        module(f"{root}.utils", pad_sequences=pad_sequences)
+        module(f"{root}.utils", pad_sequences=pad_sequences, set_random_seed=lambda seed: None)
     return found
 
 
@@ -244,4 +244,5 @@ def tensorflow1_names(record: Run) -> dict[str, Any]:
         "Session": Session,
         "global_variables_initializer": lambda: "initialise",
         "disable_v2_behavior": lambda: None,
+        "set_random_seed": lambda seed: None,
     }

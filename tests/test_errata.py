@@ -118,8 +118,9 @@ def test_evidence_points_somewhere(finding):
 
 
 @each_finding
-def test_equations_numbers_and_code_have_a_running_test(finding):
-    if finding["kind"] in {"equation", "number", "code"}:
+def test_whatever_is_not_editorial_has_a_running_test(finding):
+    """A source alone is no evidence: something must be able to fail."""
+    if finding["kind"] != "editorial":
         assert any("test" in entry for entry in finding["evidence"])
 
 
@@ -127,7 +128,7 @@ def test_every_test_of_evidence_is_used():
     used = {
         entry["test"] for finding in FINDINGS for entry in finding["evidence"] if "test" in entry
     }
-    files = ("formulas", "worked", "programs")
+    files = ("formulas", "worked", "programs", "sources")
     written = {
         f"tests/test_errata_{file}.py::{name}"
         for file in files
@@ -170,5 +171,5 @@ def test_content_that_is_not_right_has_a_finding(article):
 
 def test_counts_are_those_of_a_close_reading():
     """Nobody drops an entry unnoticed: change these numbers with the ledger."""
-    assert len(FINDINGS) >= 200
+    assert len(FINDINGS) >= 219
     assert set(Counter(finding["article"] for finding in FINDINGS)) == set(ARTICLES)

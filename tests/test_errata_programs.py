@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lstm
+from lstm import equations as eq
 from lstm import errata
 from tests.evidence import cases, evidence, must_notice, program_pair, program_pairs
 from tests.frameworks import TEST, TRAIN, Tensor, placeholders, run
@@ -86,6 +87,34 @@ def test_input_shape_is_given_by_an_input_layer(printed, corrected):
     assert all(map(has_argument, printed.values()))
     shapes = [run(program).names["model"].input_shape for program in corrected.values()]
     assert shapes == [(100, 1), (None, 10)]
+
+
+@evidence(*program_pairs("000", "001", "002", "003", "004"))
+def test_a_seed_is_set(printed, corrected):
+    def seeds(program):
+        nodes = ast.walk(ast.parse(program))
+        calls = [n.func for n in nodes if isinstance(n, ast.Call)]
+        called = {n.attr if isinstance(n, ast.Attribute) else n.id for n in calls}
+        return called & {"set_random_seed", "seed"}
+
+    assert all(map(seeds, corrected.values()))
+    assert not any(map(seeds, printed.values()))
+
+
+# What the printed program of article 003 draws: twice from an unseeded generator.
+@evidence(lambda: np.random.default_rng(), lambda: np.random.default_rng(0))
+def test_unseeded_draws_differ(printed, corrected):
+    assert np.array_equal(corrected().standard_normal(10), corrected().standard_normal(10))
+    assert not np.array_equal(printed().standard_normal(10), printed().standard_normal(10))
+
+
+@evidence(lambda rng, x: rng.standard_normal((len(x), 10)), lambda rng, x: x.mean(axis=1))
+def test_the_outputs_can_reach_the_targets(printed, corrected):
+    rng = np.random.default_rng(0)
+    x, largest = rng.standard_normal((1000, 100, 10)), eq.hidden_state(1.0, np.inf)
+    assert (np.abs(corrected(rng, x)) < largest).all()
+    out_of_reach = (np.abs(printed(rng, x)) > largest).mean()
+    assert 0.3 < out_of_reach < 0.34
 
 
 # ------------------------------------------------------------------------------ article 002
@@ -349,5 +378,5 @@ def test_nothing_is_predicted(printed, corrected):
 
 
 @cases(__name__)
-def test_evidence_fails_when_both_sides_are_the_same(check, side):
-    must_notice(check, side)
+def test_evidence_fails_when_the_sides_are_swapped(check, sides):
+    must_notice(check, sides)

@@ -144,5 +144,5 @@ def test_teaching_version_is_not_saturated(printed, corrected):
 
 
 @cases(__name__)
-def test_evidence_fails_when_both_sides_are_the_same(check, side):
-    must_notice(check, side)
+def test_evidence_fails_when_the_sides_are_swapped(check, sides):
+    must_notice(check, sides)
