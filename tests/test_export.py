@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lstm.__main__ import main
-from lstm.datasets import load_mnist
-from lstm.export import FOLDER, WIDGETS, cell, digits, export, files, reader
+from lstm.datasets import load_imdb, load_mnist
+from lstm.export import FOLDER, WIDGETS, cell, digits, export, files, reader, reviews
+from lstm.text import Vocabulary
 from tests.conftest import ROOT
 
 
@@ -79,3 +80,15 @@ def test_digits_are_read_as_well_as_their_caption_says():
     assert not any(image.tobytes() in seen for image in images)
     shown, _ = digits.examples()
     assert {image.tobytes() for image in shown} <= {image.tobytes() for image in images}
+
+
+def test_reviews_are_judged_as_well_as_their_caption_says():
+    data = files.read_data(FOLDER / "data" / "reviews.js")
+    assert len(data["words"]) == reviews.VOCABULARY_SIZE - 2
+    _, (texts, labels) = load_imdb("bundled")
+    texts, labels = texts[:400], labels[:400]  # all 5,000 take half a minute
+    ids, lengths = Vocabulary(data["words"]).encode(texts, reviews.LONGEST)
+    network = reader.load_reader(data["weights"])
+    right = (reader.last_answers(network, ids, lengths)[:, 0] > 0) == labels
+    accuracy = data["record"]["accuracy"]
+    assert abs(right.mean() - accuracy) < 3 * np.sqrt(accuracy * (1 - accuracy) / len(texts))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from lstm.export import FOLDER, WIDGETS, cell, digits, files, gradient
+from lstm.export import FOLDER, WIDGETS, cell, digits, files, gradient, reviews
 from tests import conftest
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
@@ -291,3 +291,47 @@ def test_a_drawn_digit_is_centred_and_read(open_widget, shown):
     wanted = digits.probabilities(weights, 255 * image[None])[0, -1]
     # The picture's numbers are rounded to three digits.
     np.testing.assert_allclose(beliefs(page), wanted, atol=2e-3)
+
+
+# --------------------------------------------------------------------------- the reader of reviews
+def judged(page):
+    return page.locator(".widget-live .widget-word").evaluate_all(
+        "all => all.map((e) => [e.textContent, +e.dataset.value, +e.dataset.change])"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A wonderful film, beautifully acted!<br />And never boring?",
+        "It’s a waste of 90 minutes: don't see Xyzzy's café_au_lait",
+        "GREAT, great, great; awful.",
+    ],
+)
+def test_reviews_are_judged_as_the_package_judges_them(open_widget, text):
+    page = open_widget("reviews")
+    page.get_by_label("A sentence about a film").fill(text)
+    words, logits = reviews.logits(files.read_data(FOLDER / "data" / "reviews.js"), text)
+    got = judged(page)
+    assert [word for word, _, _ in got] == words
+    np.testing.assert_allclose([share for _, share, _ in got], 1 / (1 + np.exp(-logits)), **CLOSE)
+    changes = np.diff(logits, prepend=0.0)
+    np.testing.assert_allclose([change for _, _, change in got], changes, **CLOSE)
+
+
+def test_reviews_change_their_verdict_while_one_types(open_widget):
+    page = open_widget("reviews")
+    status = page.get_by_role("status")
+    page.get_by_label("A sentence about a film").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    expect(status).to_have_text("No word yet.")
+    page.keyboard.type("a wonderful film")
+    expect(status).to_contain_text("wonderful (up)")
+    shares = [share for _, share, _ in judged(page)]
+    assert shares[-1] > 0.7
+    page.keyboard.type(" and a terrible waste of time, qwertyish")
+    expect(status).to_contain_text("Not in its vocabulary: qwertyish.")
+    assert judged(page)[-1][1] < 0.3
+    page.get_by_role("button", name="Example 2").click()
+    expect(status).to_contain_text("best (up)")

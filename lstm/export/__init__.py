@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from lstm.export import cell, digits, gradient
+from lstm.export import cell, digits, gradient, reviews
 from lstm.export.files import data_file
 
 FOLDER = Path(__file__).resolve().parents[2] / "book" / "assets" / "widgets"
@@ -32,7 +32,12 @@ class Widget(Protocol):
         """Return the HTML that a page includes."""
 
 
-WIDGETS: dict[str, Widget] = {"cell": cell, "gradient": gradient, "digits": digits}
+WIDGETS: dict[str, Widget] = {
+    "cell": cell,
+    "gradient": gradient,
+    "digits": digits,
+    "reviews": reviews,
+}
 
 
 def export(names: Sequence[str] = (), folder: Path = FOLDER, *, train: bool = False) -> list[Path]:
