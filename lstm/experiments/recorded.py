@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
@@ -71,10 +72,18 @@ def _call(run: Run) -> dict[str, Any]:
     return run()
 
 
+def _processes() -> ProcessPoolExecutor:
+    """Start fresh processes that return what they free: 0.4 GB each, where it were 11 without."""
+    # PyTorch asks glibc for aligned blocks, and their holes in its heap are seldom filled again:
+    # 3 MB are lost at every update. A large block mapped for itself is unmapped when it is freed.
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**18))
+    return ProcessPoolExecutor(PROCESSES, get_context("spawn"))
+
+
 def _record(runs: list[Run]) -> dict[str, Any]:
     """Run all of them, the longest first, in processes of their own."""
     order = sorted(range(len(runs)), key=lambda index: -runs[index].work)
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+    with _processes() as pool:
         results = dict(zip(order, pool.map(_call, [runs[i] for i in order]), strict=True))
     return {
         "seeds": list(SEEDS),
@@ -148,7 +157,7 @@ def data() -> dict[str, Any]:
         for size in digits.TRAIN_SIZES
         for seed in digits.SEEDS
     ]
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+    with _processes() as pool:
         return digits.about() | {"runs": list(pool.map(_train_on_digits, arguments))}
 
 
