@@ -2,7 +2,7 @@
 
 A cell whose first line names a file, ``# lstm/cell.py``, shows definitions of that file: functions,
 classes, or one method of a class under ``@add_to_class(Class)``. Docstrings, type hints and
-comments may differ; nothing else may.
+comments may differ; nothing else may. Chapter 08 shows the stages of ``benchmarks/stages.py`` too.
 """
 
 from __future__ import annotations
@@ -17,11 +17,30 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-MARK = re.compile(r"# (lstm/\w+\.py)$")
+MARK = re.compile(r"# ((?:lstm|benchmarks)/\w+\.py)$")
 
 # What a chapter must show in full: (file, definition), a class with every method of its own.
+STAGES = (
+    "LoopOverCells",
+    "OneProduct",
+    "GradientsAtTheEnd",
+    "HoistedInput",
+    "OneTanh",
+    "FeatureMajor",
+    "ReusedMemory",
+    "InRuns",
+)
+LAYER = ("forward", "backward", "_run_layers", "_run_layers_backward")
+LSTM = ("_parameter_shapes", "_state_sizes", "_scan", "_scan_backward")
 SHOWN = {
     "07_one_cell": [("lstm/cell.py", "LSTMCell")],
+    "08_whole_sequences": [
+        *(("benchmarks/stages.py", name) for name in STAGES),
+        ("lstm/kernel.py", "halved"),
+        ("lstm/layer.py", "Rows"),
+        *(("lstm/layer.py", f"RecurrentLayer.{name}") for name in LAYER),
+        *(("lstm/layer.py", f"LSTM.{name}") for name in LSTM),
+    ],
     "10_pytorch": [("lstm/torch.py", "step"), ("lstm/torch.py", "LSTM")],
 }
 # Methods of these classes that the chapter takes from the package, in a cell that says so.
