@@ -21,16 +21,23 @@ REGIMES = {"native": None, "pinned": "Haswell"}
 MODES = ("inference", "training")
 
 
+def environment_of(regime: str, threads: int) -> dict[str, str]:
+    """Return the environment of a worker: ours, without what tunes any engine's libraries."""
+    tuning = ("OPENBLAS_", "GOTO_", "OMP_", "MKL_", "KMP_", "ONEDNN_", "DNNL_", "ATEN_", "NUMBA_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(tuning)}
+    if REGIMES[regime]:
+        environment["OPENBLAS_CORETYPE"] = REGIMES[regime]
+    for name in ("OMP", "OPENBLAS", "MKL"):
+        environment[f"{name}_NUM_THREADS"] = str(threads)
+    environment["BENCHMARK_THREADS"] = str(threads)
+    return environment
+
+
 class Worker:
     """A process that runs one engine in its own environment."""
 
     def __init__(self, engine: str, regime: str, threads: int) -> None:
-        environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
-        if REGIMES[regime]:
-            environment["OPENBLAS_CORETYPE"] = REGIMES[regime]
-        for name in ("OMP", "OPENBLAS", "MKL"):
-            environment[f"{name}_NUM_THREADS"] = str(threads)
-        environment["BENCHMARK_THREADS"] = str(threads)
+        environment = environment_of(regime, threads)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", engine],
             cwd=ROOT,

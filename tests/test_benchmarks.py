@@ -40,6 +40,17 @@ def test_environment_reaches_the_worker(run):
         assert {pool["num_threads"] for pool in worker["thread_pools"]} == {1}
 
 
+def test_environment_is_what_the_regime_says(monkeypatch):
+    """What this machine sets for its own sake reaches no engine."""
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_WAIT_POLICY", "MKL_DYNAMIC"):
+        monkeypatch.setenv(name, "1")
+    threads = {f"{name}_NUM_THREADS": "2" for name in ("OMP", "OPENBLAS", "MKL")}
+    for regime, own in (("native", {}), ("pinned", {"OPENBLAS_CORETYPE": "Haswell"})):
+        environment = measure.environment_of(regime, 2)
+        tuning = {k: v for k, v in environment.items() if k.startswith(("OPENBLAS", "OMP", "MKL"))}
+        assert tuning == threads | own
+
+
 def test_ratio_is_theirs_over_ours():
     def record(engine, rounds):
         keys = {"shape": "mnist", "mode": "training", "regime": "native", "threads": 1}
