@@ -1,8 +1,9 @@
-"""The elementwise part of the steps, compiled; :mod:`lstm.kernel` takes it where numba is there.
+"""The steps of a run, compiled; :mod:`lstm.kernel` takes them where numba and SciPy are there.
 
-NumPy reads and writes a whole block for each arithmetic operation, and each call costs a fraction
-of a microsecond. Here all operations on an element are done while it is in a register. Matrix
-products and tanh stay NumPy's: they are as fast as they get. The results are the same to rounding.
+NumPy reads and writes a whole block for each arithmetic operation, and each call from Python costs
+a fraction of a microsecond: for small layers that is most of the time. Here a run is one call, and
+all operations on an element are done while it is in a register. Matrix products stay those of
+BLAS (numba takes them from SciPy). The results are the same to rounding.
 
 :func:`forward_steps`, :func:`factors` and :func:`backward_steps` stand in for those of
 :mod:`lstm.kernel`, with the same arguments and results.
@@ -10,105 +11,200 @@ products and tanh stay NumPy's: they are as fast as they get. The results are th
 
 from __future__ import annotations
 
+import math
+
 import numba
 import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401 - without it numba could not compile np.dot
+from numba.extending import overload
 
-from lstm.runs import Run, in_parts, parts
+from lstm.runs import Run, parts
 
 # "contract" lets a multiplication and an addition become one instruction.
 compiled = numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
 
+# --- tanh --------------------------------------------------------------------------------------
+
+single = np.float32
+LOG_2 = math.log(2)
+LOG_2_HIGH = float.fromhex("0x1.62e42feep-1")  # its first 33 bits: a product with n is exact
+LOG_2_LOW = 1.9082149292705877e-10
+DEGREE = 13
+INVERSE_FACTORIALS = tuple(1 / math.factorial(k) for k in range(1, DEGREE + 1))
+
 
 @compiled
-def sigmoids(o_i_f: np.ndarray) -> None:
-    """σ(a) from tanh(a/2), in place."""
-    half = o_i_f.dtype.type(0.5)
-    for k in range(o_i_f.size):
-        o_i_f[k] = o_i_f[k] * half + half
+def tanh_single(x):
+    """Return x P(x²) / Q(x²) in float32, fitted for the least relative error up to ±9.02.
+
+    Beyond, tanh is 1. The fit is off by 2.1e-8, relative, and its evaluation by 6 units in the
+    last place at most: 3.1e-7.
+    """
+    x = min(max(x, single(-9.02)), single(9.02))
+    u = x * x
+    p = single(1.3319061e-08) * u + single(2.0583473e-05)
+    p = (p * u + single(3.4940338e-03)) * u + single(1.3379717e-01)
+    q = single(7.7620149e-07) * u + single(3.2830919e-04)
+    q = (q * u + single(2.5871070e-02)) * u + single(4.6713033e-01)
+    return x * (p * u + single(1)) / (q * u + single(1))
 
 
 @compiled
-def cell_state(i: np.ndarray, f: np.ndarray, g: np.ndarray, c_prev: np.ndarray, c: np.ndarray):
-    """``eq-cell-state``."""
+def tanh_double(x):
+    """Return -e / (e + 2) in float64, where e = exp(y) - 1 and y = -2 |x| = n log 2 + r."""
+    y = max(-2.0 * abs(x), -80.0)
+    n = math.floor(y * (1 / LOG_2) + 0.5)
+    r = (y - n * LOG_2_HIGH) - n * LOG_2_LOW
+    series = INVERSE_FACTORIALS[-1]  # of exp(r) - 1, which is small where x is
+    for k in range(DEGREE - 1, 0, -1):
+        series = series * r + INVERSE_FACTORIALS[k - 1]
+    power = np.int64((np.int64(n) + 1023) << 52).view(np.float64)  # n is its exponent
+    e = power * (series * r) + (power - 1.0)
+    return math.copysign(e / (e + 2.0), x)
+
+
+def tanh(x: float) -> float:
+    """Return tanh of a scalar; compiled, by arithmetic alone, so that loops become vector code."""
+    return np.tanh(x)
+
+
+@overload(tanh)
+def _tanh(x):
+    if x == numba.float32:
+        return lambda x: tanh_single(x)
+    return lambda x: tanh_double(x)
+
+
+# --- forward -----------------------------------------------------------------------------------
+
+
+@compiled
+def cell_states(a_o, a_i, a_f, a_g, c_prev, c) -> None:
+    """Replace preactivations by gates: σ(a) from tanh(a/2), the halves are there; ``c`` is new."""
+    half = c.dtype.type(0.5)
     for k in range(c.size):
-        c[k] = f[k] * c_prev[k] + i[k] * g[k]
+        i = tanh(a_i[k]) * half + half
+        f = tanh(a_f[k]) * half + half
+        g = tanh(a_g[k])
+        a_o[k] = tanh(a_o[k]) * half + half
+        a_i[k], a_f[k], a_g[k] = i, f, g
+        c[k] = f * c_prev[k] + i * g
 
 
 @compiled
-def gates(step: np.ndarray, c_t: np.ndarray) -> None:
-    """Compute what comes between the two tanh of a step."""
-    N = c_t.size
-    sigmoids(step.reshape(-1)[N : 4 * N])
-    b = step.reshape(6, N)
-    cell_state(b[2], b[3], b[4], b[5], c_t.reshape(-1))
+def hidden_states(c, o, c_next, m) -> None:
+    """Move ``c`` to where the next step looks for it, put its tanh there, and compute m."""
+    for k in range(c.size):
+        c_next[k] = c[k]
+        tanh_c = tanh(c[k])
+        c[k] = tanh_c
+        m[k] = o[k] * tanh_c
 
 
 @compiled
-def d_cell_state(
-    tanh_c: np.ndarray, o: np.ndarray, d_m: np.ndarray, d_c_next: np.ndarray, d_c: np.ndarray
-) -> None:
-    """``eq-d-cell-state``."""
-    one = o.dtype.type(1)
-    for k in range(d_c.size):
-        d_c[k] = d_c_next[k] + d_m[k] * o[k] * (one - tanh_c[k] * tanh_c[k])
+def multiply(matrix, columns, out, parts) -> None:
+    """Matrix product, in parts of fewer rows where that is faster."""
+    if columns.shape[1] == 1:
+        np.dot(matrix, columns.reshape(-1), out.reshape(-1))
+        return
+    rows = len(matrix) // parts
+    for k in range(0, len(matrix), rows):
+        np.dot(matrix[k : k + rows], columns, out[k : k + rows])
 
 
 @compiled
-def d_output_gate(tanh_c: np.ndarray, o: np.ndarray, d_m: np.ndarray) -> None:
-    """``eq-d-output-gate`` and its row of ``eq-d-preactivation``."""
-    one = o.dtype.type(1)
-    for k in range(o.size):
-        o[k] = d_m[k] * tanh_c[k] * o[k] * (one - o[k])
+def forward_run(slots, blocks, c_last, joined, W_x, W_hr, m_t, reverse, parts) -> None:
+    """Compute the steps of a run."""
+    steps, kept, N = len(slots) - 1, len(blocks) > 1, c_last.size
+    H, P = len(c_last), len(W_hr) if W_hr.size else len(c_last)
+    for k in range(steps):
+        t = steps - 1 - k if reverse else k
+        z_t, h_t = slots[t + reverse], slots[t + 1 - reverse][:P]
+        step = blocks[t if kept else 0]
+        b, a_t = step.reshape(6, N), step[H : 5 * H]
+        multiply(joined, z_t, a_t, parts)
+        if W_x.size:
+            add(a_t, W_x[t])
+        last = k == steps - 1 or not kept
+        c_t = c_last if last else blocks[t + 1 - 2 * reverse][5 * H :]
+        cell_states(b[1], b[2], b[3], b[4], b[5], b[0])
+        if W_hr.size:
+            hidden_states(b[0], b[1], c_t.reshape(-1), m_t.reshape(-1))
+            np.dot(W_hr, m_t, h_t)
+        else:
+            hidden_states(b[0], b[1], c_t.reshape(-1), h_t.reshape(-1))
 
 
 @compiled
-def d_input_gate_and_candidate(i: np.ndarray, g: np.ndarray, d_c: np.ndarray) -> None:
-    """``eq-d-input-gate``, ``eq-d-candidate`` and their rows of ``eq-d-preactivation``."""
-    one = i.dtype.type(1)
-    for k in range(i.size):
-        i_k, g_k = i[k], g[k]
-        i[k] = d_c[k] * g_k * i_k * (one - i_k)
-        g[k] = d_c[k] * i_k * (one - g_k * g_k)
-
-
-@compiled
-def d_forget_gate(f: np.ndarray, c_prev: np.ndarray, d_c: np.ndarray) -> None:
-    """``eq-d-forget-gate``, its row of ``eq-d-preactivation``, and ``eq-d-cell-previous``."""
-    one = f.dtype.type(1)
-    for k in range(f.size):
-        f_k = f[k]
-        f[k] = d_c[k] * c_prev[k] * f_k * (one - f_k)
-        c_prev[k] = d_c[k] * f_k
-
-
-@compiled
-def d_gates(step: np.ndarray, d_m: np.ndarray, d_c_next: np.ndarray, d_c: np.ndarray) -> None:
-    """Replace the blocks of a step by the gradients of a_t and c_{t-1}; fill in d_c."""
-    d_m, d_c_next, d_c = d_m.reshape(-1), d_c_next.reshape(-1), d_c.reshape(-1)
-    b = step.reshape(6, d_c.size)
-    d_cell_state(b[0], b[1], d_m, d_c_next, d_c)
-    d_output_gate(b[0], b[1], d_m)
-    d_input_gate_and_candidate(b[2], b[4], d_c)
-    d_forget_gate(b[3], b[5], d_c)
+def add(to, summand) -> None:
+    """Add in place."""
+    rows, columns = to.shape
+    for r in range(rows):
+        for s in range(columns):
+            to[r, s] += summand[r, s]
 
 
 def forward_steps(run: Run, joined: np.ndarray, W_hr: np.ndarray | None) -> None:
     """Compute the steps of a run."""
-    m_t = run.plan.scratch("m_t", run.plan.sizes.H, run.columns)
-    joined, multiply = in_parts(joined, run.parts), np.dot if run.parts == 1 else np.matmul
-    steps = enumerate(run.forward_steps)
-    for t, (z_t, a_parts, a_t, _, _, _, c_t, tanh_c, o_t, h_t) in steps:
-        multiply(joined, z_t, out=a_parts)
-        if run.plan.sizes.hoisted:
-            np.add(a_t, run.W_x_steps[t], out=a_t)
-        np.tanh(a_t, out=a_t)
-        gates(run.blocks_in_use[t], c_t)
-        np.tanh(c_t, out=tanh_c)
-        if W_hr is None:
-            np.multiply(o_t, tanh_c, out=h_t)
+    sizes, empty = run.plan.sizes, np.empty((0, 0), joined.dtype)
+    m_t = empty if W_hr is None else run.plan.scratch("m_t", sizes.H, run.columns)
+    W_x = run.W_x_in_time if sizes.hoisted else np.empty((0, 0, 0), joined.dtype)
+    W_hr = empty if W_hr is None else np.ascontiguousarray(W_hr)
+    forward_run(
+        run.slots, run.blocks, run.c_last, joined, W_x, W_hr, m_t, int(sizes.reverse), run.parts
+    )
+
+
+# --- backward ----------------------------------------------------------------------------------
+
+
+@compiled
+def d_gates(tanh_c, o, i, f, g, c_prev, d_m, d_c) -> None:
+    """Replace gates by the gradients of their preactivations, and d_c_t by d_c_{t-1}.
+
+    ``eq-d-output-gate``, ``eq-d-cell-state``, ``eq-d-input-gate``, ``eq-d-forget-gate``,
+    ``eq-d-candidate``, their rows of ``eq-d-preactivation``, and ``eq-d-cell-previous``.
+    """
+    one = d_c.dtype.type(1)
+    for k in range(d_c.size):
+        o_k, i_k, f_k, g_k, tanh_k = o[k], i[k], f[k], g[k], tanh_c[k]
+        d = d_c[k] + d_m[k] * o_k * (one - tanh_k * tanh_k)
+        o[k] = d_m[k] * tanh_k * o_k * (one - o_k)
+        i[k] = d * g_k * i_k * (one - i_k)
+        f[k] = d * c_prev[k] * f_k * (one - f_k)
+        g[k] = d * i_k * (one - g_k * g_k)
+        d_c[k] = d * f_k
+
+
+@compiled
+def add_transposed(to, summand) -> None:
+    """Add the transpose of a matrix to columns of another."""
+    rows, columns = summand.shape
+    for r in range(0, rows, 8):
+        for k in range(columns):
+            for s in range(r, min(r + 8, rows)):
+                to[k, s] += summand[s, k]
+
+
+@compiled
+def backward_run(blocks, U, U_T, W_hr_T, d_h, d_h_all, d_m, d_c, d_out, reverse, parts) -> None:
+    """Compute the steps of a run backwards."""
+    steps, N, H = len(blocks), d_c.size, len(d_c)
+    for k in range(steps):
+        t = k if reverse else steps - 1 - k
+        if d_out.size:
+            add_transposed(d_h, d_out[t])
+        b, d_a = blocks[t].reshape(6, N), blocks[t][H : 5 * H]
+        if W_hr_T.size:
+            d_h_all[t] = d_h
+            np.dot(W_hr_T, d_h, d_m)
+            d_gates(b[0], b[1], b[2], b[3], b[4], b[5], d_m.reshape(-1), d_c.reshape(-1))
         else:
-            np.multiply(o_t, tanh_c, out=m_t)
-            np.dot(W_hr, m_t, out=h_t)
+            d_gates(b[0], b[1], b[2], b[3], b[4], b[5], d_h.reshape(-1), d_c.reshape(-1))
+        if U.size:
+            np.dot(d_a.reshape(-1), U, d_h.reshape(-1))
+        else:
+            multiply(U_T, d_a, d_h, parts)
 
 
 def factors(run: Run) -> np.ndarray | None:
@@ -125,26 +221,19 @@ def backward_steps(
     U_T: np.ndarray,
     W_hr: np.ndarray | None,
     d_h: np.ndarray,
-    d_c_next: np.ndarray,
+    d_c: np.ndarray,
     d_out: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Compute the steps of a run backwards; ``d_h`` is changed, d_c and all d_h are returned."""
-    order = slice(None, None, 1 if run.plan.sizes.reverse else -1)
-    d_c = run.plan.scratch("d_c", *d_c_next.shape)
-    d_m = d_h if W_hr is None else run.plan.scratch("d_m", *d_c_next.shape)
-    d_h_all = None if W_hr is None else run.plan.scratch("d_h_all", run.steps, *d_h.shape)
-    d_out = None if d_out is None else list(d_out[order])
-    d_h_running = d_h[:, : run.rows]
+    sizes, empty = run.plan.sizes, np.empty((0, 0), d_h.dtype)
+    none = np.empty((0, 0, 0), d_h.dtype)
+    d_out = none if d_out is None else np.ascontiguousarray(d_out.transpose(0, 2, 1))
+    projected = W_hr is not None
+    d_m = run.plan.scratch("d_m", *d_c.shape) if projected else empty
+    d_h_all = run.plan.scratch("d_h_all", run.steps, *d_h.shape) if projected else none
+    W_hr_T = np.ascontiguousarray(W_hr.T) if projected else empty
+    U, U_T = (empty, U_T) if U_T.flags.c_contiguous else (U_T.T, empty)
     count = parts(*U_T.shape, run.columns)
-    U_T, d_h_parts = in_parts(U_T, count), in_parts(d_h, count)
-    multiply = np.dot if count == 1 else np.matmul
-    for t, (_, _, _, d_a, d_c_prev) in enumerate(run.backward_steps):
-        if d_out is not None:
-            np.add(d_h_running, d_out[t], out=d_h_running)
-        if W_hr is not None:
-            d_h_all[order][t] = d_h
-            np.dot(W_hr.T, d_h, out=d_m)
-        d_gates(run.blocks_in_use[-1 - t], d_m, d_c_next, d_c)
-        d_c_next = d_c_prev
-        multiply(U_T, d_a, out=d_h_parts)
-    return d_c_next, d_h_all
+    arrays = (U, U_T, W_hr_T, d_h, d_h_all, d_m, d_c, d_out)
+    backward_run(run.blocks, *arrays, int(sizes.reverse), count)
+    return d_c, d_h_all if projected else None

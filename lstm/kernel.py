@@ -27,7 +27,7 @@ State = tuple[np.ndarray, np.ndarray]
 Weights = Mapping[str, np.ndarray]
 
 USE_COMPILED = True
-"""Whether :mod:`lstm.compiled` computes the steps where numba is installed."""
+"""Whether :mod:`lstm.compiled` computes the steps where numba and SciPy are installed."""
 
 
 class Loops(NamedTuple):
@@ -40,7 +40,7 @@ class Loops(NamedTuple):
 
 @cache
 def compiled_loops() -> Loops | None:
-    """Import :mod:`lstm.compiled`, at the first pass that can use it; None without numba."""
+    """Import :mod:`lstm.compiled`, at the first pass that can use it; None if that fails."""
     try:
         from lstm import compiled
     except ImportError:
@@ -152,7 +152,7 @@ def backward(
     D, H, P = sizes.D, sizes.H, sizes.P
     W, U, W_hr = weights["weight_ih"], weights["weight_hh"], weights.get("weight_hr")
     U_T = np.roll(U, H, axis=0).T  # columns in the order of the blocks
-    if sizes.batch_sizes[0] > 1:
+    if sizes.batch_sizes[0] != 1:
         U_T = U_T.copy()
 
     d_h, d_c = (array.T.copy() for array in d_state)

@@ -307,6 +307,29 @@ def test_without_numba(monkeypatch):
         kernel.compiled_loops.cache_clear()
 
 
+@pytest.mark.skipif(not HAS_NUMBA, reason=WHY)
+@pytest.mark.parametrize(("dtype", "units"), [(np.float32, 6), (np.float64, 3)])
+def test_compiled_tanh(dtype, units):
+    """Off by a few units in the last place, also near 0; odd; 1 far out; NaN stays NaN."""
+    import numba
+
+    from lstm import compiled
+
+    tanh = numba.vectorize(lambda x: compiled_tanh(x))
+    compiled_tanh = compiled.tanh
+    small = np.logspace(np.log10(np.finfo(dtype).tiny), 1, 100_001)
+    x = np.concatenate([np.linspace(0, 30, 1_000_001), small, [1e30, np.inf]]).astype(dtype)
+    with np.errstate(all="ignore"):
+        y = tanh(x)
+    wanted = np.tanh(x.astype(np.longdouble))
+    assert y.dtype == dtype
+    assert (np.abs(y - wanted) <= units * np.spacing(wanted.astype(dtype))).all()
+    np.testing.assert_array_equal(tanh(-x), -y)
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(tanh(dtype(np.nan)))
+
+
+@pytest.mark.usefixtures("loops")
 def test_empty_batch():
     """No sequence is a batch, as in PyTorch."""
     layer = lstm.LSTM(3, 4, num_layers=2, bidirectional=True)

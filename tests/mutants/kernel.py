@@ -14,12 +14,15 @@ D_X = "d_x[time, running] = (d_a.T @ W).reshape(run.steps, run.columns, D)[:, ru
 D_OUT = "np.add(d_h_running, d_out[t], out=d_h_running)"
 D_STATE = "d_h[:, running], d_c[:, running] = d_h_run[:, running], d_c_run[:, running]"
 CUT = "if stop == len(batch_sizes) or batch_sizes[stop] != rows or stop - start == longest:"
-SIGMOIDS = "sigmoids(step.reshape(-1)[N : 4 * N])"
-D_C = "d_c[k] = d_c_next[k] + d_m[k] * o[k] * (one - tanh_c[k] * tanh_c[k])"
-D_O = "o[k] = d_m[k] * tanh_c[k] * o[k] * (one - o[k])"
-D_I = "i[k] = d_c[k] * g_k * i_k * (one - i_k)"
-D_G = "g[k] = d_c[k] * i_k * (one - g_k * g_k)"
-D_F = "f[k] = d_c[k] * c_prev[k] * f_k * (one - f_k)"
+INPUT_GATE = "i = tanh(a_i[k]) * half + half"
+CELL = "c[k] = f * c_prev[k] + i * g"
+ADD_OUTPUT = "to[k, s] += summand[s, k]"
+D_C = "d = d_c[k] + d_m[k] * o_k * (one - tanh_k * tanh_k)"
+D_O = "o[k] = d_m[k] * tanh_k * o_k * (one - o_k)"
+D_I = "i[k] = d * g_k * i_k * (one - i_k)"
+D_G = "g[k] = d * i_k * (one - g_k * g_k)"
+D_F = "f[k] = d * c_prev[k] * f_k * (one - f_k)"
+D_C_PREV = "d_c[k] = d * f_k"
 
 KERNEL = [
     *lines(
@@ -263,46 +266,58 @@ KERNEL = [
 ]
 
 WRONG_LOOPS = [
-    (
-        "sigmoids from -1/2 to 1/2",
-        "o_i_f[k] = o_i_f[k] * half + half",
-        "o_i_f[k] = o_i_f[k] * half",
-    ),
-    ("output gate without its sigmoid", SIGMOIDS, SIGMOIDS.replace("N : 4", "2 * N : 4")),
+    ("input gate from -1/2 to 1/2", INPUT_GATE, "i = tanh(a_i[k]) * half"),
+    ("output gate without its sigmoid", "a_o[k] = tanh(a_o[k]) * half + half", "pass"),
+    ("candidate without its tanh", "g = tanh(a_g[k])", "g = a_g[k]"),
     (
         "gates exchanged",
-        "cell_state(b[2], b[3], b[4], b[5], c_t.reshape(-1))",
-        "cell_state(b[3], b[2], b[4], b[5], c_t.reshape(-1))",
+        "cell_states(b[1], b[2], b[3], b[4], b[5], b[0])",
+        "cell_states(b[1], b[3], b[2], b[4], b[5], b[0])",
     ),
+    ("cell state: minus the old", CELL, "c[k] = i * g - f * c_prev[k]"),
+    ("cell state: no memory", CELL, "c[k] = i * g"),
+    ("hidden state: no tanh", "tanh_c = tanh(c[k])", "tanh_c = c[k]"),
+    ("hidden state: no output gate", "m[k] = o[k] * tanh_c", "m[k] = tanh_c"),
+    ("tanh of the cell state carried on", "c_next[k] = c[k]", "c_next[k] = tanh(c[k])"),
     (
-        "cell state: minus the old",
-        "c[k] = f[k] * c_prev[k] + i[k] * g[k]",
-        "c[k] = f[k] * c_prev[k] - i[k] * g[k]",
+        "steps of the reverse direction not reversed",
+        "t = steps - 1 - k if reverse else k",
+        "t = k",
     ),
-    ("d_c: nothing along the cell state", D_C, D_C.replace("d_c_next[k] + ", "")),
-    ("d_c: o (1 - tanh c)", D_C, D_C.replace("tanh_c[k] * tanh_c[k]", "tanh_c[k]")),
-    ("d_c: no output gate", D_C, D_C.replace("d_m[k] * o[k]", "d_m[k]")),
-    ("d_a_o: no derivative of the sigmoid", D_O, "o[k] = d_m[k] * tanh_c[k]"),
-    ("d_a_o: the cell state for its tanh", D_O, D_O.replace("tanh_c[k]", "d_m[k]")),
+    ("hoisted input never added", "to[r, s] += summand[r, s]", "pass"),
+    ("d_c: nothing along the cell state", D_C, D_C.replace("d_c[k] + ", "")),
+    ("d_c: o (1 - tanh c)", D_C, D_C.replace("tanh_k * tanh_k", "tanh_k")),
+    ("d_c: no output gate", D_C, D_C.replace("d_m[k] * o_k", "d_m[k]")),
+    ("d_a_o: no derivative of the sigmoid", D_O, "o[k] = d_m[k] * tanh_k"),
+    ("d_a_o: the gradient for tanh c", D_O, D_O.replace("tanh_k", "d_m[k]")),
     ("d_a_i: the input gate for the candidate", D_I, D_I.replace("g_k * i_k", "i_k * i_k")),
     ("d_a_i: 1 - i alone", D_I, D_I.replace("* i_k *", "*")),
     ("d_a_g: i (1 - g)", D_G, D_G.replace("g_k * g_k", "g_k")),
     ("d_a_g: the new input gate", D_G, D_G.replace("i_k *", "i[k] *")),
     ("d_a_f: no cell state", D_F, D_F.replace(" * c_prev[k]", "")),
-    ("d_c_prev: no forget gate", "c_prev[k] = d_c[k] * f_k", "c_prev[k] = d_c[k]"),
-    (
-        "d_c_prev: the new value of the forget gate",
-        "c_prev[k] = d_c[k] * f_k",
-        "c_prev[k] = d_c[k] * f[k]",
-    ),
-    ("hoisted input never added", "np.add(a_t, run.W_x_steps[t], out=a_t)", "pass"),
+    ("d_c_prev: no forget gate", D_C_PREV, "d_c[k] = d"),
+    ("d_c_prev: the new value of the forget gate", D_C_PREV, "d_c[k] = d * f[k]"),
     (
         "d_m: no output gate in the projection's gradient",
         "return np.multiply(run.blocks[:, :H], run.blocks[:, H : 2 * H], out=m)",
         "return np.multiply(run.blocks[:, :H], 1, out=m)",
     ),
-    ("gradient of the output ignored", D_OUT, "pass"),
-    ("carousel without the forget gate", "d_c_next = d_c_prev", "d_c_next = d_c"),
+    ("gradient of the output ignored", ADD_OUTPUT, "pass"),
+    (
+        "gradient of the output in place of the hidden state's",
+        ADD_OUTPUT,
+        "to[k, s] = summand[s, k]",
+    ),
+    (
+        "nothing through the recurrent weights",
+        "multiply(U_T, d_a, d_h, parts)",
+        "multiply(0 * U_T, d_a, d_h, parts)",
+    ),
+    (
+        "single sequence: nothing through the recurrent weights",
+        "np.dot(d_a.reshape(-1), U, d_h.reshape(-1))",
+        "np.dot(d_a.reshape(-1), 0 * U, d_h.reshape(-1))",
+    ),
 ]
 
 COMPILED = [
