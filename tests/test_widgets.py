@@ -14,6 +14,7 @@ from lstm.export import FOLDER, WIDGETS, cell, digits, files, gradient, reviews
 from tests import conftest
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+PAGES = {"cell": "04_gates", "digits": "12_mnist_rows"}
 PHONE = {"width": 390, "height": 844}
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
@@ -75,6 +76,13 @@ def open_widget(chromium, site):
 
 
 # ------------------------------------------------------------------------------------ all of them
+@pytest.mark.parametrize(("name", "chapter"), PAGES.items())
+def test_the_chapter_shows_it(name, chapter):
+    notebook = json.loads((conftest.ROOT / "book" / f"{chapter}.ipynb").read_text(encoding="utf-8"))
+    text = "".join(line for c in notebook["cells"] for line in c["source"])
+    assert text.count(f":file: assets/widgets/{name}.html") == 1
+
+
 @pytest.mark.parametrize("name", WIDGETS)
 def test_without_scripts_the_figure_stands_still(open_widget, name):
     page = open_widget(name, java_script_enabled=False)
@@ -86,19 +94,13 @@ def test_without_scripts_the_figure_stands_still(open_widget, name):
 
 
 @pytest.mark.parametrize("name", WIDGETS)
-def test_on_a_phone_nothing_scrolls_sideways_and_axe_finds_nothing(open_widget, name):
+def test_on_a_phone_and_on_paper(open_widget, name):
     page = open_widget(name, viewport=PHONE, has_touch=True)
     expect(page.locator(".widget-live")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.evaluate(AXE)
     found = page.evaluate("axe.run({resultTypes: ['violations'], preload: false})")["violations"]
     assert [(v["id"], [n["target"] for n in v["nodes"]]) for v in found] == []
-
-
-@pytest.mark.parametrize("name", WIDGETS)
-def test_on_paper_the_still_figure_is_back(open_widget, name):
-    page = open_widget(name)
-    expect(page.locator(".widget-live")).to_be_visible()
     page.emulate_media(media="print")
     expect(page.locator(".widget-live")).to_be_hidden()
     expect(page.locator(".widget-still")).to_be_visible()
@@ -300,23 +302,22 @@ def judged(page):
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_reviews_are_judged_as_the_package_judges_them(open_widget):
+    page = open_widget("reviews")
+    data = files.read_data(FOLDER / "data" / "reviews.js")
+    for text in (
         "A wonderful film, beautifully acted!<br />And never boring?",
         "It’s a waste of 90 minutes: don't see Xyzzy's café_au_lait",
         "GREAT, great, great; awful.",
-    ],
-)
-def test_reviews_are_judged_as_the_package_judges_them(open_widget, text):
-    page = open_widget("reviews")
-    page.get_by_label("A sentence about a film").fill(text)
-    words, logits = reviews.logits(files.read_data(FOLDER / "data" / "reviews.js"), text)
-    got = judged(page)
-    assert [word for word, _, _ in got] == words
-    np.testing.assert_allclose([share for _, share, _ in got], 1 / (1 + np.exp(-logits)), **CLOSE)
-    changes = np.diff(logits, prepend=0.0)
-    np.testing.assert_allclose([change for _, _, change in got], changes, **CLOSE)
+    ):
+        page.get_by_label("A sentence about a film").fill(text)
+        words, logits = reviews.logits(data, text)
+        got = judged(page)
+        assert [word for word, _, _ in got] == words
+        shares = [share for _, share, _ in got]
+        np.testing.assert_allclose(shares, 1 / (1 + np.exp(-logits)), **CLOSE)
+        changes = [change for _, _, change in got]
+        np.testing.assert_allclose(changes, np.diff(logits, prepend=0.0), **CLOSE)
 
 
 def test_reviews_change_their_verdict_while_one_types(open_widget):
