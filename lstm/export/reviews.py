@@ -89,7 +89,7 @@ def _curve(words: list[str], shares: np.ndarray) -> str:
 def _shaded(word: str, change: float) -> str:
     kind = "candidate" if change > 0 else "forget"
     faint = " widget-faint" if abs(change) < 0.2 else ""
-    strength = round(55 * min(1.0, abs(change) / 2))
+    strength = round(40 * min(1.0, abs(change) / 2))
     return (
         f'<span class="widget-word widget-{kind}{faint}" style="--strength: {strength}%">'
         f"{escape(word, quote=False)}</span>"

@@ -46,7 +46,7 @@ LSTM.enliven("reviews", ({ data, live }) => {
   const shaded = element("p", { className: "widget-words" });
   const shade = (word, change, share) => {
     const kind = change > 0 ? "candidate" : "forget";
-    const strength = Math.round(55 * Math.min(1, Math.abs(change) / 2));
+    const strength = Math.round(40 * Math.min(1, Math.abs(change) / 2));
     const known = ids.has(word);
     const made = element("span", {
       className: `widget-word widget-${kind}${known ? "" : " widget-unknown"}`,
