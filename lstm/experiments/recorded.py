@@ -73,7 +73,7 @@ def _call(run: Run) -> dict[str, Any]:
 
 
 def _processes() -> ProcessPoolExecutor:
-    """Start fresh processes that return what they free: 0.4 GB each, where it were 11 without."""
+    """Start fresh processes that return what they free: 0.4 GB each in place of 11."""
     # PyTorch asks glibc for aligned blocks, and their holes in its heap are seldom filled again:
     # 3 MB are lost at every update. A large block mapped for itself is unmapped when it is freed.
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**18))
