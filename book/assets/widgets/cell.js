@@ -50,7 +50,10 @@ LSTM.enliven("cell", ({ data, live, still }) => {
 
   const write = (values) => {
     const [w, u, b] = [now.W[gate][cell], now.U[gate][cell], now.b[gate][cell]];
-    const sum = [...w.map((v, n) => product(v, now.x[n])), ...u.map((v, n) => product(v, now.h[n]))];
+    const sum = [
+      ...w.map((value, n) => product(value, now.x[n])),
+      ...u.map((value, n) => product(value, now.h[n])),
+    ];
     const at = (key) => number(values[key][cell], 6);
     const name = gate === "g" ? "tanh" : "σ";
     const line = (color, left, right, key) =>

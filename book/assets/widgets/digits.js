@@ -33,7 +33,8 @@ LSTM.enliven("digits", ({ data, live }) => {
   const ink = squares(SIZE);
   const marker = shape("rect", { class: "widget-row", x: 0, width: SIZE, height: 1 });
   const stroke = shape("g", { class: "widget-stroke" });
-  const picture = panel(SIZE, "The digit that is read, 28 rows of 28 pixels", ...ink, marker, stroke);
+  const subject = "The digit that is read, 28 rows of 28 pixels";
+  const picture = panel(SIZE, subject, ...ink, marker, stroke);
   picture.classList.add("widget-picture");
   const shades = squares(CLASSES);
   const history = panel(CLASSES, "Probability of each class after each row", ...shades);
@@ -124,8 +125,8 @@ LSTM.enliven("digits", ({ data, live }) => {
     context.lineCap = context.lineJoin = "round";
     for (const points of strokes) {
       context.beginPath();
-      points.forEach(([x, y]) => context.lineTo(x * scale + dx, y * scale + dy));
-      if (points.length === 1) context.lineTo(points[0][0] * scale + dx + 0.01, points[0][1] * scale + dy);
+      // The first point twice: a line from it to itself is a dot.
+      for (const [x, y] of [points[0], ...points]) context.lineTo(x * scale + dx, y * scale + dy);
       context.stroke();
     }
     const content = context.getImageData(0, 0, SIZE, SIZE).data;
@@ -220,9 +221,12 @@ LSTM.enliven("digits", ({ data, live }) => {
     choices.forEach((made, n) => made.setAttribute("aria-pressed", String(n === chosen)));
 
   live.append(
-    element("p", { className: "widget-hint", textContent: "Draw a digit here with a finger or the mouse, or choose one below." }),
+    element("p", {
+      className: "widget-hint",
+      textContent: "Draw a digit here with a finger or the mouse, or choose one below.",
+    }),
     element("div", { className: "widget-panels" }, picture, history, element("span"), names),
-    element("ol", { className: "widget-bars widget-cell", start: 0 }, ...bars.map(({ item }) => item)),
+    element("ol", { className: "widget-bars widget-cell" }, ...bars.map(({ item }) => item)),
     element(
       "div",
       { className: "widget-buttons" },

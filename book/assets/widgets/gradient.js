@@ -115,7 +115,8 @@ LSTM.enliven("gradient", ({ data, live }) => {
       const y = toY(power);
       axis.append(shape("path", { class: "widget-grid", d: `M${LEFT} ${y}H${WIDTH - RIGHT}` }));
       const label = text(LEFT - 8, y + 5, "end", "10");
-      label.append(shape("tspan", { dy: -6, "font-size": "0.72em" }, String(power).replace("-", "−")));
+      const raised = String(power).replace("-", "−");
+      label.append(shape("tspan", { dy: -6, "font-size": "0.72em" }, raised));
       axis.append(label);
     }
     const every = now.steps > 150 ? 50 : now.steps > 60 ? 20 : 10;
@@ -142,8 +143,8 @@ LSTM.enliven("gradient", ({ data, live }) => {
     if (value === 0) return "0";
     const [digits, power] = value.toExponential(1).split("e");
     if (Math.abs(power) < 3) return number(value, 3);
-    const raised = [...String(Number(power))].map((letter) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(letter)]);
-    return `${digits} · 10${raised.join("")}`;
+    const raised = (letter) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(letter)];
+    return `${digits} · 10${[...String(Number(power))].map(raised).join("")}`;
   };
 
   const show = () => {
@@ -152,11 +153,14 @@ LSTM.enliven("gradient", ({ data, live }) => {
     const found = {};
     for (const kind of ["lstm", "rnn"]) {
       const runs = networks.map((network) => backward(kind, network));
-      const factors = runs.map(({ weights }) => (now.clip ? Math.min(1, now.largest / weights) : 1));
+      const largest = now.clip ? now.largest : Infinity;
+      const factors = runs.map(({ weights }) => Math.min(1, largest / weights));
       const scaled = runs.map(({ norms }, n) => norms.map((norm) => norm * factors[n]));
       const middle = scaled[0].map((_, back) => median(scaled.map((norms) => norms[back])));
-      for (const norms of scaled) curves.append(shape("path", { class: `widget-run widget-${kind}`, d: path(norms) }));
-      curves.append(shape("path", { class: `widget-median widget-${kind}`, d: path(middle) }));
+      const draw = (norms, role) =>
+        curves.append(shape("path", { class: `widget-${role} widget-${kind}`, d: path(norms) }));
+      for (const norms of scaled) draw(norms, "run");
+      draw(middle, "median");
       found[kind] = { last: middle.at(-1), clipped: factors.filter((factor) => factor < 1).length };
       live.dataset[kind] = JSON.stringify({ norms: scaled, factors });
     }

@@ -74,10 +74,12 @@ LSTM.enliven("reviews", ({ data, live }) => {
 
     if (!words.length) return say("No word yet.");
     const order = changes.map((change, t) => [Math.abs(change), t]).sort((a, b) => b[0] - a[0]);
-    const moved = order.slice(0, 3).map(([, t]) => `${words[t]} (${changes[t] > 0 ? "up" : "down"})`);
+    const direction = (t) => (changes[t] > 0 ? "up" : "down");
+    const moved = order.slice(0, 3).map(([, t]) => `${words[t]} (${direction(t)})`);
     const unknown = [...new Set(words.filter((word) => !ids.has(word)))];
     const missing = unknown.length ? ` Not in its vocabulary: ${unknown.join(", ")}.` : "";
-    say(`Positive with ${number(100 * shares.at(-1), 0)}%. Moved it most: ${moved.join(", ")}.${missing}`);
+    const verdict = `Positive with ${number(100 * shares.at(-1), 0)}%.`;
+    say(`${verdict} Moved it most: ${moved.join(", ")}.${missing}`);
   };
 
   // ----------------------------------------------------------------------------- the controls
@@ -87,7 +89,9 @@ LSTM.enliven("reviews", ({ data, live }) => {
   area.addEventListener("input", show);
   live.append(
     element("div", {},
-      element("label", { htmlFor: area.id, textContent: "A sentence about a film, in English" }), area),
+      element("label", { htmlFor: area.id, textContent: "A sentence about a film, in English" }),
+      area,
+    ),
     element(
       "div",
       { className: "widget-buttons" },
