@@ -19,7 +19,7 @@ export PIP_NO_INPUT := 1
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/$(VENV)/cache/ipython
 
-.PHONY: help setup book test lint lab bench outputs clean
+.PHONY: help setup book test lint lab bench outputs times clean
 
 help:
 	@echo 'LSTM, Checked: every equation derived, every claim run.'
@@ -31,6 +31,7 @@ help:
 	@echo '  make bench    measure speed against other libraries'
 	@echo '  make outputs  run the notebooks from a fresh kernel and store what they print;'
 	@echo '                one of them alone: make outputs NB=book/NAME.ipynb'
+	@echo '  make times    measure how long each chapter runs, and write the page that says so'
 	@echo '  make clean    remove everything that was built (.venv stays)'
 	@echo
 	@echo 'The first of them sets up .venv, once. With another Python: make book PYTHON=python3.12'
@@ -113,6 +114,9 @@ test: $(READY)
 
 outputs: $(READY)
 	@$(PY) book/execute.py $(NB)
+
+times: $(READY)
+	@$(PY) book/run_times.py
 
 lab: $(READY)
 	@$(PY) -m jupyterlab --notebook-dir=book \

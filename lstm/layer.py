@@ -185,12 +185,12 @@ class RecurrentLayer(Module):
 
     @property
     def output_size(self) -> int:
-        """Width of the output: the first state's, once for each direction."""
+        """Width of the output, which is the first state's, once for each direction."""
         return self.num_directions * next(iter(self._state_sizes().values()))
 
     @property
     def dtype(self) -> np.dtype:
-        """Data type of the parameters: input and states must have the same."""
+        """Data type of the parameters; input and states must have the same."""
         return next(self.parameters()).dtype
 
     def _suffixes(self, layer: int) -> list[str]:
