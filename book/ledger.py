@@ -41,7 +41,7 @@ CHAPTERS = {
     "08": ("08_whole_sequences", "Whole sequences"),
     "09": ("09_training", "Training"),
     "10": ("10_pytorch", "The same LSTM in PyTorch"),
-    "11": ("11_sentiment", "Sentiment of movie reviews"),
+    "11": ("11_movie_reviews", "Sentiment of movie reviews"),
     "12": ("12_mnist_rows", "MNIST, row by row"),
     "13": ("13_results", "Results"),
 }
