@@ -63,6 +63,7 @@ $(PACKAGES): requirements.txt
 	@touch $@
 
 # --no-build-isolation: build with the pinned setuptools, without asking the index for another.
+# The check compiles what numba compiles, too, so that no notebook waits for it.
 $(READY): $(PACKAGES) pyproject.toml
 	@mkdir -p $(LOGS)
 	@$(PY) -m pip install --no-deps --no-build-isolation --editable . >>$(SETUP_LOG) 2>&1 || { \
@@ -70,6 +71,9 @@ $(READY): $(PACKAGES) pyproject.toml
 	  exit 1; }
 	@mkdir -p $(MPLCONFIGDIR) $(IPYTHONDIR)
 	@$(PY) -c 'import matplotlib.font_manager' 2>>$(SETUP_LOG)
+	@$(PY) -m lstm check >>$(SETUP_LOG) 2>&1 || { \
+	  echo "The package was installed and computes wrong results here: see the end of $(SETUP_LOG)." >&2; \
+	  exit 1; }
 	@touch $@
 
 # -------------------------------------------------------------------------------------------- book

@@ -26,6 +26,8 @@ def checks() -> Iterator[tuple[str, float, float]]:
         x = np.random.default_rng(1).standard_normal((T, B, D))
         for method, limit in (("complex", 1e-12), ("central", 1e-7)):
             yield f"gradient of {name}, {method} difference", _gradient(layer, x, method), limit
+    for name, options in KINDS.items():
+        yield f"{name} in float32 against float64", _single_precision(x, options), 1e-5
     if importlib.util.find_spec("torch") is None:
         return
     for name, options in KINDS.items():
@@ -41,6 +43,19 @@ def _gradient(layer: lstm.LSTM, x: np.ndarray, method: str) -> float:
         return (weights * output).sum(), lambda: {"x": layer.backward(weights)[0]}
 
     return max(check_module(layer, {"x": x}, run, method).values())
+
+
+def _single_precision(x: np.ndarray, options: dict) -> float:
+    double = lstm.LSTM(D, H, dtype=np.float64, rng=0, **options)
+    single = lstm.LSTM(D, H, rng=0, **options)
+    weights = double.state_dict()
+    single.load_state_dict({name: value.astype(np.float32) for name, value in weights.items()})
+    results = []
+    for layer in (single, double):
+        output, _ = layer(x.astype(layer.dtype), lengths=LENGTHS)
+        d_x, _ = layer.backward(2 * output)
+        results.append([output, d_x, *(parameter.grad for parameter in layer.parameters())])
+    return max(relative_error(*pair) for pair in zip(*results, strict=True))
 
 
 def _against_torch(layer: lstm.LSTM, x: np.ndarray) -> float:

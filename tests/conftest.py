@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from pathlib import Path
@@ -24,6 +25,9 @@ hypothesis.settings.load_profile("repeatable")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let nbval talk to its kernels through files: no network is needed, not even loopback."""
+    # A shell starts what runs in its background deaf to Ctrl-C, which some tests are about.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not config.pluginmanager.hasplugin("nbval"):
         return
     import nbval.kernel

@@ -451,7 +451,7 @@ def test_distort_against_scipy():
 def test_check_passes_and_can_fail(capsys, monkeypatch):
     assert run("check") == 0
     out = capsys.readouterr().out
-    assert out.count("ok") == 9
+    assert out.count("ok") == 12
     assert "FAILED" not in out
     monkeypatch.setattr("lstm.selfcheck._gradient", lambda *_: 0.1)
     assert run("check") == 1
