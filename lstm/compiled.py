@@ -12,16 +12,43 @@ BLAS (numba takes them from SciPy). The results are the same to rounding.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numba
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 - without it numba could not compile np.dot
 from numba.extending import overload
+from threadpoolctl import ThreadpoolController
 
 from lstm.runs import Run, parts
 
+BLAS_OF_SCIPY = [
+    library
+    for library in ThreadpoolController().lib_controllers
+    if "scipy.libs" in (library.filepath or "")
+]
+
 # "contract" lets a multiplication and an addition become one instruction.
 compiled = numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let SciPy's BLAS use one thread.
+
+    It has threads of its own beside those of NumPy's BLAS. Those that have nothing to do wait
+    busily, and two such crews on the same processors take ten times as long as one.
+    """
+    threads = [library.get_num_threads() for library in BLAS_OF_SCIPY]
+    for library in BLAS_OF_SCIPY:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, count in zip(BLAS_OF_SCIPY, threads, strict=True):
+            library.set_num_threads(count)
+
 
 # --- tanh --------------------------------------------------------------------------------------
 
@@ -150,9 +177,9 @@ def forward_steps(run: Run, joined: np.ndarray, W_hr: np.ndarray | None) -> None
     m_t = empty if W_hr is None else run.plan.scratch("m_t", sizes.H, run.columns)
     W_x = run.W_x_in_time if sizes.hoisted else np.empty((0, 0, 0), joined.dtype)
     W_hr = empty if W_hr is None else np.ascontiguousarray(W_hr)
-    forward_run(
-        run.slots, run.blocks, run.c_last, joined, W_x, W_hr, m_t, int(sizes.reverse), run.parts
-    )
+    arrays = (run.slots, run.blocks, run.c_last, joined, W_x, W_hr, m_t)
+    with one_thread():
+        forward_run(*arrays, int(sizes.reverse), run.parts)
 
 
 # --- backward ----------------------------------------------------------------------------------
@@ -235,5 +262,6 @@ def backward_steps(
     U, U_T = (empty, U_T) if U_T.flags.c_contiguous else (U_T.T, empty)
     count = parts(*U_T.shape, run.columns)
     arrays = (U, U_T, W_hr_T, d_h, d_h_all, d_m, d_c, d_out)
-    backward_run(run.blocks, *arrays, int(sizes.reverse), count)
+    with one_thread():
+        backward_run(run.blocks, *arrays, int(sizes.reverse), count)
     return d_c, d_h_all if projected else None

@@ -48,9 +48,13 @@ def compiled_loops() -> Loops | None:
     return Loops(compiled.forward_steps, compiled.factors, compiled.backward_steps)
 
 
-def loops(dtype: np.dtype) -> Loops:
-    """Return the loops for arrays of ``dtype``: complex ones are not worth compiling for."""
-    usable = compiled_loops() if USE_COMPILED and dtype.kind == "f" else None
+def loops(dtype: np.dtype, H: int) -> Loops:
+    """Return the loops for arrays of ``dtype`` and H units: compiled ones, where they pay.
+
+    Complex numbers are for checks. In a large layer the products take nearly all of the time, and
+    those of NumPy may use several threads.
+    """
+    usable = compiled_loops() if USE_COMPILED and dtype.kind == "f" and H < 256 else None
     return usable or Loops(forward_steps, factors, backward_steps)
 
 
@@ -70,7 +74,7 @@ def forward(
     W, U, W_hr = weights["weight_ih"], weights["weight_hh"], weights.get("weight_hr")
     D, H, P, bias = W.shape[1], len(W) // 4, U.shape[1], "bias_ih" in weights
     sizes = Sizes(D, H, P, bias, x.dtype, tuple(batch_sizes), reverse, keep)
-    plan, steps = pool.take(sizes), loops(x.dtype)
+    plan, steps = pool.take(sizes), loops(x.dtype, H)
     b = [(weights["bias_ih"] + weights["bias_hh"])[:, None]] if bias else []
     joined = halved([U, *b]) if sizes.hoisted else halved([U, W, *b])
     W_hoisted = halved([W]) if sizes.hoisted else None
@@ -148,7 +152,7 @@ def backward(
     plan: Plan, d_output: np.ndarray | None, d_state: State, pool: Pool
 ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:
     """Run back over time; see :meth:`lstm.layer.RecurrentLayer._scan_backward`."""
-    sizes, weights, steps = plan.sizes, plan.weights, loops(plan.sizes.dtype)
+    sizes, weights, steps = plan.sizes, plan.weights, loops(plan.sizes.dtype, plan.sizes.H)
     D, H, P = sizes.D, sizes.H, sizes.P
     W, U, W_hr = weights["weight_ih"], weights["weight_hh"], weights.get("weight_hr")
     U_T = np.roll(U, H, axis=0).T  # columns in the order of the blocks

@@ -29,7 +29,7 @@ LOOPS = ["numpy", pytest.param("compiled", marks=pytest.mark.skipif(not HAS_NUMB
 def loops(request, monkeypatch):
     """Run a test with the loops in NumPy, then with those that numba compiles."""
     monkeypatch.setattr(kernel, "USE_COMPILED", request.param == "compiled")
-    used = kernel.loops(np.dtype(np.float64)).forward_steps.__module__
+    used = kernel.loops(np.dtype(np.float64), 4).forward_steps.__module__
     assert used == {"numpy": "lstm.kernel", "compiled": "lstm.compiled"}[request.param]
 
 
@@ -301,7 +301,7 @@ def test_without_numba(monkeypatch):
     monkeypatch.delattr(lstm, "compiled", raising=False)
     kernel.compiled_loops.cache_clear()
     try:
-        assert kernel.loops(np.dtype(np.float32)).factors is kernel.factors
+        assert kernel.loops(np.dtype(np.float32), 4).factors is kernel.factors
         parity.check_features(lstm.LSTM)
     finally:
         kernel.compiled_loops.cache_clear()
