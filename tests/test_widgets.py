@@ -14,7 +14,12 @@ from lstm.export import FOLDER, WIDGETS, cell, digits, files, gradient, reviews
 from tests import conftest
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-PAGES = {"cell": "04_gates", "gradient": "06_what_it_solves", "digits": "12_mnist_rows"}
+PAGES = {
+    "cell": "04_gates",
+    "gradient": "06_what_it_solves",
+    "digits": "12_mnist_rows",
+    "reviews": "11_movie_reviews",
+}
 PHONE = {"width": 390, "height": 844}
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
