@@ -62,6 +62,21 @@ def browser() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+@pytest.fixture(scope="module")
+def chromium():
+    """Start Chromium; a page that asks for anything but files and loopback is refused."""
+    from playwright.sync_api import sync_playwright
+
+    # A container's root user cannot start Chromium's sandbox; the pages are our own.
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=browser(),
+            args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+        )
+        yield started
+        started.close()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_network():
     """Refuse every connection that would leave this machine: tests give the same result offline."""

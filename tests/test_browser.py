@@ -9,7 +9,7 @@ from importlib import resources
 from itertools import product
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests import conftest
 from tests.test_book import HTML, PAGES
@@ -44,19 +44,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not PAGES, reason="the book is not built: make book"),
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    # A container's root user cannot start Chromium's sandbox; the pages are our own. Every name but
-    # loopback's leads nowhere, so a page that asks for something else is refused and seen.
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=conftest.browser(),
-            args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
-        )
-        yield browser
-        browser.close()
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

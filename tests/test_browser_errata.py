@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from book import ledger
-from tests import conftest
 from tests.test_book import HTML
 
 PAGE = HTML / "book" / "02_errata.html"
@@ -21,17 +20,6 @@ pytestmark = [
 
 
 expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    # A container's root user cannot start Chromium's sandbox; the pages are our own.
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=conftest.browser(), args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

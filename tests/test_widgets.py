@@ -8,7 +8,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from lstm.export import FOLDER, WIDGETS, cell, digits, files, gradient, reviews
 from tests import conftest
@@ -26,17 +26,6 @@ CLOSE = {"rtol": 0, "atol": 1e-5}
 pytestmark = pytest.mark.browser
 
 expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    # A container's root user cannot start Chromium's sandbox; the pages are our own.
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=conftest.browser(), args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
