@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.engines import ENGINES
 from benchmarks.shapes import SHAPES
+from lstm.recipes.records import cpu
 
 ROOT = Path(__file__).parents[1]
 REGIMES = {"native": None, "pinned": "Haswell"}
@@ -125,16 +126,8 @@ def memory(engines: Iterable[str], shapes: Iterable[str]) -> list[dict]:
 
 def machine() -> dict:
     """Return what somebody needs who compares the figures with his own."""
-    model = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
     return {
-        "cpu": model,
+        "cpu": cpu(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "system": platform.system(),

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import resource
-import sys
 from pathlib import Path
 
 import nbformat
@@ -30,8 +29,7 @@ No number on this page was typed: `python book/run_times.py --page` writes it fr
 
 def measure(paths: list[Path]) -> dict:
     """Run each notebook; return wall and processor seconds, with the machine."""
-    sys.path.insert(0, str(ROOT / "book"))
-    from execute import run
+    from execute import run  # beside this script
 
     chapters = {}
     for path in paths:

@@ -5,25 +5,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-import sys
 from pathlib import Path
 
-import pytest
-
 import lstm
+from book import cover, run_times
 from lstm.equations import EQUATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    """Import a script of the book's folder."""
-    monkeypatch.syspath_prepend(str(BOOK))
-    yield importlib.import_module
-    for name in ("cover", "run_times", "execute"):
-        sys.modules.pop(name, None)
 
 
 def written() -> set[str]:
@@ -61,12 +50,10 @@ def test_reference_has_every_equation():
     assert missing == set()
 
 
-def test_picture_of_the_first_page_is_what_its_code_draws(tool):
-    cover = tool("cover")
+def test_picture_of_the_first_page_is_what_its_code_draws():
     assert cover.PATH.read_text(encoding="utf-8") == cover.cover()
 
 
-def test_run_times_are_those_of_the_records(tool):
-    run_times = tool("run_times")
+def test_run_times_are_those_of_the_records():
     message = "run: python book/run_times.py --page"
     assert run_times.PAGE.read_text(encoding="utf-8") == run_times.page(ROOT), message

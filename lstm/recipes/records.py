@@ -56,7 +56,7 @@ def environment(threads: int | None = None) -> Record:
         "versions": {"python": platform.python_version(), "lstm": lstm.__version__}
         | {name: found for name in packages if (found := _version(name))},
         "machine": {
-            "cpu": _cpu(),
+            "cpu": cpu(),
             "cores": len(os.sched_getaffinity(0))
             if hasattr(os, "sched_getaffinity")
             else os.cpu_count(),
@@ -89,7 +89,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """Return the name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
