@@ -73,7 +73,6 @@ class Run:
         # Inference has the blocks of one step only: there c_t takes the place of c_{t-1}.
         self.blocks = plan.kept("blocks", steps if sizes.keep else 1, 6 * H, columns)
         blocks = list(self.blocks[order]) if sizes.keep else [self.blocks[0]] * steps
-        self.blocks_in_use = blocks
         self.c_first = blocks[0][5 * H :]
         self.c_last = np.empty_like(self.c_first) if sizes.keep else self.c_first
         next_c = [block[5 * H :] for block in blocks[1:]] + [self.c_last]

@@ -8,6 +8,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -305,6 +306,18 @@ def test_without_numba(monkeypatch):
         parity.check_features(lstm.LSTM)
     finally:
         kernel.compiled_loops.cache_clear()
+
+
+def test_compiled_loops_leave_one_blas_its_threads():
+    """A second crew of threads makes everything ten times slower; SciPy gets its own back."""
+    compiled = pytest.importorskip("lstm.compiled")
+    assert compiled.BLAS_OF_SCIPY
+    with threadpoolctl.threadpool_limits(2):
+        with compiled.one_thread():
+            inside = [library.get_num_threads() for library in compiled.BLAS_OF_SCIPY]
+        after = [library.get_num_threads() for library in compiled.BLAS_OF_SCIPY]
+    assert set(inside) == {1}
+    assert set(after) == {2}
 
 
 @pytest.mark.skipif(not HAS_NUMBA, reason=WHY)
