@@ -135,12 +135,12 @@ def _train(options: argparse.Namespace) -> int:
 def _results(options: argparse.Namespace) -> int:
     from lstm.recipes import records
 
-    paths = sorted(options.out.glob("*.json"))
-    if not paths:
+    found = records.read_all(options.out)
+    if not found:
         raise RuntimeError(
             f"there is no record in {options.out}/: make one with python -m lstm train RECIPE"
         )
-    print(records.table(record for path in paths if (record := records.read(path))["runs"]))
+    print(records.table(found.values()))
     return 0
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 
 import lstm
+from lstm.recipes.statistics import Summary, summary
 
 Record = dict[str, Any]
-
-# 97.5 % points of Student's t for 1, 2, ... degrees of freedom: half widths of 95 % intervals.
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 class RecordError(RuntimeError):
@@ -32,6 +30,13 @@ def read(path: Path) -> Record:
         return record | {"runs": list(record["runs"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{path} is not a record of `python -m lstm train` ({error!r})") from None
+
+
+def read_all(folder: Path, scale: str = "*") -> dict[str, Record]:
+    """Return all records of a folder that hold a run, by their names; of one scale, or of both."""
+    paths = [path for ending in ("quick", "full") for path in folder.glob(f"*-{ending}.json")]
+    found = {path.stem: read(path) for path in sorted(paths) if path.match(f"*-{scale}.json")}
+    return {name: record for name, record in found.items() if record["runs"]}
 
 
 def write(path: Path, record: Record) -> None:
@@ -98,62 +103,60 @@ def cpu() -> str:
         return platform.processor() or platform.machine()
 
 
-def summary(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean, standard deviation and the half width of the 95 % interval of the mean.
+HEAD = {
+    "recipe": "recipe",
+    "scale": "scale",
+    "model": "model",
+    "engine": "engine",
+    "seeds": "seeds",
+    "test": "test",
+    "mean": "mean",
+    "deviation": "sd",
+    "of_mean": "95 % of the mean",
+    "of_seed": "95 % of a seed",
+    "parameters": "parameters",
+    "minutes": "CPU minutes a seed",
+}
+"""What a line of the table says, and the heading of its column."""
 
-    Parameters
-    ----------
-    values : sequence of float
-        One per seed. With a single one the last two are not known: NaN.
-    """
-    count = len(values)
-    if count < 2:
-        return float(np.mean(values)), float("nan"), float("nan")
-    deviation = float(np.std(values, ddof=1))
-    freedom = count - 1
-    # Beyond the table its expansion in 1/freedom is good to a thousandth.
-    far = 1.96 + 2.372 / freedom + 2.822 / freedom**2
-    student = STUDENT[freedom - 1] if freedom <= len(STUDENT) else far
-    return float(np.mean(values)), deviation, student * deviation / count**0.5
+
+def line(record: Record) -> dict[str, str]:
+    """Return a record as texts, one for each of :data:`HEAD`; empty where nothing is known."""
+    found, metric = _scores(record)
+    factor, digits = (100, 2) if metric == "accuracy" else (1, 4)
+    mean, *spread = ("" if np.isnan(x) else f"{factor * x:.{digits}f}" for x in found)
+    deviation, of_mean, of_seed = ("± " * bool(text) + text for text in spread)
+    seconds = [run["cpu_seconds"] for run in record["runs"] if not run.get("resumed")]
+    return {name: record[name] or "" for name in ("recipe", "scale", "model", "engine")} | {
+        "seeds": str(len(record["runs"])),
+        "test": metric,
+        "mean": mean + " %" * (metric == "accuracy"),
+        "deviation": deviation,
+        "of_mean": of_mean,
+        "of_seed": of_seed,
+        "parameters": f"{record['parameters']:,}" if record["parameters"] else "",
+        "minutes": f"{np.mean(seconds) / 60:.1f}" if seconds else "",
+    }
+
+
+def _scores(record: Record) -> tuple[Summary, str]:
+    """Return what the test part says, and in which metric."""
+    scores = [run["test"] for run in record["runs"]]
+    metric = "accuracy" if "accuracy" in scores[0] else "loss"
+    return summary([each[metric] for each in scores]), metric
+
+
+def _rank(record: Record) -> tuple[str, str, float]:
+    """Return what records are sorted by: the best comes first within a recipe and scale."""
+    found, metric = _scores(record)
+    return record["recipe"], record["scale"], found.mean * (-1 if metric == "accuracy" else 1)
 
 
 def table(records: Iterable[Record]) -> str:
     """Return records as a table in text, the best accuracy first within a recipe and scale."""
-    lines = []
-    for record in records:
-        runs = record["runs"]
-        metric = "accuracy" if "accuracy" in runs[0]["test"] else "loss"
-        mean, deviation, interval = summary([run["test"][metric] for run in runs])
-        shown = f"{100 * mean:.2f} %" if metric == "accuracy" else f"{mean:.4f}"
-        factor, digits = (100, 2) if metric == "accuracy" else (1, 4)
-        spread = "" if np.isnan(deviation) else f"± {factor * deviation:.{digits}f}"
-        interval = "" if np.isnan(interval) else f"± {factor * interval:.{digits}f}"
-        seconds = [run["cpu_seconds"] for run in runs if not run.get("resumed")]
-        minutes = f"{np.mean(seconds) / 60:.1f}" if seconds else ""
-        parameters = f"{record['parameters']:,}" if record.get("parameters") else ""
-        lines.append(
-            (
-                (record["recipe"], record["scale"], -mean if metric == "accuracy" else mean),
-                (
-                    record["recipe"],
-                    record["scale"],
-                    record["model"],
-                    record["engine"] or "",
-                    str(len(runs)),
-                    metric,
-                    shown,
-                    spread,
-                    interval,
-                    parameters,
-                    minutes,
-                ),
-            )
-        )
-    head = ("recipe", "scale", "model", "engine", "seeds", "test", "mean", "sd", "95 % interval")
-    rows = [(*head, "parameters", "CPU minutes a seed"), *(row for _, row in sorted(lines))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, tuple("-" * width for width in widths))
+    rows = [HEAD, *map(line, sorted(records, key=_rank))]
+    widths = {name: max(len(row[name]) for row in rows) for name in HEAD}
+    rows.insert(1, {name: "-" * width for name, width in widths.items()})
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        "  ".join(row[name].ljust(width) for name, width in widths.items()).rstrip() for row in rows
     )
