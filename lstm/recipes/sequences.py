@@ -145,7 +145,11 @@ SCALAR = Recipe(
     build=_build_scalar,
     loss=lstm.binary_cross_entropy_with_logits,
     defaults=SIZES | TRAINING | {"hidden_size": 50, "optimizer": "keras-rmsprop", "epochs": 20},
-    models={"article": {}, "lstm": {"optimizer": "adam", "lr": 3e-3, "schedule": "cosine"}},
+    models={
+        "article": {},
+        "lstm": {"optimizer": "adam", "lr": 3e-3, "schedule": "cosine", "max_norm": 1.0},
+        "without-clipping": {"optimizer": "adam", "lr": 3e-3, "schedule": "cosine"},
+    },
     quick={"train_size": 2_000, "validation_size": 500, "test_size": 2_000},
     baselines={
         "majority": baselines.majority,
