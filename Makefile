@@ -19,13 +19,14 @@ export PIP_NO_INPUT := 1
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/$(VENV)/cache/ipython
 
-.PHONY: help setup book test lint lab bench outputs times clean
+.PHONY: help setup book pdf test lint lab bench outputs times clean
 
 help:
 	@echo 'LSTM, Checked: every equation derived, every claim run.'
 	@echo
 	@echo '  make book     build the book and say where to open it'
 	@echo '  make test     run every check: style, package, equations, notebooks, pages, links'
+	@echo '  make pdf      build the book and print it, as one PDF (needs Chromium)'
 	@echo '  make lint     run the style checks alone (seconds)'
 	@echo '  make lab      open the notebooks in JupyterLab'
 	@echo '  make bench    measure speed against other libraries'
@@ -93,6 +94,12 @@ book: $(READY)
 	@echo 'or serve it, and open http://127.0.0.1:8000:'
 	@echo '  $(PY) -m http.server --bind 127.0.0.1 --directory $(HTML) 8000'
 	@echo
+
+pdf: $(READY)
+	@$(PY) book/pdf.py --check
+	@$(MAKE) --no-print-directory book
+	@echo 'Printing it: a minute or two.'
+	@$(PY) book/pdf.py
 
 # ------------------------------------------------------------------------------------------- tests
 # All three parts run even where an earlier one fails. One thread for each of the JOBS processes.
