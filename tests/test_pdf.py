@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 import pikepdf
 import pypdfium2
@@ -16,7 +17,7 @@ from bs4 import BeautifulSoup
 
 from book import pdf as book_pdf
 from tests import conftest
-from tests.test_book import HTML
+from tests.test_book import HTML, parse
 
 FEW = ["intro", "notation", "07_one_cell", "how_checked", "bibliography", "genindex"]
 BUILT = HTML / "book" / "intro.html"
@@ -33,6 +34,7 @@ class Printed:
     """A printed book: its source, what is in the file, the text of its sheets."""
 
     document: BeautifulSoup
+    entries: list[book_pdf.Entry]
     file: pikepdf.Pdf
     text: list[str]
 
@@ -67,7 +69,8 @@ def printed(request, tmp_path_factory):
     document = BeautifulSoup(book_pdf.compose(HTML, only), "html.parser")
     with pikepdf.open(path) as file, pypdfium2.PdfDocument(path) as reader:
         text = [sheet.get_textpage().get_text_bounded() for sheet in reader]
-        yield Printed(document, file, text)
+        entries = book_pdf.entries_of(book_pdf.contents(HTML, only))
+        yield Printed(document, entries, file, text)
 
 
 def test_each_page_starts_on_a_sheet_of_its_own_and_is_in_the_outline(printed):
@@ -130,6 +133,21 @@ def test_links_lead_to_sheets_or_to_the_web(printed):
     assert inside >= len(written) > 0
     ids = {element["id"] for element in printed.document.select("[id]")}
     assert [link["href"] for link in written if link["href"][1:] not in ids] == []
+
+
+def test_no_link_between_printed_pages_is_lost(printed):
+    names = {entry.path: entry.name for entry in printed.entries}
+    for path, name in names.items():
+        links = parse(path).select("article a[href]:not(.headerlink)")
+        targets = [urlsplit(link["href"]) for link in links if link.find_parent("details") is None]
+        inside = [
+            target
+            for target in targets
+            if not target.scheme
+            and (not target.path or (path.parent / unquote(target.path)).resolve() in names)
+        ]
+        page = printed.document.find(id=name)
+        assert len(page.select('a[href^="#"]')) >= len(inside), name
 
 
 def test_fonts_are_in_the_file(printed):
