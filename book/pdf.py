@@ -35,7 +35,7 @@ FRONT = "Introduction"  # the first page's heading; the cover has the book's nam
 
 # What only a screen can use. Code that does nothing but draw a figure is hidden on the page, too.
 SCREEN = (
-    "script, noscript, .headerlink, .errata-filter, .genindex-jumpbox, .toctree-wrapper,"
+    "script, noscript, link, .headerlink, .errata-filter, .genindex-jumpbox, .toctree-wrapper,"
     ".tag_hide-input > details, summary[aria-label='Toggle hidden content']"
 )
 SHEETS = ("pygments", "proof", "figures", "errata", "widgets/widgets")
