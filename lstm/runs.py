@@ -7,6 +7,7 @@ done for a run at once.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -58,7 +59,8 @@ class Run:
     """
 
     def __init__(self, plan: Plan, steps: int, rows: int) -> None:
-        self.plan, self.steps, self.rows = plan, steps, rows
+        # Weakly: the plan holds its runs, and a circle would wait for the garbage collector.
+        self.plan, self.steps, self.rows = weakref.proxy(plan), steps, rows
         self.columns = columns = widened(rows)
         sizes = plan.sizes
         H, P = sizes.H, sizes.P

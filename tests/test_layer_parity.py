@@ -1,6 +1,7 @@
 """``lstm.LSTM`` against ``torch.nn.LSTM``, ONNX, numerical derivatives and its own cell."""
 
 import copy
+import gc
 import importlib.util
 import pickle
 import sys
@@ -293,6 +294,23 @@ def test_memory_is_used_again():
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert used < 2 * (output.nbytes + d_x.nbytes)
+
+
+def test_memory_of_another_shape_is_freed_at_once():
+    """Training on batches of many lengths must not wait for the garbage collector."""
+    layer = lstm.LSTM(32, 32, rng=0)
+    gc.disable()
+    tracemalloc.start()
+    try:
+        used = []
+        for steps in range(100, 110):
+            output, _ = layer(np.zeros((steps, 16, 32), np.float32))
+            layer.backward(output)
+            used.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert used[-1] < 1.5 * used[0]
 
 
 def test_without_numba(monkeypatch):
