@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lstm import checks
 from lstm.layer import LSTM
 from lstm.module import Rng
 
@@ -54,7 +55,9 @@ def glorot_uniform(rows: int, columns: int, *, rng: Rng = None) -> np.ndarray:
     return np.random.default_rng(rng).uniform(-bound, bound, (rows, columns))
 
 
-def initialise_lstm(layer: LSTM, *, forget_bias: float = 1.0, rng: Rng = None) -> LSTM:
+def initialise_lstm(
+    layer: LSTM, *, forget_bias: float = 1.0, longest: int | None = None, rng: Rng = None
+) -> LSTM:
     """Give an LSTM the initial weights of Keras, in place.
 
     Parameters
@@ -65,6 +68,11 @@ def initialise_lstm(layer: LSTM, *, forget_bias: float = 1.0, rng: Rng = None) -
     forget_bias : float
         Bias of the forget gate (Gers, Schmidhuber and Cummins, 2000; Jozefowicz, Zaremba and
         Sutskever, 2015); every other bias is zero.
+    longest : int, optional
+        Draw the forget biases instead as log u, with u uniform in [1, longest - 1], and let the
+        input gate's be -log u (Tallec and Ollivier, 2018). A unit then forgets within about
+        1 + u steps, and takes in a share of 1 / (1 + u) at each: a moving average of its past. For
+        dependencies of up to so many steps; at least 2.
     rng : Generator, int or None
         Source of the numbers.
 
@@ -72,7 +80,14 @@ def initialise_lstm(layer: LSTM, *, forget_bias: float = 1.0, rng: Rng = None) -
     -------
     LSTM
         The same layer.
+
+    Raises
+    ------
+    ValueError
+        If ``longest`` is not an integer of at least 2.
     """
+    if longest is not None:
+        checks.positive_int("longest", longest, minimum=2)
     rng, H = np.random.default_rng(rng), layer.hidden_size
     for name, parameter in layer.named_parameters():
         if name.startswith("weight_hh"):
@@ -82,5 +97,8 @@ def initialise_lstm(layer: LSTM, *, forget_bias: float = 1.0, rng: Rng = None) -
         else:
             parameter.data[...] = 0
             if name.startswith("bias_ih"):
+                if longest is not None:
+                    forget_bias = np.log(rng.uniform(1, longest - 1, H))
+                    parameter.data[:H] = -forget_bias
                 parameter.data[H : 2 * H] = forget_bias
     return layer

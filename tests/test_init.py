@@ -49,6 +49,24 @@ def test_an_lstm_as_keras_starts_it(options):
             np.testing.assert_array_equal(values, expected)
 
 
+def test_an_lstm_for_long_dependencies():
+    """Forget biases log u with u uniform; then 1 / (1 - f) = 1 + u, and i + f = 1."""
+    layer = initialise_lstm(lstm.LSTM(1, 400, dtype=np.float64), longest=784, rng=0)
+    i, f, g, o = 1 / (1 + np.exp(-layer.bias_ih_l0.data.reshape(4, -1)))
+    np.testing.assert_allclose(i + f, 1, atol=1e-12)
+    memory = np.sort(1 / (1 - f))
+    assert memory[0] >= 2
+    assert memory[-1] <= 784
+    np.testing.assert_allclose(memory, np.linspace(2, 784, 400), atol=80)
+    assert set(g) == set(o) == {0.5}
+
+
+def test_longest_must_be_a_number_of_steps():
+    for wrong in (1, 2.5, "long"):
+        with pytest.raises(ValueError, match=r"longest must be an integer of at least 2, got"):
+            initialise_lstm(lstm.LSTM(1, 2), longest=wrong)
+
+
 def test_schedules():
     assert [f(0.0) for f in SCHEDULES.values()] == [1.0, 1.0, 1.0]
     assert [f(0.5) for f in SCHEDULES.values()] == [1.0, 0.5, pytest.approx(0.5)]
