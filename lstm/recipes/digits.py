@@ -178,7 +178,6 @@ BY_PIXEL = DEFAULTS | {
     "hidden_size": 100,
     "longest": 784,
     "dropout": 0.0,
-    "lr": 1e-3,
     "epochs": 12,
 }
 
