@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from book import ledger
+from lstm import ledger
 from tests.test_book import HTML
 
 PAGE = HTML / "book" / "02_errata.html"

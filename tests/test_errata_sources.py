@@ -4,7 +4,7 @@ What exists was looked up once and stands in ``book/references.bib``; these test
 author, title or address against it.
 """
 
-from book import ledger
+from lstm import ledger
 from tests.evidence import cases, evidence, must_notice
 
 WORKS = ledger._bibliography()

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from lstm import equations as eq
+from lstm.bundle import bundled
 from lstm.experiments import Cell, load_record, remember_task, train_to_remember
 from lstm.experiments import __main__ as command_line
 from lstm.experiments.digits import EQUAL_SIZE, MODELS, count_parameters
 from lstm.experiments.memory import INPUT_SIZE
-from lstm.experiments.record import FOLDER
 from lstm.experiments.recorded import MEMORY_CELLS, SEEDS
 
+RECORDS = bundled("results") / "experiments"
 CELLS = {
     "rnn": Cell("rnn", 5),
     "rnn, relu": Cell("rnn", 5, activation="relu"),
@@ -152,12 +153,12 @@ def test_every_experiment_is_recorded(name):
 
 
 def test_there_are_no_other_records():
-    assert {path.stem for path in FOLDER.glob("*.json")} == set(command_line.EXPERIMENTS)
+    assert {path.stem for path in RECORDS.glob("*.json")} == set(command_line.EXPERIMENTS)
 
 
 @pytest.mark.parametrize("name", ["remember", "activations", "clipping", "budget"])
 def test_records_have_ten_seeds_and_end_where_they_say(name):
-    record = json.loads((FOLDER / f"{name}.json").read_text())
+    record = json.loads((RECORDS / f"{name}.json").read_text())
     assert record["seeds"] == list(SEEDS)
     for run in record["runs"]:
         assert len(run["solved_at"]) == len(run["accuracy"]) == len(SEEDS)

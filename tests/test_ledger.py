@@ -8,7 +8,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from book import ledger
+from lstm import ledger
 from tests.evidence import ARTICLES, LEDGER, ROOT
 
 FINDINGS = LEDGER["findings"]

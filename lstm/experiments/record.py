@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parents[2] / "results" / "experiments"
+from lstm.bundle import bundled
 
 
 def load_record(name: str) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def load_record(name: str) -> dict[str, Any]:
     FileNotFoundError
         If it was never run in this checkout; the message holds the command.
     """
-    path = FOLDER / f"{name}.json"
+    path = bundled("results") / "experiments" / f"{name}.json"
     if not path.exists():
         raise FileNotFoundError(f"no {path}: make it with `{command(name)}`")
     return json.loads(path.read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ def save_record(name: str, content: dict[str, Any], seconds: float) -> Path:
         "machine": platform.machine(),
         "seconds": round(seconds, 1),
     }
-    path = FOLDER / f"{name}.json"
+    path = bundled("results") / "experiments" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(about | content, indent=1) + "\n", encoding="utf-8")
     return path

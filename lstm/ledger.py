@@ -12,14 +12,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
-from pathlib import Path
 
 import yaml
 from pybtex.database import parse_file
 from pybtex.richtext import Text
 
-BOOK = Path(__file__).resolve().parent
-LEDGER = yaml.safe_load((BOOK / "errata.yml").read_text(encoding="utf-8"))
+from lstm.bundle import bundled
+
+LEDGER = yaml.safe_load(bundled("book/errata.yml").read_text(encoding="utf-8"))
 ARTICLES = {article["id"]: article for article in LEDGER["articles"]}
 FINDINGS = LEDGER["findings"]
 
@@ -49,9 +49,7 @@ CHAPTERS = {
 
 _MARKED = re.compile(r"(\$\$?[^$]+\$\$?|`[^`]+`)")
 # Chinese words with the punctuation and the spaces between them.
-_CHINESE = re.compile(
-    r"([\u3400-\u9fff][\u3000-\u303f\u3400-\u9fff\uff00-\uffef《》…]*)"
-)
+_CHINESE = re.compile(r"([\u3400-\u9fff][\u3000-\u303f\u3400-\u9fff\uff00-\uffef《》…]*)")
 # A browser may break a line between a formula and the full stop after it.
 _FORMULA_AND_STOP = re.compile(r'(<span class="math [^>]*>[^<]*</span>[.,;:)]+)')
 _STYLE = '<link rel="stylesheet" href="../_static/errata.css">'
@@ -83,15 +81,11 @@ def _tag(name: str, content: str, **attributes: str) -> str:
     return f"<{name}{text}>{content}</{name}>"
 
 
-def _table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = ""
-) -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
     """Return a table whose first column heads its rows; cells are HTML."""
     top = "".join(_tag("th", cell, scope="col") for cell in head)
     body = "".join(
-        _tag(
-            "tr", _tag("th", first, scope="row") + "".join(_tag("td", c) for c in rest)
-        )
+        _tag("tr", _tag("th", first, scope="row") + "".join(_tag("td", c) for c in rest))
         for first, *rest in rows
     )
     title = _tag("caption", caption) if caption else ""
@@ -139,9 +133,7 @@ def kind_table() -> str:
     return _table(["", *SEVERITIES, "all"], rows, "Findings by kind and severity")
 
 
-def _numbers(
-    by: Counter[str], names: Iterable[str], found: Sequence[dict]
-) -> list[str]:
+def _numbers(by: Counter[str], names: Iterable[str], found: Sequence[dict]) -> list[str]:
     return [str(by[name]) for name in names] + [str(len(found))]
 
 
@@ -212,7 +204,7 @@ def _evidence(item: dict[str, str]) -> str:
 # ----------------------------------------------------------------------------------- bibliography
 @cache
 def _bibliography():
-    return parse_file(str(BOOK / "references.bib")).entries
+    return parse_file(str(bundled("book/references.bib"))).entries
 
 
 def citation_link(key: str) -> str:
@@ -246,7 +238,7 @@ def written_chapters() -> frozenset[str]:
     """Return the numbers of the chapters that the table of contents lists."""
     listed = re.findall(
         r"^\s*- file: book/(\S+)",
-        (BOOK.parent / "_toc.yml").read_text("utf-8"),
+        bundled("_toc.yml").read_text("utf-8"),
         re.MULTILINE,
     )
     return frozenset(number for number, (file, _) in CHAPTERS.items() if file in listed)
@@ -275,9 +267,7 @@ def system_table(article: str) -> str:
     about = ARTICLES[article]
     builds = about["builds"]
     counts = builds["parameters"]
-    parameters = ", ".join(
-        f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items()
-    )
+    parameters = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items())
     if "parameters_note" in builds:
         parameters += f" ({builds['parameters_note']})"
     fields = (
