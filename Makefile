@@ -115,7 +115,7 @@ test: $(READY)
 	$(MAKE) --no-print-directory lint || failed="$$failed style"; \
 	$(MAKE) --no-print-directory book || failed="$$failed book"; \
 	echo 'Testing the package, the notebooks (every cell runs again, outputs are compared) and the pages.'; \
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile \
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
 	  --nbval --nbval-current-env --nbval-cell-timeout 120 --nbval-sanitize-with tests/nbval.cfg \
 	  --durations 10 --durations-min 3 \
 	  || failed="$$failed tests"; \

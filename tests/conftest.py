@@ -16,6 +16,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+# What takes longest is started first, so that no worker ends alone with it; then other notebooks.
+LONGEST = (
+    "test_browser.py",
+    "test_recipes.py",
+    "12_mnist_rows.ipynb",
+    "11_movie_reviews.ipynb",
+    "test_mutants.py",
+    "09_training.ipynb",
+    "10_pytorch.ipynb",
+    "test_widgets.py",
+    "07_one_cell.ipynb",
+    "test_elsewhere.py",
+    "test_pdf.py",
+)
 
 # The same examples on every machine; a slow machine is no failure.
 hypothesis.configuration.set_hypothesis_home_dir(ROOT / "_build" / "hypothesis")
@@ -41,6 +55,18 @@ def pytest_configure(config: pytest.Config) -> None:
         return manager(transport="ipc", ip=f"{folder}/kernel", **kwargs)
 
     nbval.kernel.KernelManager = kernel_manager
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; what is in a file keeps its order."""
+
+    def place(item: pytest.Item) -> int:
+        if item.path.name in LONGEST:
+            return LONGEST.index(item.path.name)
+        return len(LONGEST) + (item.path.suffix != ".ipynb")
+
+    items.sort(key=place)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
