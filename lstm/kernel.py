@@ -1,7 +1,8 @@
 """One direction of one LSTM layer over time, forward and backward: the fast path.
 
 It computes what :class:`lstm.LSTMCell` computes, by the same equations, run by run
-(:mod:`lstm.runs`). What differs is the arrangement, and each part of it was measured to pay:
+(:mod:`lstm.runs`). What differs is the arrangement, and each part of it was measured to pay (where
+numba is installed, :mod:`lstm.compiled` has another one):
 
 * Arrays are *feature-major*: a step is (features, rows), one column for each sequence, as in the
   text. So a gate is one contiguous block, and neighbours are one block together: a call on i and f
@@ -15,9 +16,9 @@ It computes what :class:`lstm.LSTMCell` computes, by the same equations, run by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from types import ModuleType
 
 import numpy as np
 
@@ -27,35 +28,26 @@ State = tuple[np.ndarray, np.ndarray]
 Weights = Mapping[str, np.ndarray]
 
 USE_COMPILED = True
-"""Whether :mod:`lstm.compiled` computes the steps where numba and SciPy are installed."""
-
-
-class Loops(NamedTuple):
-    """The loops over the steps of a run: those of this file, or of :mod:`lstm.compiled`."""
-
-    forward_steps: Callable
-    factors: Callable
-    backward_steps: Callable
+"""Whether :mod:`lstm.compiled` makes the passes where numba and SciPy are installed."""
 
 
 @cache
-def compiled_loops() -> Loops | None:
+def compiled_passes() -> ModuleType | None:
     """Import :mod:`lstm.compiled`, at the first pass that can use it; None if that fails."""
     try:
         from lstm import compiled
     except ImportError:
         return None
-    return Loops(compiled.forward_steps, compiled.factors, compiled.backward_steps)
+    return compiled
 
 
-def loops(dtype: np.dtype, H: int) -> Loops:
-    """Return the loops for arrays of ``dtype`` and H units: compiled ones, where they pay.
+def use_compiled(dtype: np.dtype, H: int) -> bool:
+    """Whether :mod:`lstm.compiled` makes the passes over arrays of ``dtype`` for H units.
 
-    Complex numbers are for checks. In a large layer the products take nearly all of the time, and
-    those of NumPy may use several threads.
+    Complex numbers, which are for checks, it does not know.
     """
-    usable = compiled_loops() if USE_COMPILED and dtype.kind == "f" and H < 256 else None
-    return usable or Loops(forward_steps, factors, backward_steps)
+    compiled = compiled_passes() if USE_COMPILED and dtype.kind == "f" else None
+    return compiled is not None and compiled.pays(H)
 
 
 # --- forward ---------------------------------------------------------------------------------
@@ -73,8 +65,10 @@ def forward(
     """Run over time; see :meth:`lstm.layer.RecurrentLayer._scan`."""
     W, U, W_hr = weights["weight_ih"], weights["weight_hh"], weights.get("weight_hr")
     D, H, P, bias = W.shape[1], len(W) // 4, U.shape[1], "bias_ih" in weights
+    if use_compiled(x.dtype, H):
+        return compiled_passes().forward(weights, x, state, batch_sizes, reverse, keep, pool)
     sizes = Sizes(D, H, P, bias, x.dtype, tuple(batch_sizes), reverse, keep)
-    plan, steps = pool.take(sizes), loops(x.dtype, H)
+    plan = pool.take(sizes)
     b = [(weights["bias_ih"] + weights["bias_hh"])[:, None]] if bias else []
     joined = halved([U, *b]) if sizes.hoisted else halved([U, W, *b])
     W_hoisted = halved([W]) if sizes.hoisted else None
@@ -92,7 +86,7 @@ def forward(
             run.z[:, P : P + D, running] = x[time, running].transpose(0, 2, 1)
         run.z[:, sizes.K - bias :] = 1
         run.h_first[:, running], run.c_first[:, running] = h[:, running], c[:, running]
-        steps.forward_steps(run, joined, W_hr)
+        forward_steps(run, joined, W_hr)
         h[:, running], c[:, running] = run.h_last[:, running], run.c_last[:, running]
         output[time, running] = run.h[:, :, running].transpose(0, 2, 1)
 
@@ -152,7 +146,9 @@ def backward(
     plan: Plan, d_output: np.ndarray | None, d_state: State, pool: Pool
 ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:
     """Run back over time; see :meth:`lstm.layer.RecurrentLayer._scan_backward`."""
-    sizes, weights, steps = plan.sizes, plan.weights, loops(plan.sizes.dtype, plan.sizes.H)
+    if plan.kind is not Run:
+        return compiled_passes().backward(plan, d_output, d_state, pool)
+    sizes, weights = plan.sizes, plan.weights
     D, H, P = sizes.D, sizes.H, sizes.P
     W, U, W_hr = weights["weight_ih"], weights["weight_hh"], weights.get("weight_hr")
     U_T = np.roll(U, H, axis=0).T  # columns in the order of the blocks
@@ -166,10 +162,10 @@ def backward(
     d_W_hr = None if W_hr is None else np.zeros_like(W_hr)
     for time, run in reversed(plan.runs):
         running = slice(run.rows)
-        m = steps.factors(run)
+        m = factors(run)
         d_h_run, d_c_run = run.widen(d_h), run.widen(d_c)
         d_out = None if d_output is None else d_output[time, running].transpose(0, 2, 1)
-        d_c_run, d_h_all = steps.backward_steps(run, U_T, W_hr, d_h_run, d_c_run, d_out)
+        d_c_run, d_h_all = backward_steps(run, U_T, W_hr, d_h_run, d_c_run, d_out)
         d_h[:, running], d_c[:, running] = d_h_run[:, running], d_c_run[:, running]
 
         d_a_o, d_a_i_f_g = run.blocks[:, H : 2 * H], run.blocks[:, 2 * H : 5 * H]

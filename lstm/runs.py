@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-
-COLUMNS = 512
-"""Steps times sequences of a run, at most: with more, its arrays leave the second-level cache."""
 
 
 class Sizes(NamedTuple):
@@ -57,6 +54,9 @@ class Run:
     ∂c_t / ∂m_t  ∂a_o / ∂m_t   ∂a_i / ∂c_t    ∂a_f / ∂c_t    ∂a_g / ∂c_t    ∂c_{t-1} / ∂c_t = f_t
     ===========  ============  =============  =============  =============  ===================
     """
+
+    COLUMNS = 512
+    """Steps times sequences, at most: with more, the arrays leave the second-level cache."""
 
     def __init__(self, plan: Plan, steps: int, rows: int) -> None:
         # Weakly: the plan holds its runs, and a circle would wait for the garbage collector.
@@ -144,19 +144,22 @@ class Run:
 
 
 class Plan:
-    """The runs of one pass over time in the order of use; after the forward pass, its tape."""
+    """The runs of one pass over time in the order of use; after the forward pass, its tape.
 
-    def __init__(self, sizes: Sizes) -> None:
-        self.sizes = sizes
+    Their arrays are those of ``kind``: :class:`Run`, or what :mod:`lstm.compiled` has in its place.
+    """
+
+    def __init__(self, sizes: Sizes, kind: type) -> None:
+        self.sizes, self.kind = sizes, kind
         self.weights: dict[str, np.ndarray] = {}
-        self.runs: list[tuple[slice, Run]] = []
+        self.runs: list[tuple[slice, Any]] = []
         self._scratch: dict[str, np.ndarray] = {}
-        made: dict[tuple, Run] = {}
-        for start, stop, rows in cut(sizes.batch_sizes):
+        made: dict[tuple, Any] = {}
+        for start, stop, rows in cut(sizes.batch_sizes, kind.COLUMNS):
             # Without a backward pass to come, one run serves for all of its shape.
             key = (start if sizes.keep else 0, stop - start, rows)
             if key not in made:
-                made[key] = Run(self, stop - start, rows)
+                made[key] = kind(self, stop - start, rows)
             self.runs.append((slice(start, stop), made[key]))
         if sizes.reverse:
             self.runs.reverse()
@@ -198,12 +201,12 @@ def widened(rows: int) -> int:
     return rows if rows <= 8 else -(-rows // 8) * 8
 
 
-def cut(batch_sizes: Sequence[int]) -> list[tuple[int, int, int]]:
+def cut(batch_sizes: Sequence[int], columns: int) -> list[tuple[int, int, int]]:
     """Return (start, stop, rows) of the runs, in the order of time."""
     runs, start = [], 0
     for stop in range(1, len(batch_sizes) + 1):
         rows = batch_sizes[start]
-        longest = max(1, COLUMNS // max(1, rows))
+        longest = max(1, columns // max(1, rows))
         if stop == len(batch_sizes) or batch_sizes[stop] != rows or stop - start == longest:
             runs.append((start, stop, rows))
             start = stop
@@ -216,10 +219,10 @@ class Pool:
     def __init__(self) -> None:
         self._plans: list[Plan] = []
 
-    def take(self, sizes: Sizes) -> Plan:
+    def take(self, sizes: Sizes, kind: type = Run) -> Plan:
         """Return a plan for ``sizes``, whose arrays hold anything."""
         for index, plan in enumerate(self._plans):
-            if plan.sizes == sizes:
+            if (plan.sizes, plan.kind) == (sizes, kind):
                 return self._plans.pop(index)
         # Other batches than before: free what they needed.
         same = (sizes.batch_sizes, sizes.dtype, sizes.keep)
@@ -228,7 +231,7 @@ class Pool:
             for plan in self._plans
             if (plan.sizes.batch_sizes, plan.sizes.dtype, plan.sizes.keep) == same
         ]
-        return Plan(sizes)
+        return Plan(sizes, kind)
 
     def give_back(self, plan: Plan) -> None:
         """Keep a plan for later."""

@@ -290,6 +290,11 @@ def check_long(factory: Factory) -> None:
     check_torch(factory, Case(steps=150, batch=8, bidirectional=True))
 
 
+def check_large(factory: Factory) -> None:
+    """Matrices that are larger than what is multiplied at a time."""
+    check_torch(factory, Case(steps=2, batch=18, input_size=400, hidden_size=130))
+
+
 def check_arguments_untouched(factory: Factory) -> None:
     """No argument is changed, and what was copied at the forward pass is what counts."""
     for case in (Case(), Case(batch=1), Case(lengths="ragged", proj_size=2)):
@@ -577,6 +582,7 @@ CHECKS: dict[str, Callable[[Factory], None]] = {
     "training steps": check_training_steps,
     "reuse": check_reuse,
     "long sequences": check_long,
+    "large matrices": check_large,
     "arguments untouched": check_arguments_untouched,
     "padding never read": check_padding,
     "chunks": check_chunks,

@@ -29,10 +29,9 @@ LOOPS = ["numpy", pytest.param("compiled", marks=pytest.mark.skipif(not HAS_NUMB
 
 @pytest.fixture(params=LOOPS)
 def loops(request, monkeypatch):
-    """Run a test with the loops in NumPy, then with those that numba compiles."""
+    """Run a test with the passes in NumPy, then with those that numba compiles."""
     monkeypatch.setattr(kernel, "USE_COMPILED", request.param == "compiled")
-    used = kernel.loops(np.dtype(np.float64), 4).forward_steps.__module__
-    assert used == {"numpy": "lstm.kernel", "compiled": "lstm.compiled"}[request.param]
+    assert kernel.use_compiled(np.dtype(np.float64), 4) == kernel.USE_COMPILED
 
 
 @pytest.mark.usefixtures("loops")
@@ -314,16 +313,16 @@ def test_memory_of_another_shape_is_freed_at_once():
 
 
 def test_without_numba(monkeypatch):
-    """The compiled loops are a choice, not a need."""
+    """The compiled passes are a choice, not a need."""
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "lstm.compiled", raising=False)
     monkeypatch.delattr(lstm, "compiled", raising=False)
-    kernel.compiled_loops.cache_clear()
+    kernel.compiled_passes.cache_clear()
     try:
-        assert kernel.loops(np.dtype(np.float32), 4).factors is kernel.factors
+        assert not kernel.use_compiled(np.dtype(np.float32), 4)
         parity.check_features(lstm.LSTM)
     finally:
-        kernel.compiled_loops.cache_clear()
+        kernel.compiled_passes.cache_clear()
 
 
 def test_compiled_loops_leave_one_blas_its_threads():

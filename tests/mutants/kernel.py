@@ -14,15 +14,20 @@ D_X = "d_x[time, running] = (d_a.T @ W).reshape(run.steps, run.columns, D)[:, ru
 D_OUT = "np.add(d_h_running, d_out[t], out=d_h_running)"
 D_STATE = "d_h[:, running], d_c[:, running] = d_h_run[:, running], d_c_run[:, running]"
 CUT = "if stop == len(batch_sizes) or batch_sizes[stop] != rows or stop - start == longest:"
-INPUT_GATE = "i = tanh(a_i[k]) * half + half"
-CELL = "c[k] = f * c_prev[k] + i * g"
-ADD_OUTPUT = "to[k, s] += summand[s, k]"
-D_C = "d = d_c[k] + d_m[k] * o_k * (one - tanh_k * tanh_k)"
-D_O = "o[k] = d_m[k] * tanh_k * o_k * (one - o_k)"
+INPUT_GATE = "i_k = tanh(i[k] * half) * half + half"
+CELL = "c_r[k] = f_k * c_prev_r[k] + i_k * g_k"
+OUTPUT_GATE = "o_k = tanh(o[k] * half) * half + half"
+ADD = "to_r[k] += summand_r[k]"
+D_C = "d = d_c_r[k] + d_m_r[k] * o_k * (one - tanh_k * tanh_k)"
+D_O = "o[k] = d_m_r[k] * tanh_k * o_k * (one - o_k)"
 D_I = "i[k] = d * g_k * i_k * (one - i_k)"
 D_G = "g[k] = d * i_k * (one - g_k * g_k)"
-D_F = "f[k] = d * c_prev[k] * f_k * (one - f_k)"
-D_C_PREV = "d_c[k] = d * f_k"
+D_F = "f[k] = d * c_prev_r[k] * f_k * (one - f_k)"
+D_C_PREV = "d_c_r[k] = d * f_k"
+D_HIDDEN = "multiply_packed(gemm, d_a, packed_U, d_h[rows], 0)"
+D_JOINED = "d_joined += np.matmul(d_a.T, run.z_matrix, out=share)"
+FIRST_OF_RUN = "run.h_first[...], run.c_first[...] = h[running], c[running]"
+STEP_BACKWARD = "d_a, c_prev, tanh_c_t = gates[t][rows], c[t + reverse][rows], tanh_c[t][rows]"
 
 KERNEL = [
     *lines(
@@ -259,72 +264,134 @@ KERNEL = [
         ("two passes share their memory", "return self._plans.pop(index)", "return plan"),
         (
             "memory of other sizes",
-            "if plan.sizes == sizes:",
-            "if plan.sizes.batch_sizes == sizes.batch_sizes:",
+            "if (plan.sizes, plan.kind) == (sizes, kind):",
+            "if (plan.sizes.batch_sizes, plan.kind) == (sizes.batch_sizes, kind):",
         ),
     ),
 ]
 
-WRONG_LOOPS = [
-    ("input gate from -1/2 to 1/2", INPUT_GATE, "i = tanh(a_i[k]) * half"),
-    ("output gate without its sigmoid", "a_o[k] = tanh(a_o[k]) * half + half", "pass"),
-    ("candidate without its tanh", "g = tanh(a_g[k])", "g = a_g[k]"),
+WRONG_PASSES = [
+    ("input gate from -1/2 to 1/2", INPUT_GATE, "i_k = tanh(i[k] * half) * half"),
+    ("input gate twice as steep", INPUT_GATE, "i_k = tanh(i[k]) * half + half"),
+    ("output gate without its sigmoid", OUTPUT_GATE, "o_k = o[k]"),
+    ("candidate without its tanh", "g_k = tanh(g[k])", "g_k = g[k]"),
     (
         "gates exchanged",
-        "cell_states(b[1], b[2], b[3], b[4], b[5], b[0])",
-        "cell_states(b[1], b[3], b[2], b[4], b[5], b[0])",
+        "i, f, g, o = a[r, :H], a[r, H : 2 * H], a[r, 2 * H : 3 * H], a[r, 3 * H :]",
+        "f, i, g, o = a[r, :H], a[r, H : 2 * H], a[r, 2 * H : 3 * H], a[r, 3 * H :]",
     ),
-    ("cell state: minus the old", CELL, "c[k] = i * g - f * c_prev[k]"),
-    ("cell state: no memory", CELL, "c[k] = i * g"),
-    ("hidden state: no tanh", "tanh_c = tanh(c[k])", "tanh_c = c[k]"),
-    ("hidden state: no output gate", "m[k] = o[k] * tanh_c", "m[k] = tanh_c"),
-    ("tanh of the cell state carried on", "c_next[k] = c[k]", "c_next[k] = tanh(c[k])"),
+    ("cell state: minus the old", CELL, "c_r[k] = i_k * g_k - f_k * c_prev_r[k]"),
+    ("cell state: no memory", CELL, "c_r[k] = i_k * g_k"),
+    ("hidden state: no tanh", "tanh_k = tanh(c_r[k])", "tanh_k = c_r[k]"),
+    ("hidden state: no output gate", "m_r[k] = o_k * tanh_k", "m_r[k] = tanh_k"),
     (
         "steps of the reverse direction not reversed",
         "t = steps - 1 - k if reverse else k",
         "t = k",
     ),
-    ("hoisted input never added", "to[r, s] += summand[r, s]", "pass"),
-    ("d_c: nothing along the cell state", D_C, D_C.replace("d_c[k] + ", "")),
+    (
+        "cell state of the step before, in both directions",
+        "before, after = t + reverse, t + 1 - reverse",
+        "before, after = t, t + 1",
+    ),
+    (
+        "no projection, only fewer units",
+        "multiply_packed(gemm, m[rows], W_hr, z_next[:, :P], 0)",
+        "z_next[:, :P] = m[rows][:, :P]",
+    ),
+    (
+        "second bias ignored",
+        'b = [(weights["bias_ih"] + weights["bias_hh"])[:, None]] if bias else []',
+        'b = [weights["bias_ih"][:, None]] if bias else []',
+    ),
+    (
+        "bias ignored",
+        "run.z[..., P : P + D], run.z[..., P + D :] = x[time, running], 1",
+        "run.z[..., P : P + D], run.z[..., P + D :] = x[time, running], 0",
+    ),
+    (
+        "hoisted input never added",
+        "forward_steps(gemm, *arrays, joined, int(hoisted), W_hr, int(reverse))",
+        "forward_steps(gemm, *arrays, joined, 0, W_hr, int(reverse))",
+    ),
+    (
+        "initial states of the first sequences for all",
+        FIRST_OF_RUN,
+        "run.h_first[...], run.c_first[...] = h[:1], c[:1]",
+    ),
+    (
+        "states not carried to the next run of steps",
+        "h[running], c[running] = run.h_last, run.c_last",
+        "pass",
+    ),
+    (
+        "weights not copied for the way back",
+        "plan.weights = {name: value.copy() for name, value in weights.items()}",
+        "plan.weights = dict(weights)",
+    ),
+    (
+        "products in parts: the last part alone",
+        "multiply(gemm, part, tiles[start:stop], out_part, 1 if j else beta)",
+        "multiply(gemm, part, tiles[start:stop], out_part, beta)",
+    ),
+    (
+        "products in parts: a wrong tile",
+        "start = stop",
+        "start = 0",
+    ),
+    ("d_c: nothing along the cell state", D_C, D_C.replace("d_c_r[k] + ", "")),
     ("d_c: o (1 - tanh c)", D_C, D_C.replace("tanh_k * tanh_k", "tanh_k")),
-    ("d_c: no output gate", D_C, D_C.replace("d_m[k] * o_k", "d_m[k]")),
-    ("d_a_o: no derivative of the sigmoid", D_O, "o[k] = d_m[k] * tanh_k"),
-    ("d_a_o: the gradient for tanh c", D_O, D_O.replace("tanh_k", "d_m[k]")),
+    ("d_c: no output gate", D_C, D_C.replace("d_m_r[k] * o_k", "d_m_r[k]")),
+    ("d_a_o: no derivative of the sigmoid", D_O, "o[k] = d_m_r[k] * tanh_k"),
+    ("d_a_o: the gradient for tanh c", D_O, D_O.replace("tanh_k", "d_m_r[k]")),
     ("d_a_i: the input gate for the candidate", D_I, D_I.replace("g_k * i_k", "i_k * i_k")),
     ("d_a_i: 1 - i alone", D_I, D_I.replace("* i_k *", "*")),
     ("d_a_g: i (1 - g)", D_G, D_G.replace("g_k * g_k", "g_k")),
     ("d_a_g: the new input gate", D_G, D_G.replace("i_k *", "i[k] *")),
-    ("d_a_f: no cell state", D_F, D_F.replace(" * c_prev[k]", "")),
-    ("d_c_prev: no forget gate", D_C_PREV, "d_c[k] = d"),
-    ("d_c_prev: the new value of the forget gate", D_C_PREV, "d_c[k] = d * f[k]"),
+    ("d_a_f: no cell state", D_F, D_F.replace(" * c_prev_r[k]", "")),
+    ("d_c_prev: no forget gate", D_C_PREV, "d_c_r[k] = d"),
+    ("d_c_prev: the new value of the forget gate", D_C_PREV, "d_c_r[k] = d * f[k]"),
+    (
+        "d_a_f: the new cell state",
+        STEP_BACKWARD,
+        STEP_BACKWARD.replace("c[t + reverse]", "c[t + 1 - reverse]"),
+    ),
     (
         "d_m: no output gate in the projection's gradient",
-        "return np.multiply(run.blocks[:, :H], run.blocks[:, H : 2 * H], out=m)",
-        "return np.multiply(run.blocks[:, :H], 1, out=m)",
+        "m = run.gates[:projected, :, 3 * H :] * run.tanh_c[:projected]",
+        "m = 1 * run.tanh_c[:projected]",
     ),
-    ("gradient of the output ignored", ADD_OUTPUT, "pass"),
+    ("gradient of the output ignored", ADD, "pass"),
+    ("gradient of the output in place of the hidden state's", ADD, "to_r[k] = summand_r[k]"),
+    ("nothing through the recurrent weights", D_HIDDEN, D_HIDDEN.replace("d_a", "0 * d_a")),
+    ("gradients of one run of steps only", D_JOINED, D_JOINED.replace("d_joined +=", "d_joined =")),
     (
-        "gradient of the output in place of the hidden state's",
-        ADD_OUTPUT,
-        "to[k, s] = summand[s, k]",
-    ),
-    (
-        "nothing through the recurrent weights",
-        "multiply(U_T, d_a, d_h, parts)",
-        "multiply(0 * U_T, d_a, d_h, parts)",
+        "way back always from the last step",
+        "t = k if reverse else steps - 1 - k",
+        "t = steps - 1 - k",
     ),
     (
-        "single sequence: nothing through the recurrent weights",
-        "np.dot(d_a.reshape(-1), U, d_h.reshape(-1))",
-        "np.dot(d_a.reshape(-1), 0 * U, d_h.reshape(-1))",
+        "backward from the first run of steps to the last",
+        "for time, run in reversed(plan.runs):",
+        "for time, run in plan.runs:",
+    ),
+    (
+        "each bias with half of the gradient",
+        'gradients["bias_ih"] = gradients["bias_hh"] = d_joined[:, -1]',
+        'gradients["bias_ih"] = gradients["bias_hh"] = d_joined[:, -1] / 2',
+    ),
+    (
+        "projection without a gradient",
+        "d_W_hr += d_h_all.reshape(-1, P).T @ m.reshape(-1, H)",
+        "pass",
     ),
 ]
 
 COMPILED = [
     *lines(
         "LSTM",
-        "compiled loops",
+        "compiled passes",
         "compiled.py",
-        *(("compiled: " + wrong, old, new) for wrong, old, new in WRONG_LOOPS),
+        *(("compiled: " + wrong, old, new) for wrong, old, new in WRONG_PASSES),
     ),
 ]

@@ -87,14 +87,14 @@ def empty_package() -> Iterator[None]:
 
 
 def choose_loops(kernel: ModuleType, mutant: Mutant) -> None:
-    """See to it that the wrong line runs: the NumPy loops and the compiled ones are a choice."""
+    """See to it that the wrong line runs: there are passes in NumPy, and compiled ones."""
     kernel.USE_COMPILED = mutant.file == "compiled.py"
     if kernel.USE_COMPILED:
         import numba
 
         # Compiled code is kept by the name of its file, which a changed source does not have.
         with unittest.mock.patch.object(numba.config, "DISABLE_JIT", True):
-            kernel.compiled_loops()
+            kernel.compiled_passes()
 
 
 def load(mutant: Mutant) -> type:
