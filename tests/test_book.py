@@ -130,3 +130,40 @@ def test_chapter_has_the_number_of_its_file(path):
     assert numbers
     first = {text.strip(" .()").partition(".")[0] for text in numbers + equations}
     assert first == {str(int(path.stem[:2]))}
+
+
+# ------------------------------------------------------------------------------------------ weight
+def loaded(path: Path) -> set[Path]:
+    """Return the files that a page loads with itself."""
+    files = set()
+    for element in parse(path).select("link[rel=stylesheet], link[rel=icon], script, img, source"):
+        address = element.get("href") or element.get("src")
+        if address and not urlsplit(address).scheme:
+            files.add((path.parent / unquote(urlsplit(address).path)).resolve())
+    return files
+
+
+@cache
+def shared() -> frozenset[Path]:
+    """Return what more than one page loads: a reader has it after the first."""
+    counts = Counter(file for path in PAGES for file in loaded(path))
+    return frozenset(file for file, count in counts.items() if count > 1)
+
+
+@each_page
+def test_page_is_light(path):
+    own = [path, *(loaded(path) - shared())]
+    assert sum(file.stat().st_size for file in own) <= 1_500_000
+
+
+def test_first_page_waits_for_little():
+    """Text shows once what stands in the head without "defer" is there: measured, 0.3 to 0.5 s."""
+    first = parse(HTML / "book" / "intro.html")
+    waited = first.head.select("link[rel=stylesheet], script[src]:not([defer]):not([async])")
+    files = {
+        (HTML / "book" / urlsplit(element.get("href") or element["src"]).path).resolve()
+        for element in waited
+    }
+    assert len(files) <= 25
+    assert sum(file.stat().st_size for file in files) <= 1_000_000
+    assert (HTML / "book" / "intro.html").stat().st_size <= 150_000

@@ -289,6 +289,34 @@ def test_a_drawn_digit_is_centred_and_read(open_widget, shown):
     np.testing.assert_allclose(beliefs(page), wanted, atol=2e-3)
 
 
+def test_digits_are_drawn_and_chosen_with_a_finger(open_widget):
+    page = open_widget("digits", viewport=PHONE | {"height": 500}, has_touch=True, is_mobile=True)
+    page.get_by_role("button", name="a 3, example 1").tap()
+    expect(page.get_by_role("status")).to_contain_text("After row 28 of 28: 3 (")
+    picture = page.locator(".widget-picture")
+    picture.scroll_into_view_if_needed()
+    box, scrolled = picture.bounding_box(), page.evaluate("scrollY")
+    touch = page.context.new_cdp_session(page)
+    # From below, as a finger that wants to see the rest of the page.
+    stroke = [
+        (0.35, 0.7),
+        (0.37, 0.6),
+        (0.4, 0.5),
+        (0.48, 0.35),
+        (0.55, 0.2),
+        (0.4, 0.2),
+        (0.2, 0.2),
+    ]
+    for n, (x, y) in enumerate(stroke):
+        point = {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+        kind = "touchMove" if n else "touchStart"
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(page.get_by_role("status")).to_contain_text("After row 28 of 28: 7 (")
+    assert page.evaluate("document.documentElement.scrollHeight - innerHeight") > scrolled + 50
+    assert page.evaluate("scrollY") == scrolled
+
+
 # --------------------------------------------------------------------------- the reader of reviews
 def judged(page):
     return page.locator(".widget-live .widget-word").evaluate_all(
