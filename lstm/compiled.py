@@ -37,17 +37,19 @@ BLAS_OF_NUMPY, BLAS_OF_SCIPY = (
     [each for each in ThreadpoolController().lib_controllers if folder in (each.filepath or "")]
     for folder in ("numpy.libs", "scipy.libs")
 )
+SMALL = {"skylakex", "cooperlake", "sapphirerapids"}
+"""Kernels of OpenBLAS that multiply up to 100³ operations without copying their arguments."""
+TILE = (
+    (16, 64, 512)
+    if {each.architecture.lower() for each in BLAS_OF_SCIPY} & SMALL
+    else (1 << 30,) * 3
+)
+"""Sizes of the largest product in a step: (ROWS, INNER) times (INNER, COLUMNS) is (16, 512, 64)."""
 GEMM = {
-    np.dtype(dtype): get_cython_function_address("scipy.linalg.cython_blas", name)
+    np.dtype(dtype): (get_cython_function_address("scipy.linalg.cython_blas", name), *TILE)
     for dtype, name in ((np.float32, "sgemm"), (np.float64, "dgemm"))
 }
-"""Addresses of BLAS's product of matrices, for compiled code."""
-
-ROWS, COLUMNS, INNER = 16, 64, 512
-"""Sizes of the largest product that BLAS is given in a step: (ROWS, INNER) times (INNER, COLUMNS).
-
-For AVX-512, OpenBLAS multiplies without copying its arguments up to 100³ operations.
-"""
+"""Addresses of BLAS's product of matrices, for compiled code, and the sizes of a tile."""
 
 # "contract" lets a multiplication and an addition become one instruction.
 compiled = numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
@@ -100,7 +102,7 @@ def call_fortran(typing_context, address, arguments):
     return types.void(address, arguments), generate
 
 
-def multiply(gemm: int, matrix: np.ndarray, tile: np.ndarray, out: np.ndarray, beta: int) -> None:
+def multiply(gemm: tuple, matrix: np.ndarray, tile: np.ndarray, out: np.ndarray, beta: int) -> None:
     """Add the product of a matrix and a tile to ``beta`` (0 or 1) times ``out``."""
     product = matrix @ tile.reshape(-1, out.shape[1])
     out[...] = out + product if beta else product
@@ -117,14 +119,15 @@ def _multiply(gemm, matrix, tile, out, beta):
         shape, one, beta = (m, n, k), out.dtype.type(1), out.dtype.type(beta)
         tile_and_matrix = (tile, m, matrix, to_next)
         arguments = (normal, normal, *shape, one, *tile_and_matrix, beta, out, to_next_out)
-        call_fortran(gemm, arguments)
+        call_fortran(gemm[0], arguments)
 
     return call_gemm
 
 
 @compiled
-def pack(matrix, tiles) -> None:
+def pack(gemm, matrix, tiles) -> None:
     """Write the transpose of a matrix, tile by tile, in the order of :func:`multiply_packed`."""
+    _, _, COLUMNS, INNER = gemm
     columns, inner = matrix.shape
     start = 0
     for j in range(0, inner, INNER):
@@ -142,13 +145,27 @@ def packed(plan: Plan, name: str, matrix: np.ndarray | None) -> np.ndarray:
     if matrix is None:
         return np.empty(0, plan.sizes.dtype)
     tiles = plan.scratch(name, matrix.size)
-    pack(matrix, tiles)
+    pack(GEMM[plan.sizes.dtype], matrix, tiles)
     return tiles
+
+
+@compiled
+def multiply_row(row, matrix, out, beta) -> None:
+    """Multiply a single row, which is no work for BLAS unless its products are small."""
+    if not beta:
+        out[:] = 0
+    for k in range(row.size):
+        for s in range(out.size):
+            out[s] += row[k] * matrix[k * out.size + s]
 
 
 @compiled
 def multiply_packed(gemm, matrix, tiles, out, beta) -> None:
     """Multiply by a packed matrix."""
+    _, ROWS, COLUMNS, INNER = gemm
+    if len(out) == 1 and ROWS > 16:
+        multiply_row(matrix[0], tiles, out[0], beta)
+        return
     start = 0
     for j in range(0, matrix.shape[1], INNER):
         part = matrix[:, j : j + INNER]
@@ -247,8 +264,8 @@ def forward_steps(gemm, slots, a, c, tanh_c, m, joined, beta, W_hr, reverse) -> 
     for k in range(steps):
         t = steps - 1 - k if reverse else k
         before, after = t + reverse, t + 1 - reverse
-        for r in range(0, B, ROWS):
-            rows = slice(r, r + ROWS)
+        for r in range(0, B, gemm[1]):
+            rows = slice(r, r + gemm[1])
             z_t, z_next = slots[before][rows], slots[after][rows]
             c_prev, c_t = c[before % len(c)][rows], c[after % len(c)][rows]
             a_t, tanh_c_t = a[t % len(a)][rows], tanh_c[t % len(tanh_c)][rows]
@@ -374,8 +391,8 @@ def backward_steps(
     steps, B = gates.shape[:2]
     for k in range(steps):
         t = k if reverse else steps - 1 - k
-        for r in range(0, B, ROWS):
-            rows = slice(r, r + ROWS)
+        for r in range(0, B, gemm[1]):
+            rows = slice(r, r + gemm[1])
             d_a, c_prev, tanh_c_t = gates[t][rows], c[t + reverse][rows], tanh_c[t][rows]
             if d_out.size:
                 add(d_h[rows], d_out[t][rows])
