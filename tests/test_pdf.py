@@ -85,11 +85,12 @@ def test_each_page_starts_on_a_sheet_of_its_own_and_is_in_the_outline(printed):
         walk(outline.root)
     titles = [plain(title) for title, _ in found]
     pages = printed.document.select("div.page")
-    starts = []
+    starts, place = [], 0
     for page in pages:
         title = plain(page.select_one(".level-1").get_text())
-        assert title in titles
-        starts.append(found[titles.index(title)][1])
+        assert title in titles[place:]
+        place = titles.index(title, place)
+        starts.append(found[place][1])
         assert title in plain(printed.text[starts[-1]])
     assert starts == sorted(set(starts))
     sections = [plain(heading.get_text()) for heading in printed.document.select(".level-2")]
@@ -197,7 +198,9 @@ def test_what_a_page_hides_is_open_and_what_only_works_on_a_screen_is_gone(print
     text = plain("".join(printed.text))
     assert "Showcode" not in text
     assert "Skiptomaincontent" not in text
-    for answer in printed.document.select(".tag_hide-cell .cell_input pre, .admonition.dropdown p"):
+    for answer in printed.document.select(
+        ".tag_hide-cell .cell_input pre, .admonition.dropdown p:not(:has(.math))"
+    ):
         assert plain(answer.get_text())[:20] in text
 
 
