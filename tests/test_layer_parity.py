@@ -325,6 +325,15 @@ def test_without_numba(monkeypatch):
         kernel.compiled_passes.cache_clear()
 
 
+@pytest.mark.parametrize("tile", [(16, 64, 512), (1 << 30,) * 3])
+def test_tiles(tile, monkeypatch):
+    """Matrices cut into tiles or multiplied whole: which is faster depends on the processor."""
+    compiled = pytest.importorskip("lstm.compiled")
+    monkeypatch.setattr(compiled, "GEMM", {k: (v[0], *tile) for k, v in compiled.GEMM.items()})
+    for name in ("large matrices", "torch.nn.LSTM", "inference"):
+        parity.CHECKS[name](lstm.LSTM)
+
+
 def test_compiled_loops_leave_one_blas_its_threads():
     """A second crew of threads makes everything ten times slower; SciPy gets its own back."""
     compiled = pytest.importorskip("lstm.compiled")
