@@ -20,6 +20,7 @@ import lstm
 from lstm.models import SequenceClassifier, Stack
 from lstm.module import Dropout, Embedding, Linear, Module, Parameter, ReLU, Rng, Sequential
 from lstm.optim import Adam
+from lstm.recipes.pairs import SummedEmbedding
 
 # --- the network --------------------------------------------------------------------------------
 
@@ -75,6 +76,14 @@ class Recurrent(nn.Module):
 def _take(x: Tensor, steps: Tensor) -> Tensor:
     """Return for every sequence of x (T, B, ·) the given steps (S, B, 1)."""
     return x.gather(0, steps.expand(-1, -1, x.shape[-1]))
+
+
+class Summed(nn.Embedding):
+    """:class:`lstm.recipes.pairs.SummedEmbedding` in PyTorch."""
+
+    def forward(self, index: Tensor) -> Tensor:
+        """Return the sum of the vectors of the last axis of ``index``."""
+        return super().forward(index).sum(dim=-2)
 
 
 class Stacked(nn.Module):
@@ -157,6 +166,7 @@ def _parts(model: SequenceClassifier) -> tuple[Module | None, Module, Module]:
 SIMPLE: dict[type[Module], Callable[[Module], nn.Module]] = {
     Linear: lambda m: nn.Linear(m.in_features, m.out_features, m.bias is not None),
     Embedding: lambda m: nn.Embedding(m.num_embeddings, m.embedding_dim, m.padding_idx),
+    SummedEmbedding: lambda m: Summed(m.num_embeddings, m.embedding_dim, m.padding_idx),
     Dropout: lambda m: nn.Dropout(m.p),
     ReLU: lambda m: nn.ReLU(),
 }
