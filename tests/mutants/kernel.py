@@ -339,6 +339,16 @@ WRONG_PASSES = [
         "start = stop",
         "start = 0",
     ),
+    (
+        "one sequence by the whole matrix: always its first number",
+        "out[s] += row[k] * matrix[k * out.size + s]",
+        "out[s] += row[0] * matrix[k * out.size + s]",
+    ),
+    (
+        "one sequence by the whole matrix: added to what was there",
+        "out[:] = 0",
+        "pass",
+    ),
     ("d_c: nothing along the cell state", D_C, D_C.replace("d_c_r[k] + ", "")),
     ("d_c: o (1 - tanh c)", D_C, D_C.replace("tanh_k * tanh_k", "tanh_k")),
     ("d_c: no output gate", D_C, D_C.replace("d_m_r[k] * o_k", "d_m_r[k]")),

@@ -95,8 +95,9 @@ def choose_loops(kernel: ModuleType, mutant: Mutant) -> None:
         # Compiled code is kept by the name of its file, which a changed source does not have.
         with unittest.mock.patch.object(numba.config, "DISABLE_JIT", True):
             compiled = kernel.compiled_passes()
-        # Whether matrices are cut into tiles depends on the processor; here they always are.
-        compiled.GEMM = dict.fromkeys(compiled.GEMM, (0, 16, 64, 512))
+        # Whether matrices are cut into tiles depends on the processor; here, on the wrong line.
+        tile = (1 << 30,) * 3 if "whole matrix" in mutant.wrong else (16, 64, 512)
+        compiled.GEMM = dict.fromkeys(compiled.GEMM, (0, *tile))
 
 
 def load(mutant: Mutant) -> type:
