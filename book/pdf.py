@@ -104,7 +104,7 @@ SET = """async () => {
 }"""
 NUMBER = """pages => {
   for (const place of document.querySelectorAll("[data-page-of]")) {
-    place.textContent = pages[place.dataset.pageOf] ?? "";
+    place.textContent = pages[place.dataset.pageOf] ?? "000";
   }
 }"""
 
@@ -353,13 +353,18 @@ def page_numbers(printed: Pdf) -> dict[str, int]:
 
 def print_document(tab: Page, document: Path) -> bytes:
     """Print a document, with the numbers of pages in their places."""
-    tab.goto(document.as_uri(), timeout=0)
-    tab.evaluate(SET)
-    with Pdf.open(io.BytesIO(tab.pdf(prefer_css_page_size=True))) as first:
-        tab.evaluate(NUMBER, page_numbers(first))
-    return tab.pdf(
-        prefer_css_page_size=True, print_background=True, tagged=True, outline=True
-    )
+    numbers: dict[str, int] = {}
+    # Loaded again for the second time: what it printed before changes where Chromium breaks pages.
+    for _ in range(2):
+        tab.goto(document.as_uri(), timeout=0)
+        tab.evaluate(SET)
+        tab.evaluate(NUMBER, numbers)
+        printed = tab.pdf(
+            prefer_css_page_size=True, print_background=True, tagged=True, outline=True
+        )
+        with Pdf.open(io.BytesIO(printed)) as pdf:
+            numbers = page_numbers(pdf)
+    return printed
 
 
 def entries_below(items: list[OutlineItem]) -> Iterator[OutlineItem]:
