@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from lstm.recipes.statistics import interval_of_mean, interval_of_seed, summary
+from lstm.equations import interval_of_mean, interval_of_seed
+from lstm.recipes.statistics import summary
 
 
 def test_summary():
@@ -31,7 +32,8 @@ def test_interval_of_mean_against_scipy(count):
 
 
 @pytest.mark.parametrize("count", [2, 5, 20])
-@pytest.mark.equation("eq-interval-of-mean", "eq-interval-of-seed")
+@pytest.mark.equation("eq-interval-of-mean")
+@pytest.mark.equation("eq-interval-of-seed")
 def test_intervals_hold_in_95_of_100_cases(count):
     """Draw so many seeds and one more, 40,000 times: 0.95 has a standard error of 0.0011."""
     rng = np.random.default_rng(0)

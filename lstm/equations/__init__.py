@@ -80,6 +80,10 @@ from lstm.equations.sequence import (
     reversed_sequence,
     stacked_input,
 )
+from lstm.equations.statistics import (
+    interval_of_mean,
+    interval_of_seed,
+)
 from lstm.equations.step import (
     candidate,
     cell_bound,
@@ -172,6 +176,8 @@ __all__ = [
     "hidden_state_1997",
     "input_conflict",
     "input_gate",
+    "interval_of_mean",
+    "interval_of_seed",
     "jacobian_cell_hidden",
     "jacobian_product",
     "jacobian_state",

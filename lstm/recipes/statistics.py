@@ -1,4 +1,4 @@
-"""What a handful of seeds says: their spread, and two intervals that are easily mixed up."""
+"""What a handful of seeds says: their mean, their spread, and what to expect of another one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm.equations.registry import equation
-
-# 97.5 % points of Student's t for 1, 2, ... degrees of freedom: half widths of 95 % intervals.
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+from lstm.equations import interval_of_mean, interval_of_seed
 
 
 class Summary(NamedTuple):
@@ -20,55 +17,6 @@ class Summary(NamedTuple):
     deviation: float
     of_mean: float
     of_seed: float
-
-
-def student(freedom: int) -> float:
-    """Return the 97.5 % point of Student's t distribution with so many degrees of freedom."""
-    # Beyond the table its expansion in 1/freedom is good to a thousandth.
-    far = 1.96 + 2.372 / freedom + 2.822 / freedom**2
-    return STUDENT[freedom - 1] if freedom <= len(STUDENT) else far
-
-
-@equation("eq-interval-of-mean")
-def interval_of_mean(deviation: float, count: int) -> float:
-    r"""Half width of the 95 % interval of the mean, equation ``eq-interval-of-mean``.
-
-    .. math:: \bar a \pm t_{n-1} \, \frac{s}{\sqrt n}
-
-    Parameters
-    ----------
-    deviation : float
-        s, the standard deviation of the values.
-    count : int
-        n, how many there are; at least 2.
-
-    Returns
-    -------
-    float
-        What stands behind the ±.
-    """
-    return student(count - 1) * deviation / count**0.5
-
-
-@equation("eq-interval-of-seed")
-def interval_of_seed(deviation: float, count: int) -> float:
-    r"""Half width of the interval for one more value, equation ``eq-interval-of-seed``.
-
-    .. math:: \bar a \pm t_{n-1} \, s \sqrt{1 + \frac{1}{n}}
-
-    Parameters
-    ----------
-    deviation : float
-        s, the standard deviation of the values.
-    count : int
-        n, how many there are; at least 2.
-
-    Returns
-    -------
-    float
-        What stands behind the ±.
-    """
-    return student(count - 1) * deviation * (1 + 1 / count) ** 0.5
 
 
 def summary(values: Sequence[float]) -> Summary:
