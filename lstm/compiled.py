@@ -19,7 +19,7 @@ The results are the same to rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numba
@@ -309,18 +309,11 @@ class CompiledRun:
 
 
 def forward(
-    weights: Weights,
-    x: np.ndarray,
-    state: State,
-    batch_sizes: Sequence[int],
-    reverse: bool,
-    keep: bool,
-    pool: Pool,
+    weights: Weights, x: np.ndarray, state: State, sizes: Sizes, pool: Pool
 ) -> tuple[np.ndarray, State, Plan | None]:
     """Run over time, as :func:`lstm.kernel.forward`."""
     W, U, W_hr = weights["weight_ih"], weights["weight_hh"], weights.get("weight_hr")
-    D, H, P, bias = W.shape[1], len(W) // 4, U.shape[1], "bias_ih" in weights
-    sizes = Sizes(D, H, P, bias, x.dtype, tuple(batch_sizes), reverse, keep)
+    D, P, bias, reverse = sizes.D, sizes.P, sizes.bias, sizes.reverse
     plan, gemm, hoisted = pool.take(sizes, CompiledRun), GEMM[x.dtype], sizes.hoisted
     b = [(weights["bias_ih"] + weights["bias_hh"])[:, None]] if bias else []
     W_b = np.concatenate([W, *b], axis=1)
@@ -341,7 +334,7 @@ def forward(
             h[running], c[running] = run.h_last, run.c_last
             output[time, running] = run.h
 
-    if not keep:
+    if not sizes.keep:
         pool.give_back(plan)
         return output, (h, c), None
     plan.weights = {name: value.copy() for name, value in weights.items()}

@@ -65,9 +65,9 @@ def forward(
     """Run over time; see :meth:`lstm.layer.RecurrentLayer._scan`."""
     W, U, W_hr = weights["weight_ih"], weights["weight_hh"], weights.get("weight_hr")
     D, H, P, bias = W.shape[1], len(W) // 4, U.shape[1], "bias_ih" in weights
-    if use_compiled(x.dtype, H):
-        return compiled_passes().forward(weights, x, state, batch_sizes, reverse, keep, pool)
     sizes = Sizes(D, H, P, bias, x.dtype, tuple(batch_sizes), reverse, keep)
+    if use_compiled(x.dtype, H):
+        return compiled_passes().forward(weights, x, state, sizes, pool)
     plan = pool.take(sizes)
     b = [(weights["bias_ih"] + weights["bias_hh"])[:, None]] if bias else []
     joined = halved([U, *b]) if sizes.hoisted else halved([U, W, *b])
