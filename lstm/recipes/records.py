@@ -32,10 +32,11 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path} is not a record of `python -m lstm train` ({error!r})") from None
 
 
-def read_all(folder: Path, scale: str = "*") -> dict[str, Record]:
-    """Return all records of a folder that hold a run, by their names; of one scale, or of both."""
-    paths = [path for ending in ("quick", "full") for path in folder.glob(f"*-{ending}.json")]
-    found = {path.stem: read(path) for path in sorted(paths) if path.match(f"*-{scale}.json")}
+def read_all(folder: Path, *scales: str) -> dict[str, Record]:
+    """Return all records of a folder that hold a run, by their names; of some scales, or of all."""
+    endings = scales or ("quick", "full")
+    paths = sorted(path for scale in endings for path in folder.glob(f"*-{scale}.json"))
+    found = {path.stem: read(path) for path in paths}
     return {name: record for name, record in found.items() if record["runs"]}
 
 
