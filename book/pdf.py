@@ -391,17 +391,17 @@ def make(
     document = target.with_suffix(".html")
     document.write_text(text, encoding="utf-8")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
+        chromium = playwright.chromium.launch(
             executable_path=executable,
             # A container's root user cannot start the sandbox; the pages are our own.
             args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"],
         )
-        tab = browser.new_page(
+        tab = chromium.new_page(
             viewport={"width": WIDTH, "height": 1000}, color_scheme="light"
         )
         tab.emulate_media(media="print", reduced_motion="reduce")
         printed = print_document(tab, document)
-        browser.close()
+        chromium.close()
     document.unlink()
     with Pdf.open(io.BytesIO(printed)) as pdf:
         title_outline(pdf, text)
@@ -410,6 +410,11 @@ def make(
         # A third of the size: Chromium writes what each piece of text is uncompressed.
         pdf.save(target, object_stream_mode=ObjectStreamMode.generate)
         return len(pdf.pages)
+
+
+def browser() -> str | None:
+    """Return the path of a Chromium or Chrome on this machine."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def main() -> None:
@@ -423,7 +428,7 @@ def main() -> None:
         "--check", action="store_true", help="only say whether Chromium is here"
     )
     options = parser.parse_args()
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    executable = browser()
     if executable is None:
         sys.exit(
             "Chromium prints the PDF, and is not here (on Debian: apt install chromium)."

@@ -15,7 +15,6 @@ import hypothesis.configuration
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # What takes longest is started first, so that no worker ends alone with it; then other notebooks.
 LONGEST = (
     "test_browser.py",
@@ -85,7 +84,9 @@ def full_data() -> Path | None:
 
 def browser() -> str | None:
     """Return the path of a Chromium or Chrome on this machine."""
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
+    from book import pdf  # the browser that prints the book also opens its pages
+
+    return pdf.browser()
 
 
 @pytest.fixture(scope="module")
