@@ -12,6 +12,7 @@ import tomllib
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -20,7 +21,7 @@ from bs4 import BeautifulSoup
 from nbclient import NotebookClient
 from traitlets.config import Config
 
-from book import address
+from book import address, colab
 from tests.conftest import ROOT
 from tests.test_book import HTML, WRITTEN
 
@@ -124,6 +125,33 @@ def test_binder_installs_the_pinned_pytorch():
 
 
 # ------------------------------------------------------------------------ the repository's address
+@each_notebook
+def test_a_notebook_installs_the_package_from_the_address(path):
+    notebook = nbformat.read(path, as_version=4)
+    stored = list(notebook.cells)
+    colab.set_cell(notebook, colab.configured_address())
+    assert notebook.cells == stored, "run: python book/colab.py"
+
+
+def test_the_cell_that_installs_comes_first_once_and_goes_again():
+    stored = nbformat.read(CHEAP, as_version=4)
+    notebook = nbformat.read(CHEAP, as_version=4)
+    colab.set_cell(notebook, "https://old.example/book")
+    colab.set_cell(notebook, GITHUB)
+    nbformat.validate(notebook)
+    found = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert "lstm-checked[chapters] @ git+" + GITHUB in found[0]
+    assert found[1:] == [cell.source for cell in stored.cells if cell.cell_type == "code"]
+    ran = []
+    shell = SimpleNamespace(run_line_magic=lambda *words: ran.append(words))
+    exec(found[0], {"get_ipython": lambda: shell})
+    assert ran == []  # the package is here
+    exec(found[0].replace('"lstm"', '"no_such_package"'), {"get_ipython": lambda: shell})
+    assert ran == [("pip", f"install -q 'lstm-checked[chapters] @ git+{GITHUB}'")]
+    colab.set_cell(notebook, "")
+    assert notebook.cells == stored.cells
+
+
 def test_without_an_address_there_is_no_button_to_it():
     options = address.options("")
     assert options["launch_buttons"] == {}
