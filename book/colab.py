@@ -19,8 +19,10 @@ SOURCE = """\
 # Where the package is not installed, as on Colab: install it, with what the chapters need.
 from importlib.util import find_spec
 
+ADDRESS = "{address}"
 if find_spec("lstm") is None:
-    get_ipython().run_line_magic("pip", "install -q 'lstm-checked[chapters] @ git+{address}'")"""
+    package = f"'lstm-checked[chapters] @ git+{{ADDRESS}}'"
+    get_ipython().run_line_magic("pip", f"install -q {{package}}")"""
 
 
 def configured_address() -> str:
