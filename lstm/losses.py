@@ -1,6 +1,7 @@
 """Losses, each with its gradient: ``loss, d_prediction = cross_entropy(logits, labels)``.
 
-Every loss is the mean over all examples, so its gradient does not grow with the batch.
+Every loss is a mean, over the examples or over all entries, so its gradient does not grow with the
+batch.
 """
 
 from __future__ import annotations
@@ -60,13 +61,15 @@ def binary_cross_entropy_with_logits(
 
     .. math::
 
-        \mathcal{L} = -\frac{1}{B} \sum_{n=1}^{B}
-        \left[ y_n \log \sigma(z_n) + (1 - y_n) \log\left(1 - \sigma(z_n)\right) \right]
+        \begin{aligned}
+            \mathcal{L} = {} & {-\frac{1}{N}} \sum_{n=1}^{N} \bigl[ y_n \log \sigma(z_n) \\
+            & \quad {} + (1 - y_n) \log(1 - \sigma(z_n)) \bigr]
+        \end{aligned}
 
     Parameters
     ----------
     logits : ndarray, any shape
-        Scores z before the logistic function.
+        N scores z before the logistic function.
     targets : ndarray, same shape
         The right answers in [0, 1].
 
@@ -75,7 +78,7 @@ def binary_cross_entropy_with_logits(
     loss : float
         Mean over all entries, in nats.
     d_logits : ndarray, same shape
-        Its gradient, :math:`(\sigma(z) - y) / B`.
+        Its gradient, :math:`(\sigma(z) - y) / N`.
 
     Raises
     ------

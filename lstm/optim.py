@@ -122,7 +122,12 @@ class Optimizer:
 class SGD(Optimizer):
     r"""Gradient descent, with momentum if wanted, equation ``eq-sgd``.
 
-    .. math:: m \leftarrow \mu m + g, \qquad \theta \leftarrow \theta - \eta m
+    .. math::
+
+        \begin{aligned}
+            m & \leftarrow \mu m + g \\
+            \theta & \leftarrow \theta - \eta m
+        \end{aligned}
 
     Parameters
     ----------
@@ -153,8 +158,10 @@ class RMSprop(Optimizer):
 
     .. math::
 
-        v \leftarrow \alpha v + (1 - \alpha) g^2, \qquad
-        \theta \leftarrow \theta - \eta \frac{g}{\sqrt{v} + \epsilon}
+        \begin{aligned}
+            v & \leftarrow \alpha v + (1 - \alpha) g^2 \\
+            \theta & \leftarrow \theta - \eta \frac{g}{\sqrt{v} + \epsilon}
+        \end{aligned}
 
     Parameters
     ----------
@@ -191,10 +198,12 @@ class Adam(Optimizer):
 
     .. math::
 
-        m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
-        v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \qquad
-        \theta \leftarrow \theta
-        - \eta \frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \epsilon}
+        \begin{aligned}
+            m & \leftarrow \beta_1 m + (1 - \beta_1) g \\
+            v & \leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
+            \theta & \leftarrow \theta
+            - \eta \frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \epsilon}
+        \end{aligned}
 
     Parameters
     ----------
