@@ -7,9 +7,9 @@ arrangement than :mod:`lstm.kernel` has, and each part of it was measured to pay
 
 * Arrays are *batch-major*, (steps, rows, features), like those of the caller: nothing has to be
   transposed. Gates are in the order of the weights, i, f, g, o, a row after the other.
-* Weights are packed into tiles, once a pass, and a step takes a few sequences at a time. BLAS
-  multiplies such small matrices without first copying them into an order of its own, and the
-  preactivations are still in the nearest cache when they become gates.
+* Where BLAS multiplies small matrices without first copying them into an order of its own
+  (``SMALL``), weights are packed into tiles, once a pass, and a step takes a few sequences at a
+  time: then the preactivations are still in the nearest cache when they become gates.
 * On the way back the gradients of the preactivations replace the gates. So for a run they are one
   matrix, in the right order for the gradients of the weights and of the input.
 

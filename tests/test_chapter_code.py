@@ -2,7 +2,8 @@
 
 A cell whose first line names a file, ``# lstm/cell.py``, shows definitions of that file: functions,
 classes, or one method of a class under ``@add_to_class(Class)``. Docstrings, type hints and
-comments may differ; nothing else may. Chapter 08 shows the stages of ``benchmarks/stages.py`` too.
+comments may differ; nothing else may. Chapter 08 shows the stages of ``benchmarks/stages.py`` too,
+and the sizes that were measured.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from benchmarks.shapes import SHAPES
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = re.compile(r"# ((?:lstm|benchmarks)/\w+\.py)$")
@@ -236,3 +239,16 @@ def test_everything_else_matters(old, new):
 def test_only_a_first_line_that_names_a_file_is_a_mark():
     cells = ["# lstm/cell.py\ndef f(): pass", "def g(): pass", "x = 1\n# lstm/cell.py\ndef h(): 1"]
     assert [(file, name) for file, name, _ in shown(iter(cells))] == [("lstm/cell.py", "f")]
+
+
+def test_sizes_in_chapter_08_are_those_that_are_measured():
+    notebook = json.loads((ROOT / "book/08_whole_sequences.ipynb").read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    shown = [
+        ast.literal_eval(node.value)
+        for source in sources
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "sizes"
+    ]
+    dense = {shape.name: shape[1:5] for shape in SHAPES.values() if not shape.ragged}
+    assert shown == [dense]
