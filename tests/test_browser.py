@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tomllib
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -201,6 +202,18 @@ def test_page_is_accessible(visit):
     # The phone's page is the laptop's but for its colours and where things stand.
     rules = {"runOnly": PLACES} if phone else {"runOnly": WCAG, "rules": NO_CONTRAST}
     assert violations(page, "document", rules) == []
+
+
+def test_a_line_of_code_fits_into_its_box(visits):
+    length = tomllib.loads((HTML.parents[1] / "book" / "ruff.toml").read_text())["line-length"]
+    page = visits["laptop"].open("book/07_one_cell.html")
+    page.evaluate(OPEN)
+    boxes = """length => [...document.querySelectorAll("div.cell pre")].map((box) => {
+      box.textContent = "x".repeat(length);
+      return box.scrollWidth - box.clientWidth;
+    })"""
+    assert max(page.evaluate(boxes, length)) <= 0
+    assert min(page.evaluate(boxes, length + 4)) > 0
 
 
 def test_search_finds_a_page(visits):
