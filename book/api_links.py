@@ -3,7 +3,8 @@
 The reference documents an object once, under the name by which it is imported (``lstm.LSTM``). A
 docstring may name it as its module does (``lstm.layer.LSTM``, ``LSTM``): what counts is the object.
 A name that is not an object of the package stays unresolved, and the build stops at it. The first
-``lstm.NAME`` in the text of a page becomes a link; so does the label of an equation in a docstring.
+``lstm.NAME`` in the text of a page becomes a link; the label of an equation in a docstring becomes
+the equation's number, and a link.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class LinkNames(SphinxPostTransform):
     default_priority = 15  # after the references that the page itself makes
 
     def run(self, **_: object) -> None:
-        """Link a name once on each page, and every label of an equation in the reference."""
+        """Link a name once on each page, and in the reference every equation."""
         seen: set[str] = set()
         for literal in list(self.document.findall(nodes.literal)):
             text = literal.astext()
@@ -123,19 +124,24 @@ class LinkNames(SphinxPostTransform):
             literal.replace_self(new)
 
     def link_equation(self, literal: nodes.literal, label: str) -> None:
-        """Link the label of an equation to the equation."""
+        """Put the number of an equation, as a link to it, in the place of its label."""
         domain = self.env.get_domain("math")
         if label not in domain.equations:
             return
         page, _ = domain.equations[label]
+        place = f"equation-{nodes.make_id(label)}"
+        numbers = self.env.toc_fignumbers.get(page, {}).get("displaymath", {})
+        if place not in numbers:
+            return
+        number = ".".join(map(str, numbers[place]))
         address = self.app.builder.get_relative_uri(self.env.docname, page)
         literal.replace_self(
             nodes.reference(
                 "",
-                "",
-                literal.deepcopy(),
+                f"({number})",
                 internal=True,
-                refuri=f"{address}#equation-{nodes.make_id(label)}",
+                refuri=f"{address}#{place}",
+                reftitle=label,
             )
         )
 

@@ -1,4 +1,4 @@
-"""Checkpoints: one file, written whole or not at all, and checked when it is read."""
+"""State of a training in one file: written whole or not at all, and checked when it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Initial weights: orthogonal, Glorot's, and a forget gate that starts open."""
+"""Weights to start from: orthogonal, Glorot's, and a forget gate that starts open."""
 
 from __future__ import annotations
 

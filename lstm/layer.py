@@ -410,9 +410,9 @@ class LSTM(RecurrentLayer):
 
     .. math::
 
-        a_t = W x_t + U h_{t-1} + b, \qquad
-        i_t, f_t, o_t = \sigma(\cdot), \quad g_t = \tanh(\cdot), \qquad
-        c_t = f_t \odot c_{t-1} + i_t \odot g_t, \quad h_t = o_t \odot \tanh(c_t)
+        a_t &= W x_t + U h_{t-1} + b, \qquad
+        i_t, f_t, o_t = \sigma(\cdot), \quad g_t = \tanh(\cdot) \\
+        c_t &= f_t \odot c_{t-1} + i_t \odot g_t, \qquad h_t = o_t \odot \tanh(c_t)
 
     and, with ``proj_size``, :math:`h_t = W_{hr} (o_t \odot \tanh(c_t))` (Sak, Senior and Beaufays,
     2014).

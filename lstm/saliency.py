@@ -1,4 +1,4 @@
-"""Which words moved the verdict: saliency by the gradient, and a text with its words shaded."""
+"""Saliency by the gradient: how much each word moves the output, and a text shaded by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: which share of it to use when a share of all steps is done."""
+"""Which share of the learning rate to use when a share of all steps is done."""
 
 from __future__ import annotations
 

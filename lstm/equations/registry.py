@@ -1,4 +1,4 @@
-"""The registry that ties a label of the book to the function that computes it."""
+"""What ties a label of the book to the function that computes it."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Cell:
 
     @property
     def blocks(self) -> int:
-        """Rows of weights per unit: one, or one for each gate and the candidate."""
+        """One row of weights per unit, or one for each gate and the candidate."""
         return 4 if self.kind == "lstm" else 1
 
     @property
