@@ -151,7 +151,7 @@ def filter_bar() -> str:
 def findings_table(article: str, *, last: bool = False) -> str:
     """Return all findings in one article as a table, one row each; the last brings the script."""
     found = of_article(article)
-    caption = f"Article {article}: <span>{len(found)} findings</span>"
+    caption = f"<span>{len(found)} findings</span>"
     rows = "\n".join(map(_finding, found))
     attributes = 'class="ledger-table errata" role="table"'
     table = f"<table {attributes}><caption>{caption}</caption><tbody>\n{rows}\n</tbody></table>"
@@ -319,7 +319,7 @@ def concordance(article: str) -> str:
             ]
         )
     head = ["section", "its heading", "chapters", "findings"]
-    return _table(head, rows, f"Article {article}, section by section")
+    return _table(head, rows)
 
 
 # ----------------------------------------------------------------------- what an article contains

@@ -39,7 +39,7 @@ def rnn_hidden_state(x_t, h_prev, W, U, b):
 def rnn_parameter_count(D, H):
     r"""Count the parameters of the Elman network, equation ``eq-rnn-parameter-count``.
 
-    .. math:: P = HD + H^2 + H
+    .. math:: N = HD + H^2 + H
 
     Parameters
     ----------
@@ -334,15 +334,14 @@ def truncation_bound(d_loss, U, K):
 
         \left\lVert \bar{U} - \bar{U}^{(K)} \right\rVert_F
         \le \sqrt{H} \, \frac{\eta^K}{1 - \eta}
-        \sum_{t=1}^{T} \left\lVert \frac{\partial \ell_t}{\partial h_t} \right\rVert_2,
-        \qquad \eta = \sigma_{\max}(U) < 1
+        \sum_{t=1}^{T} \left\lVert \frac{\partial \ell_t}{\partial h_t} \right\rVert_2
 
     Parameters
     ----------
     d_loss : ndarray, shape (T, B, H)
         :math:`\partial\ell_t/\partial h_t`; the bound holds for each sequence, so for their sum.
     U : ndarray, shape (H, H)
-        Recurrent weights with a largest singular value below 1.
+        Recurrent weights; :math:`\eta = \sigma_{\max}(U)` must be below 1.
     K : int
         The window.
 
