@@ -1,4 +1,4 @@
-"""The diagrams of the book, drawn by code: networks, cells and the paths of their gradients.
+"""Networks, cells and the paths of their gradients, drawn by code.
 
 A gate has the same colour here as in every chart. A circle with a dot is an elementwise product, a
 circle with a cross a sum, a box an activation function with its own weights. Every function returns
@@ -7,7 +7,8 @@ a matplotlib ``Figure`` for :func:`lstm.plots.show`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -40,6 +41,9 @@ PARTS = ("input", "forget", "candidate", "output", "cell", "hidden")
 
 Point = tuple[float, float]
 
+# What recedes keeps a contrast of 3:1, so that it can be read on a phone.
+_FAINT = 0.75
+
 
 # --------------------------------------------------------------------------------------- drawing
 class _Canvas:
@@ -54,8 +58,17 @@ class _Canvas:
     def _look(self, role: str) -> dict[str, object]:
         """Return colour and opacity; what is not highlighted recedes. ``ink`` never does."""
         if self.highlight and role not in self.highlight and role != "ink":
-            return {"color": COLORS["muted"], "alpha": 0.35}
+            return {"color": COLORS["muted"], "alpha": _FAINT}
         return {"color": COLORS[role], "alpha": 1.0}
+
+    @contextmanager
+    def lit(self, role: str, *, when: bool) -> Iterator[None]:
+        """Draw ``role`` at full strength in this block, although it is not highlighted."""
+        before = self.highlight
+        if before and when:
+            self.highlight = before | {role}
+        yield
+        self.highlight = before
 
     def wire(
         self,
@@ -238,24 +251,33 @@ def _draw_frame(canvas: _Canvas) -> None:
 
 
 def _draw_cell_state(canvas: _Canvas, forget_gate: bool) -> None:
-    """Draw the carousel: c_{t-1}, times the forget gate, plus what is written, is c_t."""
+    """Draw the carousel: c_{t-1}, times the forget gate, plus what is written, is c_t.
+
+    Of the line, a highlighted part leaves in colour what it acts on: the old state up to the
+    product or the sum, the new one where it is shown.
+    """
     y, forget, add = _CELL_LINE, _COLUMNS["forget"], _COLUMNS["candidate"]
     thick = {"role": "cell", "width": 3.6, "head": 0}
-    canvas.label(24, y, "$c_{t-1}$", "cell")
-    canvas.label(460, y, "$c_t$", "cell")
+    writes = bool(canvas.highlight & {"input", "candidate"})
     start = 44
-    if forget_gate:
-        canvas.wire((start, y), (forget - 11, y), **thick)
-        start = forget + 11
-        canvas.product(forget, y, "forget" if "forget" in canvas.highlight else "cell")
-    else:
-        canvas.label(62, y + 14, "× 1: the constant error carousel", size=11, ha="left")
-    canvas.wire((start, y), (add - 11, y), **thick)
-    canvas.total(add, y, "cell")
-    canvas.wire((add + 11, y), (446, y), **thick | {"head": 11})
-    canvas.wire((add, _PRODUCT_LINE + 11), (add, y - 11), role="cell")
+    with canvas.lit("cell", when=writes or "forget" in canvas.highlight):
+        canvas.label(24, y, "$c_{t-1}$", "cell")
+        if forget_gate:
+            canvas.wire((start, y), (forget - 11, y), **thick)
+            start = forget + 11
+            canvas.product(forget, y, "forget" if "forget" in canvas.highlight else "cell")
+        else:
+            canvas.label(62, y + 14, "× 1: the constant error carousel", size=11, ha="left")
+    with canvas.lit("cell", when=writes):
+        canvas.wire((start, y), (add - 11, y), **thick)
+        canvas.total(add, y, "cell")
+    with canvas.lit("cell", when=_shows(canvas)):
+        canvas.label(460, y, "$c_t$", "cell")
+        canvas.wire((add + 11, y), (446, y), **thick | {"head": 11})
+    with canvas.lit("cell", when=writes):
+        canvas.wire((add, _PRODUCT_LINE + 11), (add, y - 11), role="cell")
     role = "cell"
-    if canvas.highlight & {"input", "candidate"}:
+    if writes:
         role = "input" if "input" in canvas.highlight else "candidate"
     canvas.product(add, _PRODUCT_LINE, role)
 
@@ -300,9 +322,14 @@ def _draw_gates(canvas: _Canvas, forget_gate: bool, squashing: str) -> None:
         canvas.label(x + 5, top + 13, f"${_SYMBOLS[name]}_t$", name, ha="left")
 
 
+def _shows(canvas: _Canvas) -> bool:
+    return bool(canvas.highlight & {"output", "hidden"})
+
+
 def _draw_hidden_state(canvas: _Canvas, squashing: str) -> None:
     x, product = _HIDDEN, _PRODUCT_LINE - 20
-    canvas.dot(x, _CELL_LINE, "cell", radius=3.6)
+    with canvas.lit("cell", when=_shows(canvas)):
+        canvas.dot(x, _CELL_LINE, "cell", radius=3.6)
     canvas.wire((x, _CELL_LINE), (x, 220), role="hidden")
     canvas.box(x, 206, squashing, "hidden", height=27, size=_fit(squashing))
     canvas.wire((x, 192), (x, product + 11), role="hidden")

@@ -144,6 +144,12 @@ def test_a_caption_may_hold_mathematics_and_code_but_no_markup():
 
 
 # ---------------------------------------------------------------------------------------- colours
+def blended(color, page, alpha):
+    """Return what a colour of this opacity becomes on a page."""
+    pairs = [(int(color[k : k + 2], 16), int(page[k : k + 2], 16)) for k in (1, 3, 5)]
+    return "#" + "".join(f"{round(alpha * c + (1 - alpha) * p):02x}" for c, p in pairs)
+
+
 def luminance(color):
     parts = np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)]) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
@@ -268,9 +274,21 @@ def test_lines_differ_in_more_than_colour():
     assert medians[1].get_color() == plots.COLORS["lstm"]
 
 
-def test_a_highlight_leaves_only_its_part_in_colour():
-    text = plots.figure_html(diagrams.lstm_cell("forget"), **TEXTS)
-    assert set(re.findall(r"--lstm-([a-z]+)", text)) == {"forget", "muted"}
+@pytest.mark.parametrize(
+    ("part", "acts_on"),
+    [("forget", {"cell"}), ("candidate", {"cell"}), ("output", {"cell"}), ("cell", set())],
+)
+def test_a_highlight_leaves_in_colour_its_part_and_what_that_acts_on(part, acts_on):
+    text = plots.figure_html(diagrams.lstm_cell(part), **TEXTS)
+    assert set(re.findall(r"--lstm-([a-z]+)", text)) == {part, "muted"} | acts_on
+
+
+def test_what_recedes_can_still_be_read():
+    tone, texts = palette.TONES["muted"], diagrams.lstm_cell("forget").axes[0].texts
+    faint = {text.get_alpha() for text in texts if text.get_color() == tone.both}
+    assert faint
+    for color, page in ((tone.light, "#ffffff"), (tone.dark, "#121212"), (tone.dark, "#14181e")):
+        assert min(contrast(blended(color, page, alpha), page) for alpha in faint) >= 3
 
 
 def test_the_cell_of_1997_has_no_forget_gate():
