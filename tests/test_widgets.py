@@ -187,6 +187,8 @@ def assert_curves(page, *, largest=np.inf, **knobs):
 
 def test_gradient_is_the_packages(open_widget):
     page = open_widget("gradient")
+    for axis in ("steps back", "norm of the gradient"):
+        expect(page.locator(".widget-plot").get_by_text(axis, exact=True)).to_be_visible()
     assert_curves(page, **gradient.START)
     page.get_by_label("steps T, as a number").fill("30")
     page.get_by_label("forget bias of the LSTM, as a number").fill("5")

@@ -87,7 +87,7 @@ LSTM.enliven("gradient", ({ data, live }) => {
   // ------------------------------------------------------------------------------ the figure
   const WIDTH = 640;
   const HEIGHT = 380;
-  const [LEFT, RIGHT, TOP, BOTTOM] = [76, 12, 14, 58];
+  const [LEFT, RIGHT, TOP, BOTTOM] = [104, 12, 14, 58];
   const [low, high] = data.range;
   const toY = (power) => TOP + ((high - power) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const toX = (back) => LEFT + (back / Math.max(1, now.steps - 1)) * (WIDTH - LEFT - RIGHT);
@@ -126,6 +126,9 @@ LSTM.enliven("gradient", ({ data, live }) => {
       axis.append(text(x, HEIGHT - BOTTOM + 24, "middle", String(back)));
     }
     axis.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "middle", "steps back"));
+    const upright = text(0, 0, "middle", "norm of the gradient");
+    upright.setAttribute("transform", `translate(22 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)`);
+    axis.append(upright);
   };
 
   const path = (norms) =>
