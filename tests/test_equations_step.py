@@ -135,11 +135,11 @@ def test_half_life_halves():
 
 @pytest.mark.equation("eq-cell-bound")
 def test_cell_bound_holds_and_is_reached():
-    phi, T, c_0 = 0.8, 12, np.array([-3.0, 0.4])
+    q, T, c_0 = 0.8, 12, np.array([-3.0, 0.4])
     worst = np.abs(c_0)
     for _ in range(T):
-        worst = phi * worst + 1  # f = phi, and i g as large as it can nearly be
-    np.testing.assert_allclose(eq.cell_bound(phi, T, c_0), worst, rtol=1e-13)
+        worst = q * worst + 1  # f = q, and i g as large as it can nearly be
+    np.testing.assert_allclose(eq.cell_bound(q, T, c_0), worst, rtol=1e-13)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (10, 64)])

@@ -450,7 +450,7 @@ def jacobian_state(c_prev, i_t, f_t, g_t, o_t, c_t, U):
             \begin{bmatrix}
                 F_t & K_t \\
                 S_t F_t & S_t K_t + R_t
-            \end{bmatrix}, \\
+            \end{bmatrix}, \\[6pt]
             F_t &= \operatorname{diag}(f_t), \\
             S_t &= \operatorname{diag}\left(o_t \odot (1 - \tanh^2(c_t))\right), \\
             R_t &= \operatorname{diag}\left(\tanh(c_t) \odot o_t \odot (1 - o_t)\right) U_o

@@ -138,7 +138,7 @@ def parameter_ratio(D, H):
 
     .. math::
 
-        \frac{P_{\text{LSTM}}}{P_{\text{RNN}}}
+        \frac{N_{\text{LSTM}}}{N_{\text{RNN}}}
         = \frac{4 \left(HD + H^2 + H\right)}{HD + H^2 + H} = 4
 
     Parameters
@@ -156,14 +156,14 @@ def parameter_ratio(D, H):
 
 
 @equation("eq-equal-parameters")
-def equal_parameters(P, D):
-    r"""Units of an Elman network with P parameters, equation ``eq-equal-parameters``.
+def equal_parameters(N, D):
+    r"""Units of an Elman network with N parameters, equation ``eq-equal-parameters``.
 
-    .. math:: H = \frac{\sqrt{(D+1)^2 + 4P} - (D+1)}{2}
+    .. math:: H = \frac{\sqrt{(D+1)^2 + 4N} - (D+1)}{2}
 
     Parameters
     ----------
-    P : int
+    N : int
         Number of parameters.
     D : int
         Input size.
@@ -171,6 +171,6 @@ def equal_parameters(P, D):
     Returns
     -------
     float
-        The positive root of :math:`H^2 + (D+1)H = P`; round it.
+        The positive root of :math:`H^2 + (D+1)H = N`; round it.
     """
-    return (np.sqrt((D + 1) ** 2 + 4 * P) - (D + 1)) / 2
+    return (np.sqrt((D + 1) ** 2 + 4 * N) - (D + 1)) / 2

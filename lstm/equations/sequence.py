@@ -12,7 +12,7 @@ from lstm.equations.registry import equation
 def masked_state(s_new, s_prev, m_t):
     r"""State of a padded batch: it stands still after the end, equation ``eq-mask``.
 
-    .. math:: s_t = m_t \odot \tilde{s}_t + (1 - m_t) \odot s_{t-1}
+    .. math:: s_t = m_t \odot s_t^{\text{new}} + (1 - m_t) \odot s_{t-1}
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def d_masked_state(d_s_t, m_t):
 
     .. math::
 
-        \bar{\tilde{s}}_t = m_t \odot \bar{s}_t, \qquad
+        \bar{s}_t^{\text{new}} = m_t \odot \bar{s}_t, \qquad
         \bar{s}_{t-1} \mathrel{+}= (1 - m_t) \odot \bar{s}_t
 
     Parameters

@@ -1,4 +1,4 @@
-"""One step of the LSTM, forward (chapter 04)."""
+"""From an input and the states before it to gates and new states (chapter 04)."""
 
 from __future__ import annotations
 
@@ -269,15 +269,15 @@ def half_life(f):
 
 
 @equation("eq-cell-bound")
-def cell_bound(phi, t, c_0):
-    r"""Bound of the cell state while no forget gate exceeds φ, equation ``eq-cell-bound``.
+def cell_bound(q, t, c_0):
+    r"""Bound of the cell state while no forget gate exceeds q, equation ``eq-cell-bound``.
 
-    .. math:: |c_t| \le \varphi^t \, |c_0| + \frac{1 - \varphi^t}{1 - \varphi}
+    .. math:: |c_t| \le q^t \, |c_0| + \frac{1 - q^t}{1 - q}
 
     Parameters
     ----------
-    phi : float
-        :math:`\varphi < 1` with :math:`f_s \le \varphi` at the steps s = 1, …, t.
+    q : float
+        :math:`q < 1` with :math:`f_s \le q` at the steps s = 1, …, t.
     t : int
         Number of steps.
     c_0 : ndarray
@@ -288,7 +288,7 @@ def cell_bound(phi, t, c_0):
     ndarray, same shape as ``c_0``
         The bound, unit by unit.
     """
-    return phi**t * np.abs(c_0) + (1 - phi**t) / (1 - phi)
+    return q**t * np.abs(c_0) + (1 - q**t) / (1 - q)
 
 
 @equation("eq-parameter-count")
