@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -57,12 +58,21 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument("recipe", choices=RECIPES, metavar="RECIPE", help="what to train, see below")
     train.add_argument("--model", help="a network or baseline of the recipe; 'all' for every one")
-    train.add_argument("--scale", choices=("quick", "full"), default="quick", help="default: quick")
+    train.add_argument(
+        "--scale",
+        choices=("quick", "full"),
+        default="quick",
+        help="minutes on the bundled data (default), or all of the data in $LSTM_DATA",
+    )
     train.add_argument(
         "--seeds", type=seeds, default=[0], help="how many (5), or which (10-14 or 3,7); default: 1"
     )
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1  # torchrun has started this process
     train.add_argument(
-        "--engine", choices=("numpy", "torch"), default="numpy", help="default: numpy"
+        "--engine",
+        choices=("numpy", "torch"),
+        default="torch" if several else "numpy",
+        help="default: numpy; torch under torchrun",
     )
     train.add_argument("--device", default="cpu", help="for torch: cpu, cuda, ...; default: cpu")
     train.add_argument("--out", type=Path, default=Path("results"), help="default: results")
@@ -71,7 +81,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     existing = train.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on where it stopped")
-    existing.add_argument("--overwrite", action="store_true", help="begin again")
+    existing.add_argument("--overwrite", action="store_true", help="begin the record again")
     train.add_argument("--quiet", action="store_true", help="no progress bars")
     train.set_defaults(run=_train)
 
@@ -79,11 +89,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 def seeds(text: str) -> list[int]:
     """Read ``5`` as 0 to 4, ``10-14`` as 10 to 14, ``3,7`` as these two."""
     try:
-        if "," in text:
-            return [int(part) for part in text.split(",")]
         first, dash, last = text.partition("-")
-        numbers = list(range(int(first), int(last) + 1) if dash else range(int(first)))
-        if numbers:
+        if "," in text:
+            numbers = list(dict.fromkeys(int(part) for part in text.split(",")))
+        else:
+            numbers = list(range(int(first), int(last) + 1) if dash else range(int(first)))
+        if numbers and min(numbers) >= 0:
             return numbers
     except ValueError:
         pass

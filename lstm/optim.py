@@ -173,6 +173,9 @@ class RMSprop(Optimizer):
         Decay of the running mean, in [0, 1).
     eps : float
         :math:`\epsilon`, added outside the root.
+    eps_inside : bool
+        Put :math:`\epsilon` under the root instead, as Keras does: a weight whose gradients are
+        smaller than :math:`\sqrt\epsilon` then hardly moves.
     """
 
     def __init__(
@@ -181,15 +184,18 @@ class RMSprop(Optimizer):
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
+        eps_inside: bool = False,
     ) -> None:
         super().__init__(parameters, lr)
         self.alpha, self.eps = _decay("alpha", alpha), _non_negative("eps", eps)
+        self.eps_inside = eps_inside
         self._buffers("square")
 
     def _update(self, parameter: Parameter, square: np.ndarray) -> None:
         square *= self.alpha
         square += (1 - self.alpha) * parameter.grad**2
-        parameter.data -= self.lr * parameter.grad / (np.sqrt(square) + self.eps)
+        root = np.sqrt(square + self.eps) if self.eps_inside else np.sqrt(square) + self.eps
+        parameter.data -= self.lr * parameter.grad / root
 
 
 @equation("eq-adam")

@@ -41,7 +41,7 @@ class Recurrent(nn.Module):
     def __init__(self, layer: lstm.LSTM) -> None:
         super().__init__()
         self.num_layers, self.num_directions = layer.num_layers, layer.num_directions
-        self.batch_first, self.dropout = layer.batch_first, nn.Dropout(layer.dropout)
+        self.batch_first, self.dropout = layer.batch_first, Dropped(layer.dropout, axis=1)
         self.scans = nn.ModuleList()
         for number in range(layer.num_layers):
             width = layer.output_size if number else layer.input_size
@@ -76,6 +76,34 @@ class Recurrent(nn.Module):
 def _take(x: Tensor, steps: Tensor) -> Tensor:
     """Return for every sequence of x (T, B, ·) the given steps (S, B, 1)."""
     return x.gather(0, steps.expand(-1, -1, x.shape[-1]))
+
+
+class Dropped(nn.Module):
+    """Dropout whose masks do not depend on how many processes share a batch.
+
+    Every process draws the mask of the whole batch and keeps its own examples' part of it.
+
+    Parameters
+    ----------
+    p : float
+        The share of numbers that become zero.
+    axis : int
+        The axis that counts the examples.
+    """
+
+    def __init__(self, p: float, axis: int = 0) -> None:
+        super().__init__()
+        self.p, self.axis = p, axis
+        self.batch, self.rows = 0, torch.zeros(0, dtype=torch.long)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` with a share p of its numbers zero and the others larger, in training."""
+        if not self.training or self.p == 0:
+            return x
+        shape = list(x.shape)
+        shape[self.axis] = self.batch
+        kept = torch.rand(shape, device=x.device) >= self.p
+        return x * kept.index_select(self.axis, self.rows) / (1 - self.p)
 
 
 class Summed(nn.Embedding):
@@ -167,7 +195,7 @@ SIMPLE: dict[type[Module], Callable[[Module], nn.Module]] = {
     Linear: lambda m: nn.Linear(m.in_features, m.out_features, m.bias is not None),
     Embedding: lambda m: nn.Embedding(m.num_embeddings, m.embedding_dim, m.padding_idx),
     SummedEmbedding: lambda m: Summed(m.num_embeddings, m.embedding_dim, m.padding_idx),
-    Dropout: lambda m: nn.Dropout(m.p),
+    Dropout: lambda m: Dropped(m.p),
     ReLU: lambda m: nn.ReLU(),
 }
 
@@ -219,8 +247,9 @@ class TorchModel(Module):
     Notes
     -----
     If ``torch.distributed`` has been initialised, every process must make the same calls. Process
-    number r of R computes the examples r, r + R, … of a batch; all of them return all logits, and
-    after ``backward`` all hold the gradient of the whole batch.
+    number r of R computes the examples r, r + R, … of a batch, with the dropout masks that one
+    process would draw; all of them return all logits, and after ``backward`` all hold the gradient
+    of the whole batch.
     """
 
     def __init__(self, model: Module, device: str | torch.device = "cpu", *, rng: Rng = None):
@@ -249,10 +278,14 @@ class TorchModel(Module):
         rows = np.arange(self.rank, batch, self.world)
         # A process without an example of its own takes part with one that does not count.
         examples = rows if len(rows) else np.zeros(1, int)
-        tensors = self._as_tensors([np.asarray(array)[examples] for array in inputs])
+        tensors = self._as_tensors(inputs, examples)
         self._network.train(self.training)
         if self.training:
-            torch.manual_seed(int(self.rng.integers(2**62)) + self.rank)
+            torch.manual_seed(int(self.rng.integers(2**62)))  # the same in every process
+            for module in self._network.modules():
+                if isinstance(module, Dropped):
+                    module.batch = batch
+                    module.rows = torch.from_numpy(examples).to(self.device)
             logits = self._replica(*tensors)
             self._saved = logits, rows
         else:
@@ -265,11 +298,11 @@ class TorchModel(Module):
         distributed.all_reduce(together)
         return together.numpy(force=True)
 
-    def _as_tensors(self, inputs: list[np.ndarray]) -> list[Tensor]:
-        x, *lengths = (torch.from_numpy(array).to(self.device) for array in inputs)
-        if lengths and not x.is_floating_point():
-            x = x[:, : int(lengths[0].max())]  # no word that is padding in the whole batch
-        return [x, *lengths]
+    def _as_tensors(self, inputs: Iterable[ArrayLike], examples: np.ndarray) -> list[Tensor]:
+        x, *lengths = (np.asarray(array) for array in inputs)
+        if lengths and np.issubdtype(x.dtype, np.integer):
+            x = x[:, : lengths[0].max()]  # no word that is padding in the whole batch
+        return [torch.from_numpy(array[examples]).to(self.device) for array in (x, *lengths)]
 
     def backward(self, d_logits: ArrayLike) -> None:
         """Add the gradient of every parameter; the inputs get none."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,7 @@ def fit(
     augment: Augment | None = None,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_seconds: float = 60.0,
+    belongs_to: Mapping[str, Any] | None = None,
     rng: Rng = None,
     progress: bool = True,
 ) -> list[Epoch]:
@@ -150,6 +152,9 @@ def fit(
         stopped and ends in the same bits as if it had never stopped.
     checkpoint_seconds : float
         Within an epoch, save again when the last time was this long ago.
+    belongs_to : mapping, optional
+        What else the checkpoint belongs to, e.g. the settings that ``model`` was built with, which
+        cannot be seen in it. A training with anything else here does not go on from it.
     rng : Generator, int or None
         Source of the shuffling and the augmentation.
     progress : bool
@@ -193,7 +198,11 @@ def fit(
     }
     run = _Run(model, optimizer, np.random.default_rng(rng), settings)
     if checkpoint is not None:
-        settings["data"] = _digest((*inputs, targets, *([] if bucket_by is None else [bucket_by])))
+        arrays = [*inputs, targets, *([] if bucket_by is None else [bucket_by])]
+        settings["data"] = _digest(arrays)
+        if validation is not None:
+            settings["validation data"] = _digest([*validation[0], validation[1]])
+        settings |= json.loads(json.dumps(dict(belongs_to or {})))  # as a checkpoint gives it back
         if Path(checkpoint).exists():
             run.resume(checkpoint)
     steps = -(-len(targets) // batch_size)
@@ -365,9 +374,10 @@ class _Run:
         """Go back to where the checkpoint was written; change nothing if it is not ours."""
         arrays, info = load_checkpoint(path)
         saved = info.get("settings", {})
-        if changed := [name for name in self.settings if saved.get(name) != self.settings[name]]:
+        now = self.settings
+        if changed := [name for name in saved | now if saved.get(name) != now.get(name)]:
             differences = [
-                f"{name} was {saved.get(name)!r}, is {self.settings[name]!r}" for name in changed
+                f"{name} was {saved.get(name)!r}, is {now.get(name)!r}" for name in changed
             ]
             raise CheckpointError(
                 f"{path} belongs to another training: {'; '.join(differences)}. "

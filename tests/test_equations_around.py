@@ -87,6 +87,17 @@ def test_rmsprop():
     assert value == pytest.approx(theta, rel=1e-14)
 
 
+def test_rmsprop_with_epsilon_under_the_root():
+    """As in Keras 3: v + eps, then the root."""
+    theta, v = 1.0, 0.0
+    for g in (0.5, -0.002, 0.3):
+        v = 0.8 * v + 0.2 * g**2
+        theta -= 0.1 * g / math.sqrt(v + 0.01)
+    options = {"lr": 0.1, "alpha": 0.8, "eps": 0.01, "eps_inside": True}
+    value = steps(lambda p: lstm.RMSprop(p, **options), (0.5, -0.002, 0.3))
+    assert value == pytest.approx(theta, rel=1e-14)
+
+
 @pytest.mark.equation("eq-adam")
 def test_adam():
     theta, m, v = 1.0, 0.0, 0.0

@@ -212,6 +212,9 @@ def test_other_settings_are_not_mixed_into_a_record(tmp_path, capsys):
         (["--set", "optimizer=adagrad"], "optimizer must be one of .*, got 'adagrad'"),
         (["--set", "schedule=step"], "schedule must be one of .*, got 'step'"),
         (["--device", "cuda"], "device 'cuda' needs engine 'torch', got 'numpy'"),
+        (["--engine", "torch", "--device", "no"], "device must be one that PyTorch has here.*'no'"),
+        (["--set", "train_size=-5"], "train_size must be a positive integer, got -5"),
+        (["--set", "validation_size=0"], "validation_size must be a positive integer, got 0"),
     ],
 )
 def test_errors_are_one_sentence(tmp_path, capsys, args, message):
@@ -223,7 +226,7 @@ def test_errors_are_one_sentence(tmp_path, capsys, args, message):
     assert not list(tmp_path.rglob("*.json"))
 
 
-@pytest.mark.parametrize("seeds", ["0", "x", "3-1", "1,x", "-2"])
+@pytest.mark.parametrize("seeds", ["0", "x", "3-1", "1,x", "-2", "3,-1"])
 def test_wrong_seeds(seeds, capsys):
     with pytest.raises(SystemExit):
         run("train", "stacked", f"--seeds={seeds}")
@@ -233,7 +236,7 @@ def test_wrong_seeds(seeds, capsys):
 def test_seeds_and_settings_are_read():
     assert command_line.seeds("3") == [0, 1, 2]
     assert command_line.seeds("10-12") == [10, 11, 12]
-    assert command_line.seeds("7,3") == [7, 3]
+    assert command_line.seeds("7,3,7") == [7, 3]  # a seed counts once
     assert parse("lr", "1", 0.5) == 1.0
     assert parse("patience", "3", None) == 3
     assert parse("max_norm", "None", 1.0) is None
@@ -260,7 +263,7 @@ def start(*args):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_saves_and_resume_ends_in_the_same_record(tmp_path, how):
+def test_ctrl_c_saves_and_resume_ends_in_the_same_record(tmp_path, how, capsys):
     """SIGTERM, by which a batch system asks, does the same."""
     more = ["--set", "epochs=12", "--set", "train_size=200", "--seeds", "5,6"]
     assert run(*arguments("stacked", tmp_path / "whole", *more)) == 0
@@ -276,6 +279,10 @@ def test_ctrl_c_saves_and_resume_ends_in_the_same_record(tmp_path, how):
     assert "Traceback" not in errors
     command = arguments("stacked", tmp_path / "stopped", *more)
     assert run(*command) == 1  # not without being asked to
+    saved = checkpoint.read_bytes()
+    assert run(*command, "--resume", "--set", "test_size=30") == 1
+    assert "--set test_size was 20, is 30" in capsys.readouterr().err
+    assert checkpoint.read_bytes() == saved
     assert run(*command, "--resume") == 0
     stopped, whole = record(tmp_path / "stopped")["runs"], record(tmp_path / "whole")["runs"]
     assert [each["resumed"] for each in stopped] == [True, False]

@@ -13,7 +13,7 @@ import torch
 
 import lstm
 from lstm.models import POOLINGS, Stack
-from lstm.torch_engine import TorchAdam, TorchModel
+from lstm.torch_engine import Dropped, TorchAdam, TorchModel
 
 B, T, D, H, K, V = 12, 9, 4, 5, 3, 20
 LENGTHS = np.random.default_rng(0).integers(1, T + 1, B)
@@ -25,7 +25,8 @@ LABELS = np.random.default_rng(2).integers(0, K, B)
 def build(pooling="last", stacked=False, dropout=0.0, embedded=True, **options):
     rng = np.random.default_rng(3)
     options = {"batch_first": True, "dtype": np.float64, "rng": rng} | options
-    layer = lstm.LSTM(D, H, **options)
+    between = dropout if options.get("num_layers", 1) > 1 else 0.0
+    layer = lstm.LSTM(D, H, dropout=between, **options)
     if stacked:
         layer = Stack(layer, lstm.LSTM(layer.output_size, 4, batch_first=True, **without(options)))
     width = {True: 4, False: H}[stacked] * layer.num_directions
@@ -121,6 +122,20 @@ def test_weights_move_between_the_engines():
         TorchModel(lstm.LSTMCell(3, 4))
 
 
+def test_dropped_numbers_have_the_right_share_and_size():
+    layer = Dropped(0.25, axis=1)
+    layer.batch, layer.rows = 6, torch.tensor([4, 1])
+    x = torch.ones(500, 2, 40, dtype=torch.float64)
+    torch.manual_seed(0)
+    dropped = layer(x)
+    assert set(dropped.unique().tolist()) == {0.0, 1 / 0.75}
+    assert (dropped == 0).double().mean().item() == pytest.approx(0.25, abs=0.01)
+    layer.rows = torch.arange(6)
+    torch.manual_seed(0)
+    torch.testing.assert_close(layer(torch.ones(500, 6, 40, dtype=x.dtype))[:, [4, 1]], dropped)
+    assert layer.eval()(x) is x
+
+
 @pytest.mark.parametrize("optimizer", [TorchAdam, lstm.RMSprop])
 def test_a_training_resumes_bit_for_bit_with_its_dropout(tmp_path, optimizer):
     def model():
@@ -149,6 +164,9 @@ def test_a_training_resumes_bit_for_bit_with_its_dropout(tmp_path, optimizer):
 
 
 # --- several processes ----------------------------------------------------------------------------
+def with_dropout():
+    return build("mean", bidirectional=True, num_layers=2, dropout=0.4)
+
 
 PROGRAM = textwrap.dedent("""
     import sys
@@ -166,7 +184,7 @@ PROGRAM = textwrap.dedent("""
     result["logits"] = logits
     # 12 examples in batches of 5, 5 and 2, then of 1: no process may wait for another in vain.
     for batch_size in (5, 11):
-        model = TorchModel(build("mean", bidirectional=True))
+        model = TorchModel(with_dropout(), rng=8)
         history = train(model, TorchAdam, batch_size=batch_size)
         result |= {f"{batch_size}/{name}": value for name, value in model.state_dict().items()}
         result[f"{batch_size}/loss"] = np.array([row["loss"] for row in history])
@@ -212,8 +230,8 @@ def test_two_processes_have_the_gradient_of_one(two_processes):
 
 @pytest.mark.parametrize("batch_size", [5, 11])
 def test_two_processes_end_where_one_ends(two_processes, batch_size):
-    """Batches that do not divide by two, and a last batch of one example for two processes."""
-    model = TorchModel(build("mean", bidirectional=True))
+    """Batches that do not divide by two, a last batch of one example, and the same dropout."""
+    model = TorchModel(with_dropout(), rng=8)
     history = train(model, TorchAdam, batch_size=batch_size)
     for result in two_processes:
         losses = [row["loss"] for row in history]

@@ -429,6 +429,8 @@ def test_resuming_a_finished_training_changes_nothing(tmp_path):
         ({"augment": lambda rng, x: (x,)}, r"augment was None, is '<lambda>'"),
         ({"inputs": data(seed=8)[0]}, "data was '.*', is '.*'"),
         ({"targets": data(seed=8)[1]}, "data was"),
+        ({"validation": data(9, seed=1)}, "validation data was None, is '.*'"),
+        ({"belongs_to": {"forget_bias": 2.0}}, "forget_bias was None, is 2.0"),
         ({"optimizer": "lr"}, r"optimizer was 'Adam\(lr=0.02.*, is 'Adam\(lr=0.03"),
         ({"optimizer": "kind"}, r"optimizer was 'Adam\(lr=0.02.*, is 'SGD\(lr=0.02"),
         ({"model": 9}, r"model was '.*LSTM\(3, 8.*LSTM\(3, 9"),

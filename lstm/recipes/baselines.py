@@ -64,7 +64,7 @@ def tfidf(words: int):
         )
         train = vectorizer.fit_transform(task.texts["train"])
         others = [vectorizer.transform(task.texts[name]) for name in ("validation", "test")]
-        return _best_linear([train, *others], task, strengths=(1.0, 3.0, 10.0, 30.0, 100.0))
+        return _best_linear([train, *others], task, strengths=(1.0, 3.0, 10.0, 30.0, 100.0, 300.0))
 
     return tfidf_logistic_regression
 
@@ -72,8 +72,8 @@ def tfidf(words: int):
 def nbsvm(task: Task, settings: Settings, seed: int) -> Result:
     """Fit a linear SVM on naive Bayes log-count ratios of words and pairs of words.
 
-    Wang and Manning (2012): presence of a feature instead of its count, smoothing 1, the weights
-    interpolated with their mean size, by a share of 0.25.
+    Wang and Manning (2012): presence of a feature instead of its count, smoothing 1. The weights are
+    interpolated with their mean size; the validation part chooses how far, and the penalty.
     """
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.svm import LinearSVC
@@ -87,12 +87,14 @@ def nbsvm(task: Task, settings: Settings, seed: int) -> Result:
     positive, negative = (1 + np.asarray(train[labels == k].sum(axis=0)) for k in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
     candidates = {}
-    for strength in (0.01, 0.1, 1.0):
+    for strength in (0.01, 0.1, 1.0, 10.0):
         svm = LinearSVC(C=strength, random_state=0).fit(train.multiply(ratio).tocsr(), labels)
-        weights, size = svm.coef_.ravel(), np.abs(svm.coef_).mean()
-        weights = ratio.ravel() * (0.75 * size + 0.25 * weights)
-        candidates[strength] = [matrix @ weights + svm.intercept_ for matrix in others]
-    return _best(candidates, task)
+        size = np.abs(svm.coef_).mean()
+        for share in (0.25, 0.5, 0.75, 1.0):
+            weights = ratio.ravel() * ((1 - share) * size + share * svm.coef_.ravel())
+            scores = [matrix @ weights + svm.intercept_ for matrix in others]
+            candidates[strength, share] = scores
+    return _best(candidates, task, "C", "share")
 
 
 class Identity(Module):
@@ -156,15 +158,16 @@ def _best_linear(matrices: list, task: Task, strengths: tuple = (0.001, 0.01, 0.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             classifier.fit(matrices[0], labels)
-        candidates[strength] = [classifier.decision_function(matrix) for matrix in matrices[1:]]
-    return _best(candidates, task)
+        candidates[(strength,)] = [classifier.decision_function(matrix) for matrix in matrices[1:]]
+    return _best(candidates, task, "C")
 
 
-def _best(candidates: dict[float, list[np.ndarray]], task: Task) -> Result:
+def _best(candidates: dict[tuple, list[np.ndarray]], task: Task, *names: str) -> Result:
+    """Return what the settings with these names reach that are best on the validation part."""
     binary = task.validation.targets.ndim > 1
 
-    def right(strength: float) -> float:
-        scores = candidates[strength][0]
+    def right(settings: tuple) -> float:
+        scores = candidates[settings][0]
         guess = scores[:, None] > 0 if binary else scores.argmax(axis=1)
         return float((guess == task.validation.targets).mean())
 
@@ -172,4 +175,4 @@ def _best(candidates: dict[float, list[np.ndarray]], task: Task) -> Result:
     validation, test = candidates[chosen]
     if binary:
         validation, test = validation[:, None], test[:, None]
-    return validation, test, {"C": chosen}
+    return validation, test, dict(zip(names, chosen, strict=True))

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 
 import lstm
-from lstm.datasets import load_mnist, stratified_split
+from lstm.datasets import load_mnist
 from lstm.init import initialise_lstm
 from lstm.models import SequenceClassifier
 from lstm.recipes import baselines
-from lstm.recipes.recipe import Part, Recipe, Settings, Task, checksum
+from lstm.recipes.recipe import Part, Recipe, Settings, Task, checksum, split
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ def _interpolate(images: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.
 def load_digits(settings: Settings, order: str) -> Task:
     """Load digits as sequences of rows, columns, pixels, or pixels in one fixed disorder."""
     (x, y), (x_test, y_test) = load_mnist(settings["source"])
-    train, validation = stratified_split(y, settings["validation_size"], rng=0)
-    train = train[: settings["train_size"]]
+    train, validation = split(y, settings)
     permutation = np.random.default_rng(0).permutation(784)
 
     def part(images: np.ndarray, labels: np.ndarray) -> Part:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm import checks
+from lstm.datasets import stratified_split
 from lstm.module import Module
 from lstm.training import Augment, Loss
 
@@ -130,6 +132,9 @@ class Recipe:
                     f"a setting is NAME=VALUE with a name from {sorted(settings)}, got {override!r}"
                 )
             settings[name] = parse(name, value, settings[name])
+        for name in ("train_size", "validation_size", "test_size"):
+            if settings.get(name) is not None:
+                checks.positive_int(name, settings[name])
         return settings
 
 
@@ -147,6 +152,15 @@ def parse(name: str, text: str, default: Any) -> Any:
     if type(value) not in kinds[type(default)]:
         raise ValueError(f"{name} must be like {default!r}, got {text!r}")
     return float(value) if isinstance(default, float) else value
+
+
+def split(labels: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of a training and of a validation part, of the sizes in ``settings``."""
+    size = settings["validation_size"]
+    if size >= len(labels):
+        raise ValueError(f"validation_size must be less than {len(labels)} examples, got {size}")
+    train, validation = stratified_split(labels, size, rng=0)
+    return train[: settings["train_size"]], validation
 
 
 def checksum(parts: Iterable[np.ndarray | Iterable[str]]) -> str:

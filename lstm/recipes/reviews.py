@@ -12,7 +12,7 @@ from lstm.init import initialise_lstm
 from lstm.models import SequenceClassifier
 from lstm.recipes import baselines
 from lstm.recipes.pairs import Pairs, SummedEmbedding
-from lstm.recipes.recipe import Part, Recipe, Settings, Task, checksum
+from lstm.recipes.recipe import Part, Recipe, Settings, Task, checksum, split
 from lstm.text import UNKNOWN_ID, Vocabulary
 
 
@@ -48,8 +48,7 @@ def load_reviews(settings: Settings) -> Task:
     distinct = list(dict.fromkeys(texts))
     first = {text: number for number, text in reversed(list(enumerate(texts)))}
     labels = labels[[first[text] for text in distinct]]
-    train, validation = stratified_split(labels, settings["validation_size"], rng=0)
-    train = train[: settings["train_size"]]
+    train, validation = split(labels, settings)
     test = np.arange(len(test_labels))
     if settings["test_size"] is not None:
         _, test = stratified_split(test_labels, settings["test_size"], rng=0)

@@ -23,11 +23,13 @@ from lstm.recipes.recipe import Recipe, Task
 from lstm.schedules import SCHEDULES
 from lstm.training import METRICS
 
-# The names with "keras" have the numbers that Keras has where a program names none.
+# The names with "keras" have the numbers that Keras has where a program names none; its RMSprop has
+# epsilon under the root. (Its Adam adds epsilon before the second moment is corrected, so that it
+# counts for more than ours in the first steps.)
 OPTIMIZERS = {
     "sgd": (lstm.SGD, {}),
     "rmsprop": (lstm.RMSprop, {}),
-    "keras-rmsprop": (lstm.RMSprop, {"alpha": 0.9, "eps": 1e-7}),
+    "keras-rmsprop": (lstm.RMSprop, {"alpha": 0.9, "eps": 1e-7, "eps_inside": True}),
     "adam": (lstm.Adam, {}),
     "keras-adam": (lstm.Adam, {"eps": 1e-7}),
 }
@@ -82,6 +84,8 @@ class Job:
             raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")
         if self.engine != "torch" and self.device != "cpu":
             raise ValueError(f"device {self.device!r} needs engine 'torch', got {self.engine!r}")
+        if self.device != "cpu":
+            _check_device(self.device)
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if self.settings[name] not in known:
                 raise ValueError(
@@ -105,6 +109,15 @@ class Job:
     def checkpoint(self, seed: int) -> Path:
         """File in which an unfinished training is kept."""
         return self.out / "checkpoints" / f"{self.name}-seed{seed}.ckpt"
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device must be one that PyTorch has here, got {device!r}") from error
 
 
 def run(job: Job) -> records.Record:
@@ -135,6 +148,7 @@ def run(job: Job) -> records.Record:
             seeds = seeds[:1]  # the others would be the same
         for seed in seeds:
             if seed in done:
+                _remove_checkpoint(job, seed)  # of a run that was killed after its last line
                 continue
             result = (
                 _baseline(job, task, seed) if job.is_baseline else _train(job, task, seed, rank)
@@ -144,11 +158,16 @@ def run(job: Job) -> records.Record:
             record["runs"].sort(key=lambda each: each["seed"])
             if rank == 0:
                 records.write(job.path, record)
-                job.checkpoint(seed).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):
-                    job.checkpoint(seed).parent.rmdir()
+                _remove_checkpoint(job, seed)
                 _say(job, result)
         return record
+
+
+def _remove_checkpoint(job: Job, seed: int) -> None:
+    """Remove the file, and its folder if that is empty."""
+    job.checkpoint(seed).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        job.checkpoint(seed).parent.rmdir()
 
 
 def _open_record(job: Job, task: Task) -> records.Record:
@@ -245,6 +264,8 @@ def _train(job: Job, task: Task, seed: int, rank: int) -> dict[str, Any]:
             bucket_by=task.bucket_by,
             augment=task.augment,
             checkpoint=checkpoint,
+            belongs_to={f"--set {name}": value for name, value in settings.items()}
+            | {"seed": seed, "test data": task.about["sha256"]},
             rng=np.random.default_rng([seed, 1]),
             progress=job.progress and rank == 0,
         )
