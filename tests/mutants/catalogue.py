@@ -332,9 +332,9 @@ ARTICLES = [
         "LSTMCell",
         "the articles' own formulas",
         "cell.py",
-        ("000: o_t = σ(…) ⊙ h_{t-1}", O_T, f"{O_T} * h_prev"),
+        ("000: o_t = σ(…) ⊙ h_prev", O_T, f"{O_T} * h_prev"),
         (
-            "000: h_t = f_t ⊙ h_{t-1} + i_t ⊙ g_t ⊙ o_t",
+            "000: h_t = f_t ⊙ h_prev + i_t ⊙ g_t ⊙ o_t",
             H_T,
             "h_t = errata.hidden_state_000(f_t, h_prev, i_t, g_t, o_t)",
         ),
@@ -770,6 +770,7 @@ RELATIVES = [
         "RNN",
         "plain recurrent network",
         "variants/rnn.py",
+        ("hidden state ignored", "a_t = a_x + a_h", "a_t = a_x"),
         (
             "gradient without the derivative",
             "return d_a_t, d_a_t, (0,), {}",
@@ -811,6 +812,11 @@ RELATIVES = [
         "LayerNormLSTM",
         "layer normalisation",
         "variants/layer_norm.py",
+        (
+            "absent bias counted as ones",
+            'a_t = weights["gain_ih"] * y_x + weights["gain_hh"] * y_h + weights.get("bias", 0)',
+            'a_t = weights["gain_ih"] * y_x + weights["gain_hh"] * y_h + weights.get("bias", 1)',
+        ),
         (
             "cell state itself normalised",
             "c_t = eq.cell_state(f_t, c_prev, i_t, g_t)",
