@@ -2,7 +2,7 @@
 
 A browser breaks a line between a formula and the full stop behind it, and long names of code
 anywhere or nowhere: here a formula keeps its punctuation, and a name in a table or in a signature
-of the reference may break after a point, an underline, a slash or a colon.
+of the reference may break after a point, an underline, a slash, a colon, a hyphen or a bracket.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FORMULA = r'<span class="math notranslate nohighlight">[^<]*</span>'
 GLUED = re.compile(rf"(?:\(\s*)?{FORMULA}[-.,;:!?…)\]”’\"、]+|\({FORMULA}")
 CELL = re.compile(r"<td\b.*?</td>|<dt class=\"sig .*?</dt>", re.DOTALL)
 WORD = re.compile(r'(?<=<span class="pre">)[^<]+')
-JOINT = re.compile(r"(::|[._/])(?=[^\W\d])")
+JOINT = re.compile(r"(?<=\w)(::|[._/(\[-])(?=[^\W\d]|&)")
 
 
 def breaks(html: str) -> str:
