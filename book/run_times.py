@@ -12,8 +12,11 @@ import os
 import platform
 import resource
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
+
+from lstm.recipes.records import cpu
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "results" / "run_times.json"
@@ -24,6 +27,12 @@ INTRODUCTION = """\
 
 No number on this page was typed: `python book/run_times.py --page` writes it from the records in
 `results/`, and a test compares the two. Each chapter says at its top how long it takes.
+"""
+
+RUNS = """\
+What takes too long for a chapter is run once, and its record read by the chapters. The processor was
+{processors}. The machine did other things at the same time, so the minutes on the clock say little;
+those of a processor are what a run needs. Where a record does not have them, nothing stands there.
 """
 
 
@@ -39,7 +48,7 @@ def measure(paths: list[Path]) -> dict:
         busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         chapters[path.stem] = {"seconds": round(seconds, 1), "cpu": round(busy, 1)}
         print(f"{path.stem}: {seconds:.1f} s")
-    machine = {"cores": os.cpu_count(), "system": platform.system()}
+    machine = {"cpu": cpu(), "cores": os.cpu_count(), "system": platform.system()}
     return {"command": "make times", "machine": machine, "chapters": chapters}
 
 
@@ -65,7 +74,8 @@ def chapters(root: Path) -> list[str]:
         "## Chapters",
         "",
         "From a fresh kernel to the last cell, each chapter on its own, on "
-        f"{record['machine']['cores']} cores: `{record['command']}`.",
+        f"{record['machine']['cores']} cores of {record['machine']['cpu']}: "
+        f"`{record['command']}`.",
         "",
         "| | chapter | seconds | of a processor |",
         "| --- | --- | ---: | ---: |",
@@ -74,42 +84,64 @@ def chapters(root: Path) -> list[str]:
     ]
 
 
-def recorded(root: Path) -> list[tuple[str, float, int]]:
-    """Return (command, seconds, number of runs) of every recorded run that says its seconds."""
+class Row(NamedTuple):
+    """A recorded command: how often it ran, how long in all, and where."""
+
+    command: str
+    runs: int
+    seconds: float
+    cpu_seconds: float | None
+    processors: frozenset[str]
+
+
+def recorded(root: Path) -> list[Row]:
+    """Return every recorded command that says its seconds."""
     found = []
     for path in sorted((root / "results").rglob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict) or "command" not in record:
             continue
-        runs = record.get("runs", [])
-        seconds = record.get("seconds")
-        if seconds is None and runs:
-            parts = [run.get("seconds") for run in runs if isinstance(run, dict)]
-            if not parts or None in parts:
-                continue
-            seconds = sum(parts)
+        runs = [run for run in record.get("runs", []) if isinstance(run, dict)]
+        seconds = record.get("seconds", total(runs, "seconds"))
         if seconds is not None:
-            found.append((record["command"], float(seconds), len(runs)))
+            machines = (run.get("machine") or {} for run in runs)
+            names = frozenset(
+                machine["cpu"] for machine in machines if "cpu" in machine
+            )
+            row = record["command"], len(runs) or 1, seconds, total(runs, "cpu_seconds")
+            found.append(Row(*row, names))
     return found
+
+
+def total(runs: list[dict], name: str) -> float | None:
+    """Return the sum of a number over all runs; None where a run does not say it."""
+    values = [run.get(name) for run in runs]
+    return None if not values or None in values else sum(values)
+
+
+def minutes(seconds: float | None) -> str:
+    """Return seconds as minutes, and nothing where they are not known."""
+    return "" if seconds is None else f"{seconds / 60:.1f}"
 
 
 def page(root: Path) -> str:
     """Return the page that the records give."""
-    rows = [
-        f"| `{command}` | {runs or 1} | {seconds / 60:.1f} |"
-        for command, seconds, runs in recorded(root)
-    ]
+    rows = recorded(root)
+    names = sorted(set().union(*(row.processors for row in rows)))
     return "\n".join(
         [
             INTRODUCTION,
             *chapters(root),
             "## Recorded runs",
             "",
-            "What takes too long for a chapter is run once, and its record read by the chapters.",
-            "",
-            "| command | runs | minutes |",
-            "| --- | ---: | ---: |",
-            *rows,
+            RUNS.format(processors=" or ".join(names)),
+            "| command | runs | minutes | of a processor |",
+            "| --- | ---: | ---: | ---: |",
+            *(
+                f"| `{row.command}` | {row.runs} | {minutes(row.seconds)} "
+                f"| {minutes(row.cpu_seconds)} |"
+                for row in rows
+            ),
             "",
         ]
     )
