@@ -30,9 +30,10 @@ No number on this page was typed: `python book/run_times.py --page` writes it fr
 """
 
 RUNS = """\
-What takes too long for a chapter is run once, and its record read by the chapters. The processor was
-{processors}. The machine did other things at the same time, so the minutes on the clock say little;
-those of a processor are what a run needs. Where a record does not have them, nothing stands there.
+What takes too long for a chapter is run once, and its record read by the chapters. The processor
+was {processors}. The machine did other things at the same time, so the minutes on the clock say
+little; those of a processor are what a run needs. Where a record does not have them, nothing stands
+there.
 """
 
 
