@@ -251,6 +251,9 @@ def test_a_damaged_record_is_reported_and_kept(tmp_path, capsys):
     assert "is not a record of" in capsys.readouterr().err
     assert run("results", "--out", str(tmp_path)) == 1
     assert path.read_text() == '{"recipe": "sta'
+    path.write_text('{"runs": [{}]}')  # a record of somebody else
+    assert run("results", "--out", str(tmp_path)) == 1
+    assert "is not a record of" in capsys.readouterr().err
 
 
 def start(*args):

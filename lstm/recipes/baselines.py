@@ -72,8 +72,8 @@ def tfidf(words: int):
 def nbsvm(task: Task, settings: Settings, seed: int) -> Result:
     """Fit a linear SVM on naive Bayes log-count ratios of words and pairs of words.
 
-    Wang and Manning (2012): presence of a feature instead of its count, smoothing 1. The weights are
-    interpolated with their mean size; the validation part chooses how far, and the penalty.
+    Wang and Manning (2012): presence of a feature instead of its count, smoothing 1. The weights
+    are interpolated with their mean size; the validation part chooses how far, and the penalty.
     """
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.svm import LinearSVC

@@ -189,7 +189,7 @@ PIXELS = Recipe(
     loss=lstm.cross_entropy,
     defaults=BY_PIXEL,
     models={"lstm": {}},
-    quick=QUICK | {"epochs": 1, "train_size": 1_000},
+    quick=QUICK | {"epochs": 1, "train_size": 1_000},  # enough to see it run, not to learn
     baselines=LINEAR,
 )
 

@@ -19,6 +19,9 @@ from lstm.recipes.statistics import Summary, summary
 Record = dict[str, Any]
 
 
+KEYS = {"recipe", "model", "engine", "scale", "settings", "data", "parameters", "runs"}
+
+
 class RecordError(RuntimeError):
     """A record cannot be read or added to; the message says why and what to do."""
 
@@ -27,7 +30,9 @@ def read(path: Path) -> Record:
     """Read one record."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return record | {"runs": list(record["runs"])}
+        if not all("test" in run for run in record["runs"]) or not KEYS <= record.keys():
+            raise ValueError(f"it lacks one of {sorted(KEYS)}, or a run its test scores")
+        return record
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{path} is not a record of `python -m lstm train` ({error!r})") from None
 
