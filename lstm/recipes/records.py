@@ -30,7 +30,7 @@ def read(path: Path) -> Record:
     """Read one record."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if not all("test" in run for run in record["runs"]) or not KEYS <= record.keys():
+        if not all("test" in run for run in record["runs"]) or not record.keys() >= KEYS:
             raise ValueError(f"it lacks one of {sorted(KEYS)}, or a run its test scores")
         return record
     except (OSError, ValueError, KeyError, TypeError) as error:
