@@ -449,6 +449,24 @@ def test_distort_against_scipy():
     np.testing.assert_allclose(_interpolate(images, row, column), expected, atol=1e-5)
 
 
+def test_bent_images_follow_a_smooth_net_of_knots():
+    from scipy.interpolate import RegularGridInterpolator
+    from scipy.ndimage import map_coordinates
+
+    images = np.random.default_rng(0).random((2, 28, 28))
+    (bent,) = Distort(0.0, 0.0, 0.0, 1.5)(np.random.default_rng(7), images)
+    rng = np.random.default_rng(7)
+    for shape in ((2, 2, 2), (2, 1, 2), (2, 2, 1)):
+        rng.uniform(size=shape)  # what turning, stretching and moving draw, although by nothing
+    knots = rng.normal(0, 1.5, (2, 2, 6, 6))
+    pixels = np.indices((28, 28))
+    where = np.linspace(0, 27, 6)
+    for image, result, net in zip(images, bent, knots, strict=True):
+        moved = [RegularGridInterpolator((where, where), axis)(pixels.T).T for axis in net]
+        expected = map_coordinates(image, pixels + moved, order=1, mode="grid-constant")
+        np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
 # --- the other commands -------------------------------------------------------------------------
 
 
