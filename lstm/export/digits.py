@@ -66,7 +66,7 @@ def page(data: dict) -> str:
 def _caption(record: dict) -> str:
     return f"""
     An LSTM with {HIDDEN_SIZE} units reads the rows of a digit from top to bottom and says after
-    each what it believes: the ten shades of a row, and the bars for the last row read. Other than
+    each what it believes: the ten shades of a row, and the bars for the last row read. Unlike
     the network above, it was trained to answer after <em>every</em> row. It saw
     {record["train"]:,} digits, moved and turned at random; of the {record["test"]:,} digits of the
     test set, from which those to choose are taken, it reads {record["accuracy"]:.1%} rightly.
