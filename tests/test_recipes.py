@@ -18,6 +18,7 @@ import lstm.__main__ as command_line
 from lstm.recipes import RECIPES
 from lstm.recipes.digits import Distort
 from lstm.recipes.recipe import parse
+from lstm.recipes.records import KEYS
 from lstm.recipes.reviews import DropWords
 from lstm.recipes.runner import Job
 from lstm.recipes.sequences import first_repeat, gaussian_sequences, waves
@@ -251,9 +252,10 @@ def test_a_damaged_record_is_reported_and_kept(tmp_path, capsys):
     assert "is not a record of" in capsys.readouterr().err
     assert run("results", "--out", str(tmp_path)) == 1
     assert path.read_text() == '{"recipe": "sta'
-    path.write_text('{"runs": [{}]}')  # a record of somebody else
-    assert run("results", "--out", str(tmp_path)) == 1
-    assert "is not a record of" in capsys.readouterr().err
+    for other in ({"runs": []}, dict.fromkeys(KEYS) | {"runs": [{"seed": 0}]}):
+        path.write_text(json.dumps(other))  # a record of something else
+        assert run("results", "--out", str(tmp_path)) == 1
+        assert "is not a record of" in capsys.readouterr().err
 
 
 def start(*args):
