@@ -16,14 +16,16 @@ FORMULA = r'<span class="math notranslate nohighlight">[^<]*</span>'
 GLUED = re.compile(rf"(?:\(\s*)?{FORMULA}[-.,;:!?…)\]”’\"、]+|\({FORMULA}")
 CELL = re.compile(r"<td\b.*?</td>|<dt class=\"sig .*?</dt>", re.DOTALL)
 WORD = re.compile(r'(?<=<span class="pre">)[^<]+')
-JOINT = re.compile(r"(?<=\w)(::|[._/(\[-])(?=[^\W\d]|&)")
+JOINT = re.compile(
+    r"(?<=\w)(::|[./(\[])(?=[^\W\d]|&)|(?<=\w)-(?=[^\W\d]{2})|(?<=[^\W_]{3})_(?=[^\W\d_]{3})"
+)
 
 
 def breaks(html: str) -> str:
     """Return a page's HTML with its formulas glued and its long names made breakable."""
     html = GLUED.sub(r'<span class="one-line">\g<0></span>', html)
     return CELL.sub(
-        lambda cell: WORD.sub(lambda word: JOINT.sub(r"\1<wbr>", word[0]), cell[0]),
+        lambda cell: WORD.sub(lambda word: JOINT.sub(r"\g<0><wbr>", word[0]), cell[0]),
         html,
     )
 

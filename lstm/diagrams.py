@@ -36,7 +36,7 @@ __all__ = [
     "unrolled_rnn",
 ]
 
-# What a highlight may name, in the order in which a step computes it.
+#: What a highlight may name, in the order in which a step computes it.
 PARTS = ("input", "forget", "candidate", "output", "cell", "hidden")
 
 Point = tuple[float, float]

@@ -107,9 +107,9 @@ def test_a_formula_alone_stays_as_it_is():
 
 
 def test_long_names_break_in_tables_and_signatures_alone():
-    name = '<span class="pre">test_a.py::test_b 0.5</span>'
+    name = '<span class="pre">test_gate.py::test_sigmoid_of_h_t 0.5</span>'
     assert line_breaks.breaks(f"<p>{name}</p>") == f"<p>{name}</p>"
-    broken = '<span class="pre">test_<wbr>a.<wbr>py::<wbr>test_<wbr>b 0.5</span>'
+    broken = '<span class="pre">test_<wbr>gate.<wbr>py::<wbr>test_<wbr>sigmoid_of_h_t 0.5</span>'
     signature = '<dt class="sig py">{}</dt>'
     assert line_breaks.breaks(f"<td><p>{name}</p></td>") == f"<td><p>{broken}</p></td>"
     assert line_breaks.breaks(signature.format(name)) == signature.format(broken)

@@ -69,7 +69,8 @@ def _caption(record: dict) -> str:
     each what it believes: the ten shades of a row, and the bars for the last row read. Unlike
     the network above, it was trained to answer after <em>every</em> row. It saw
     {record["train"]:,} digits, moved and turned at random; of the {record["test"]:,} digits of the
-    test set, from which those to choose are taken, it reads {record["accuracy"]:.1%} rightly.
+    test set, from which those to choose are taken, it reads
+    {100 * record["accuracy"]:.1f}\N{NO-BREAK SPACE}% rightly.
     """
 
 

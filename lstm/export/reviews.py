@@ -100,10 +100,10 @@ def _caption(record: dict) -> str:
     return f"""
     An LSTM with {HIDDEN_SIZE} units and {VOCABULARY_SIZE:,} words gives its verdict after every
     word. A word is shaded by the change of the logit when it was read: green and underlined
-    towards positive, red and dotted towards negative; a word in italics is not in its vocabulary.
-    Trained on {record["train"]:,} reviews, {WINDOW} words at a time, it judges
-    {record["accuracy"]:.1%} of {record["test"]:,} other reviews rightly from their last {LONGEST}
-    words. It knows little of <em>not</em>: try the third example.
+    towards positive, orange and dotted towards negative; a word in italics is not in its
+    vocabulary. Trained on {record["train"]:,} reviews, {WINDOW} words at a time, it judges
+    {100 * record["accuracy"]:.1f}\N{NO-BREAK SPACE}% of {record["test"]:,} other reviews rightly
+    from their last {LONGEST} words. It knows little of <em>not</em>: try the third example.
     """
 
 

@@ -13,9 +13,13 @@ from lstm.equations import interval_of_mean, interval_of_seed
 class Summary(NamedTuple):
     """Mean, standard deviation, and the half widths of two intervals; NaN where not known."""
 
+    #: Mean of the values.
     mean: float
+    #: Their standard deviation.
     deviation: float
+    #: Half width of the 95 % interval of the mean.
     of_mean: float
+    #: Half width of the interval in which one more seed falls with 95 %.
     of_seed: float
 
 
