@@ -25,6 +25,11 @@ BUTTONS = (
 )
 
 
+def clean(address: str | None) -> str:
+    """Return the address as it is set, without a slash at its end; ``""`` for none."""
+    return (address or "").strip().rstrip("/")
+
+
 def options(address: str) -> dict[str, Any]:
     """Return the theme's options for a repository at an address, or for none."""
     services = dict(SERVICES)
@@ -40,7 +45,7 @@ def options(address: str) -> dict[str, Any]:
 def set_options(app: Sphinx, config: Config) -> None:
     """Replace what Jupyter Book makes of ``_config.yml``."""
     theme = config.html_theme_options
-    theme.update(options((theme.get("repository_url") or "").strip().rstrip("/")))
+    theme.update(options(clean(theme.get("repository_url"))))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

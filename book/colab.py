@@ -1,4 +1,4 @@
-"""Let the notebooks install the package where it is not: ``python book/colab.py``.
+"""Let the notebooks install the package where it is not: ``python -m book.colab``.
 
 Colab opens a notebook alone. Once ``repository: url`` in ``_config.yml`` says where the project is,
 this gives every notebook a first code cell that installs it from there; without an address it
@@ -12,6 +12,8 @@ from pathlib import Path
 import nbformat
 import yaml
 from nbformat import NotebookNode
+
+from book.address import clean
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL = "install"  # its id in a notebook
@@ -28,7 +30,7 @@ if find_spec("lstm") is None:
 def configured_address() -> str:
     """Return the public address of the repository, ``""`` if it has none."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
-    return (config["repository"]["url"] or "").strip().rstrip("/")
+    return clean(config["repository"]["url"])
 
 
 def set_cell(notebook: NotebookNode, address: str) -> None:
@@ -44,9 +46,10 @@ def set_cell(notebook: NotebookNode, address: str) -> None:
 
 def main() -> None:
     """Bring every notebook up to date."""
+    address = configured_address()
     for path in sorted((ROOT / "book").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
-        set_cell(notebook, configured_address())
+        set_cell(notebook, address)
         nbformat.write(notebook, path)
 
 

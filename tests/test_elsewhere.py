@@ -130,7 +130,7 @@ def test_a_notebook_installs_the_package_from_the_address(path):
     notebook = nbformat.read(path, as_version=4)
     stored = list(notebook.cells)
     colab.set_cell(notebook, colab.configured_address())
-    assert notebook.cells == stored, "run: python book/colab.py"
+    assert notebook.cells == stored, "run: python -m book.colab"
 
 
 def test_the_cell_that_installs_comes_first_once_and_goes_again():
