@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -45,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
     from lstm.recipes import RECIPES
+    from lstm.recipes.runner import has_siblings
 
     lines = [
         f"  {r.name:16} {r.article}  {r.about}\n{'':22}models: {', '.join(r.model_names)}"
@@ -67,11 +67,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--seeds", type=seeds, default=[0], help="how many (5), or which (10-14 or 3,7); default: 1"
     )
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1  # torchrun has started this process
     train.add_argument(
         "--engine",
         choices=("numpy", "torch"),
-        default="torch" if several else "numpy",
+        default="torch" if has_siblings() else "numpy",
         help="default: numpy; torch under torchrun",
     )
     train.add_argument("--device", default="cpu", help="for torch: cpu, cuda, ...; default: cpu")

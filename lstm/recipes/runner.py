@@ -343,10 +343,15 @@ def _say(job: Job, result: dict[str, Any]) -> None:
 # --- several processes --------------------------------------------------------------------------
 
 
+def has_siblings() -> bool:
+    """Tell whether ``torchrun`` started this process together with others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 @contextlib.contextmanager
 def _processes(job: Job) -> Iterator[int]:
     """Join the processes that ``torchrun`` started, if it did; yield this one's number."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not has_siblings():
         yield 0
         return
     if job.engine != "torch":
@@ -372,7 +377,7 @@ def _processes(job: Job) -> Iterator[int]:
 def _own_checkpoint(job: Job, seed: int, rank: int) -> Iterator[Path]:
     """Yield a checkpoint file for this process alone, equal in all processes at the start."""
     path = job.checkpoint(seed)
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not has_siblings():
         yield path
         return
     from torch import distributed
