@@ -65,9 +65,9 @@ $(PACKAGES): requirements.txt
 
 # --no-build-isolation: build with the pinned setuptools, without asking the index for another.
 # The check compiles what numba compiles, too, so that no notebook waits for it.
-$(READY): $(PACKAGES) pyproject.toml
+$(READY): $(PACKAGES) pyproject.toml book/pyproject.toml
 	@mkdir -p $(LOGS)
-	@$(PY) -m pip install --no-deps --no-build-isolation --editable . >>$(SETUP_LOG) 2>&1 || { \
+	@$(PY) -m pip install --no-deps --no-build-isolation --editable . --editable book >>$(SETUP_LOG) 2>&1 || { \
 	  echo "pip could not install the package lstm itself; its own words are at the end of $(SETUP_LOG)." >&2; \
 	  exit 1; }
 	@mkdir -p $(MPLCONFIGDIR) $(IPYTHONDIR)
@@ -96,10 +96,10 @@ book: $(READY)
 	@echo
 
 pdf: $(READY)
-	@$(PY) book/pdf.py --check
+	@$(PY) -m lstm_book.press.pdf --check
 	@$(MAKE) --no-print-directory book
 	@echo 'Printing it: a minute or two.'
-	@$(PY) book/pdf.py
+	@$(PY) -m lstm_book.press.pdf
 
 # ------------------------------------------------------------------------------------------- tests
 # All three parts run even where an earlier one fails. One thread for each of the JOBS processes.
@@ -124,10 +124,10 @@ test: $(READY)
 # -------------------------------------------------------------------------------------- notebooks
 
 outputs: $(READY)
-	@$(PY) book/execute.py $(NB)
+	@$(PY) -m lstm_book.press.execute $(NB)
 
 times: $(READY)
-	@$(PY) book/run_times.py
+	@$(PY) -m lstm_book.press.run_times
 
 lab: $(READY)
 	@$(PY) -m jupyterlab --notebook-dir=book \

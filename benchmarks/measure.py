@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from lstm_book.recipes.records import cpu
+
 from benchmarks.engines import ENGINES
 from benchmarks.shapes import SHAPES
-from lstm.recipes.records import cpu
 
 ROOT = Path(__file__).parents[1]
 REGIMES = {"native": None, "pinned": "Haswell"}

@@ -1,7 +1,7 @@
 """The companion package of *LSTM, Checked*: a small, correct, fast LSTM in NumPy.
 
 ``lstm.LSTM`` has the semantics, names, shapes and gate order of ``torch.nn.LSTM``. NumPy alone is
-needed; ``lstm.torch``, ``lstm.plots`` and ``lstm.datasets`` ask for their libraries when imported.
+needed; ``lstm.torch`` and ``lstm.datasets`` ask for their libraries when they are imported.
 """
 
 from lstm.cell import LSTMCell

@@ -84,7 +84,7 @@ def full_data() -> Path | None:
 
 def browser() -> str | None:
     """Return the path of a Chromium or Chrome on this machine."""
-    from book import pdf  # the browser that prints the book also opens its pages
+    from lstm_book.press import pdf  # the browser that prints the book also opens its pages
 
     return pdf.browser()
 

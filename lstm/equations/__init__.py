@@ -80,10 +80,6 @@ from lstm.equations.sequence import (
     reversed_sequence,
     stacked_input,
 )
-from lstm.equations.statistics import (
-    interval_of_mean,
-    interval_of_seed,
-)
 from lstm.equations.step import (
     candidate,
     cell_bound,
@@ -176,8 +172,6 @@ __all__ = [
     "hidden_state_1997",
     "input_conflict",
     "input_gate",
-    "interval_of_mean",
-    "interval_of_seed",
     "jacobian_cell_hidden",
     "jacobian_product",
     "jacobian_state",

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from lstm_book import errata
 
 import lstm
-from lstm import errata
-from tests import parity, parity_cell, parity_variants
+from tests.lstm import parity, parity_cell, parity_variants
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import Mutant
 

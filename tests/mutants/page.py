@@ -20,7 +20,7 @@ A check that never fails proves nothing. So here the package is made wrong on pu
 times: each *mutant* below is the package with one line replaced, by a slip that is easy to make or
 by a formula that one of the five articles prints. Every mutant then goes through the same checks
 as the right code. A check *catches* it when it raises an error; the right code passes all of them.
-`tests/test_mutants.py` repeats this on every run and fails if a mutant gets through, or if this
+`tests/mutants/test_mutants.py` repeats this on every run and fails if a mutant gets through, or if this
 page is out of date.
 
 Read it from either side. As a reader of the derivation: this is what each factor is for. As an

@@ -1,0 +1,145 @@
+"""Where each equation stands: its page, its function, its tests.
+
+Reads the pages in ``book/`` and the tests in ``tests/`` as text: nothing is run.
+``python -m lstm_book.binding`` writes the appendix that lists them all.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import lstm_book.statistics  # noqa: F401 - with its equations all are registered
+from lstm.equations.registry import EQUATIONS
+from lstm_book.checkout import ROOT
+
+APPENDIX = "appendix_equations.md"
+
+_MATH = re.compile(
+    r"^[ \t]*(?P<fence>`{3,}|:{3,})\{math\}[ \t]*\n"
+    r"(?P<options>(?:[ \t]*:[\w-]+:[^\n]*\n)*)"
+    r"(?P<latex>.*?)"
+    r"^[ \t]*(?P=fence)[ \t]*$",
+    re.MULTILINE | re.DOTALL,
+)
+_DOLLARS = re.compile(r"\$\$(?P<latex>[^$]+)\$\$[ \t]*\((?P<label>[\w-]+)\)")
+_LABEL = re.compile(r":label:[ \t]*(\S+)")
+# A fence of four or more shows how to write an equation; it is none.
+_EXAMPLE = re.compile(r"^(`{4,}|~{4,})(?!\{).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_DIRECTIVE = re.compile(r"^\.\. math::(.*\n(?:\n|[ ]+.*\n)*)", re.MULTILINE)
+
+
+class PageEquation(NamedTuple):
+    """A numbered equation: its label, the name of its page's file, its LaTeX."""
+
+    label: str
+    page: str
+    latex: str
+
+
+def normalized(latex: str) -> str:
+    """Return the LaTeX with every run of white space as one space."""
+    return " ".join(latex.split())
+
+
+def page_text(path: Path) -> str:
+    """Return a page's Markdown: of a notebook, that of its Markdown cells."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = (cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
+        text = "\n\n".join("".join(cell["source"]) for cell in cells)
+    return text
+
+
+def title(path: Path) -> str:
+    """Return a page's title: its first heading."""
+    return re.search(r"^# (.+)$", page_text(path), re.MULTILINE)[1]
+
+
+def equations_in(text: str, page: str) -> list[PageEquation]:
+    """Return the labelled equations of one page's Markdown, in the order of the page."""
+    text = _EXAMPLE.sub("", text + "\n")
+    found = []
+    for match in _MATH.finditer(text):
+        label = _LABEL.search(match["options"])
+        if label:
+            found.append((match.start(), label[1], match["latex"]))
+    found += [(m.start(), m["label"], m["latex"]) for m in _DOLLARS.finditer(text)]
+    return [PageEquation(label, page, normalized(latex)) for _, label, latex in sorted(found)]
+
+
+def page_equations(book: Path) -> list[PageEquation]:
+    """Return every labelled equation of every page in ``book``, page by page."""
+    pages = sorted([*book.glob("*.ipynb"), *book.glob("*.md")])
+    return [
+        equation
+        for path in pages
+        if path.name != APPENDIX
+        for equation in equations_in(page_text(path), path.name)
+    ]
+
+
+def docstring_latex(function: Callable) -> str:
+    """Return the first ``.. math::`` of a function's docstring; empty where there is none."""
+    match = _DIRECTIVE.search(inspect.cleandoc(function.__doc__ or "") + "\n")
+    return normalized(match[1]) if match else ""
+
+
+def marked_tests(tests: Path) -> dict[str, list[str]]:
+    """Return label → the tests marked ``@pytest.mark.equation(label)``, as ``file::test``."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(tests.glob("**/test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
+                for label in _marks(node):
+                    found.setdefault(label, []).append(f"{path.name}::{node.name}")
+    return found
+
+
+def _marks(node: ast.FunctionDef) -> Iterator[str]:
+    for call in (part for mark in node.decorator_list for part in ast.walk(mark)):
+        if (
+            isinstance(call, ast.Call)
+            and ast.unparse(call.func) == "pytest.mark.equation"
+            and isinstance(call.args[0], ast.Constant)
+        ):
+            yield call.args[0].value
+
+
+def appendix(root: Path) -> str:
+    """Return the page that lists label, function and tests of every equation, page by page."""
+    tests = marked_tests(root / "tests")
+    lines = [_HEAD]
+    page = ""
+    for label, name, _ in page_equations(root / "book"):
+        if name != page:
+            page = name
+            # With the title written out: a sidebar shows nothing for a link without text.
+            heading = f"\n## [{title(root / 'book' / page)}](./{page})\n"
+            lines += [heading, "| equation | function, and tests |", "| --- | --- |"]
+        function = EQUATIONS.get(label)
+        where = f"`{function.__module__}.{function.__name__}`" if function else "not computed"
+        checked = [f"`{test}`" for test in tests.get(label, [])]
+        lines.append(f"| {{eq}}`{label}`<br>`{label}` | {'<br>'.join([where, *checked])} |")
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = """\
+<!-- Written by `python -m lstm_book.binding`: change the pages, the functions or the tests, and \
+run it again. -->
+# Every equation, its function and its tests
+
+Each numbered equation of the book has a name that never changes. The function that computes it
+carries the same formula in its docstring, and `tests/book/test_binding.py` compares the two,
+letter by letter. The tests named here compute it in a second way: from plain loops, from PyTorch
+or ONNX, or, where it is a derivative, by the complex step.
+"""
+
+
+if __name__ == "__main__":
+    (ROOT / "book" / APPENDIX).write_text(appendix(ROOT), encoding="utf-8")

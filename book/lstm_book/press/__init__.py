@@ -1,0 +1,1 @@
+"""From notebooks to pages and to paper: run them, time them, print them."""

@@ -1,0 +1,280 @@
+"""The built pages in Chromium: offline, accessible, light and dark, on laptop and phone."""
+
+from __future__ import annotations
+
+import threading
+import tomllib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from itertools import product
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests import conftest
+from tests.book.test_book import HTML, PAGES
+
+AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+NO_CONTRAST = {"color-contrast": {"enabled": False}}
+# What depends on colours and on where things stand, besides contrast.
+PLACES = ["link-in-text-block", "scrollable-region-focusable", "target-size"]
+# Open what is closed: nobody shall find a fault there that axe-core did not see.
+OPEN = """() => {
+  document.querySelectorAll("details").forEach((each) => (each.open = true));
+  document.querySelectorAll(".toggle-hidden").forEach((each) => {
+    each.classList.remove("toggle-hidden");
+  });
+}"""
+# Contrast takes axe-core most of its time, and is the same for all text of one colour, size and
+# weight on one ground: it looks at the first of each kind, on the whole page.
+LOOKS = """() => {
+  const grounds = new Map([[null, ""]]);
+  const ground = (element) => {
+    if (!grounds.has(element)) {
+      const { backgroundColor, backgroundImage, opacity } = getComputedStyle(element);
+      const look = `${backgroundColor} ${backgroundImage} ${opacity};`;
+      const own = look === "rgba(0, 0, 0, 0) none 1;" ? "" : look;
+      grounds.set(element, own + ground(element.parentElement));
+    }
+    return grounds.get(element);
+  };
+  const looks = new Map();
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || element.closest("script, style, mjx-container")) continue;
+    if (!element.checkVisibility()) continue;
+    const { color, fontSize, fontWeight } = getComputedStyle(element);
+    const look = [color, fontSize, fontWeight, ground(element)].join("|");
+    if (!looks.has(look)) looks.set(look, element);
+  }
+  window.looks = [...looks.values()];
+}"""
+# The parts that equations are drawn with, and the words of code, have no meaning of their own.
+NO_GLYPHS = "document.querySelectorAll('mjx-math').forEach((drawing) => drawing.remove())"
+NO_WORDS = "document.querySelectorAll('pre').forEach((e) => (e.textContent = e.textContent))"
+LAPTOP = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
+PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
+# Each is also looked at narrower: half as wide is zoom 200 %, and 320 is the width of WCAG 1.4.10.
+NARROW = {1280: 640, 390: 320}
+DEVICES = {"laptop": LAPTOP, "phone": PHONE}
+OPENED = [path for path in PAGES if path != HTML / "index.html"]  # which only points to the first
+
+pytestmark = [
+    pytest.mark.book,
+    pytest.mark.browser,
+    pytest.mark.skipif(not PAGES, reason="the book is not built: make book"),
+]
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serve without a word."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def served():
+    """Return the book's address on loopback; its files' where even loopback is down."""
+    if not conftest.loopback_works():
+        yield HTML.as_uri()
+        return
+    handler = partial(QuietHandler, directory=str(HTML))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Visit:
+    """A page that remembers what went wrong while it was open."""
+
+    def __init__(self, browser: Browser, base: str, device: dict) -> None:
+        self.base = base
+        self.context = browser.new_context(**device, reduced_motion="reduce")
+        self.page: Page = self.context.new_page()
+        self.elsewhere: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("request", self._request)
+        self.page.on("requestfailed", lambda request: self.errors.append(request.url))
+        self.page.on("response", self._response)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._console)
+
+    def _request(self, request) -> None:
+        if not request.url.startswith((self.base, "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+    def _response(self, response) -> None:
+        if response.status >= 400:
+            self.errors.append(f"{response.status} {response.url}")
+
+    def _console(self, message) -> None:
+        if message.type in {"error", "warning"}:
+            self.errors.append(message.text)
+
+    def open(self, address: str) -> Page:
+        self.elsewhere, self.errors = [], []
+        self.page.goto(f"{self.base}/{address}")
+        # Equations are set after the page has loaded.
+        self.page.wait_for_function("!window.MathJax || MathJax.startup?.promise")
+        self.page.evaluate("window.MathJax?.startup?.promise?.then(() => true)")
+        return self.page
+
+
+@pytest.fixture(scope="module")
+def visits(chromium, served):
+    """Give each device one window: the laptop opens files, the phone asks a server."""
+    windows = {
+        "laptop": Visit(chromium, HTML.as_uri(), LAPTOP),
+        "phone": Visit(chromium, served, PHONE),
+    }
+    yield windows
+    for window in windows.values():
+        window.context.close()
+
+
+@pytest.fixture(
+    scope="module",
+    params=product(OPENED, DEVICES),
+    ids=lambda pair: f"{pair[0].relative_to(HTML).with_suffix('')}-{pair[1]}",
+)
+def visit(visits, request):
+    """Open one page on one device, for all the tests that look at it."""
+    path, device = request.param
+    visits[device].open(str(path.relative_to(HTML)))
+    return visits[device]
+
+
+# A page is opened once, and all tests of one page run before the next is opened.
+def test_page_asks_for_nothing_elsewhere(visit):
+    assert visit.elsewhere == []
+    assert visit.errors == []
+
+
+def test_equations_are_set(visit):
+    # MathJax sets a command that it does not know as red text.
+    assert visit.page.locator("mjx-merror, mtext[mathcolor=red]").count() == 0
+    written, drawn = visit.page.evaluate(
+        "[document.querySelectorAll('.math').length,"
+        " document.querySelectorAll('.math mjx-container').length]"
+    )
+    assert drawn >= written
+
+
+def test_page_does_not_scroll_sideways(visit):
+    size = visit.page.viewport_size
+    for width in (size["width"], NARROW[size["width"]]):
+        visit.page.set_viewport_size({**size, "width": width})
+        wide = visit.page.evaluate("document.documentElement.scrollWidth")
+        visit.page.set_viewport_size(size)  # also for the tests after a failure
+        assert wide <= width
+
+
+def violations(page: Page, where: str, options: dict) -> list[str]:
+    """Return what axe-core finds, one line for each element, with its reason."""
+    found = page.evaluate(
+        f"options => axe.run({where}, {{resultTypes: ['violations'], preload: false, ...options}})",
+        options,
+    )
+    return [
+        f"{violation['id']}: {node['target']}: {node['failureSummary']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+def test_page_is_accessible(visit):
+    page = visit.page
+    phone = page.viewport_size["width"] == PHONE["viewport"]["width"]
+    theme = page.evaluate("document.documentElement.dataset.theme")
+    assert theme == ("dark" if phone else "light")
+    page.evaluate(AXE)
+    for step in (OPEN, LOOKS, NO_GLYPHS):
+        page.evaluate(step)
+    assert violations(page, "{include: looks}", {"runOnly": ["color-contrast"]}) == []
+    page.evaluate(NO_WORDS)
+    # The phone's page is the laptop's but for its colours and where things stand.
+    rules = {"runOnly": PLACES} if phone else {"runOnly": WCAG, "rules": NO_CONTRAST}
+    assert violations(page, "document", rules) == []
+
+
+def test_a_line_of_code_fits_into_its_box(visits):
+    length = tomllib.loads((HTML.parents[1] / "book" / "ruff.toml").read_text())["line-length"]
+    page = visits["laptop"].open("book/07_one_cell.html")
+    page.evaluate(OPEN)
+    boxes = """length => [...document.querySelectorAll("div.cell pre")].map((box) => {
+      box.textContent = "x".repeat(length);
+      return box.scrollWidth - box.clientWidth;
+    })"""
+    assert max(page.evaluate(boxes, length)) <= 0
+    assert min(page.evaluate(boxes, length + 4)) > 0
+
+
+def test_search_finds_a_page(visits):
+    page = visits["laptop"].open("search.html?q=sequence")
+    page.wait_for_selector("#search-results li a")
+    assert visits["laptop"].errors == []
+
+
+def test_keyboard_reaches_the_text_first(visits):
+    page = visits["laptop"].open("book/intro.html")
+    page.keyboard.press("Tab")
+    focused = page.evaluate_handle("document.activeElement").as_element()
+    assert focused.get_attribute("href") == "#main-content"
+    assert focused.is_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
+
+
+# What has the focus, as a person sees it: where it is, and whether it looks other than before.
+FOCUSED = """() => {
+  const element = document.activeElement;
+  const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(element);
+  const box = element.getBoundingClientRect();
+  return {
+    name: element.outerHTML.slice(0, 100),
+    seen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight
+      && element.checkVisibility({ visibilityProperty: true }),
+    marked: (outlineStyle !== "none" && parseFloat(outlineWidth) > 0) || boxShadow !== "none",
+    before: window.last ? Boolean(window.last.compareDocumentPosition(element) & 4) : true,
+    body: element === document.body,
+    set: Boolean((window.last = element)),
+  };
+}"""
+
+
+@pytest.mark.parametrize("name", ["intro", "04_gates"])
+def test_keyboard_goes_through_the_page_and_shows_where_it_is(visits, name):
+    page = visits["laptop"].open(f"book/{name}.html")
+    assert page.locator("[tabindex]:not([tabindex='0']):not([tabindex='-1'])").count() == 0
+    stops = []
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(FOCUSED)
+        if stop["body"]:
+            break
+        stops.append(stop)
+    assert len(stops) > 20
+    assert [stop["name"] for stop in stops if not stop["seen"]] == []
+    assert [stop["name"] for stop in stops if not stop["marked"]] == []
+    assert [stop["name"] for stop in stops if not stop["before"]] == []
+
+
+def test_nothing_moves_where_motion_is_unwelcome(visits):
+    page = visits["laptop"].open("book/02_errata.html")
+    moving = """() => [...document.querySelectorAll("*")].filter((element) => {
+      const { transitionDuration, animationDuration, scrollBehavior } = getComputedStyle(element);
+      const seconds = `${transitionDuration},${animationDuration}`.split(",").map(parseFloat);
+      return Math.max(...seconds) > 0 || scrollBehavior === "smooth";
+    }).map((element) => element.outerHTML.slice(0, 100))"""
+    assert page.evaluate(moving) == []
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(moving) != []
+    page.emulate_media(reduced_motion="reduce")

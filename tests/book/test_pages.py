@@ -1,0 +1,116 @@
+"""Pages that code writes: the API reference, the first page's picture, the run times."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from lstm_book.press import cover, run_times
+from lstm_book.recipes import RECIPES
+from lstm_book.sphinx import line_breaks
+
+import lstm
+from lstm.__main__ import main
+from lstm.equations import EQUATIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book"
+
+
+def written() -> set[str]:
+    """Return the names of all objects that the pages of the reference ask for."""
+    names, module = set(), ""
+    for page in sorted(BOOK.glob("api_*.md")):
+        for line in page.read_text(encoding="utf-8").splitlines():
+            found = re.match(r"\.\. (currentmodule|auto\w+):: ([\w.]+)", line)
+            if not found:
+                continue
+            kind, name = found.groups()
+            if kind in {"currentmodule", "automodule"}:
+                module = name
+            if kind == "automodule":
+                names |= {
+                    f"{name}.{key}"
+                    for key, value in vars(importlib.import_module(name)).items()
+                    if inspect.isfunction(value) and value.__module__ == name
+                }
+            elif kind != "currentmodule":
+                names.add(name if name.startswith("lstm.") else f"{module}.{name}")
+    return names
+
+
+def test_reference_has_every_name_of_the_package():
+    assert {f"lstm.{name}" for name in lstm.__all__} - written() == set()
+
+
+def test_reference_has_every_equation():
+    functions = {f"{f.__module__}.{f.__name__}" for f in EQUATIONS.values()}
+    public = {f"lstm.{name}" for name in lstm.__all__}
+    missing = {
+        name for name in functions - written() if f"lstm.{name.rpartition('.')[2]}" not in public
+    }
+    assert missing == set()
+
+
+def test_signature_that_a_page_writes_is_that_of_the_class():
+    """``LayerNormLSTM`` hands its arguments on, so the reference cannot read them off it."""
+    text = (BOOK / "api_layers.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"autoclass:: LayerNormLSTM\((.*)\)", text)
+    parameters = inspect.signature(lstm.PeepholeLSTM, eval_str=False).parameters.values()
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
+    wanted = str(inspect.Signature(bare)).replace("<class 'numpy.float32'>", "np.float32")
+    assert f"({shown})" == wanted
+
+
+@pytest.mark.parametrize("command", ["train", "results", "check", "export", "bench"])
+def test_page_of_recipes_has_every_option(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    options = set(re.findall(r"--[a-z]+", capsys.readouterr().out)) - {"--help"}
+    text = (BOOK / "api_recipes.md").read_text(encoding="utf-8")
+    assert f"| `{command}" in text
+    assert {option for option in options if f"`{option}" not in text} == set()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_page_of_recipes_has_every_recipe(name):
+    recipe = RECIPES[name]
+    text = (BOOK / "api_recipes.md").read_text(encoding="utf-8")
+    models = [f"`{model}`" for model in recipe.models]
+    names = ", ".join([*models, *(f"*{baseline}*" for baseline in recipe.baselines)])
+    assert f"| `{name}`<br>article {recipe.article} | {recipe.about}<br>{names} |" in text
+
+
+def test_picture_of_the_first_page_is_what_its_code_draws():
+    assert cover.PATH.read_text(encoding="utf-8") == cover.cover()
+
+
+def test_run_times_are_those_of_the_records():
+    message = "run: python -m lstm_book.press.run_times --page"
+    assert run_times.PAGE.read_text(encoding="utf-8") == run_times.page(ROOT), message
+
+
+FORMULA = '<span class="math notranslate nohighlight">\\(T\\)</span>'
+
+
+@pytest.mark.parametrize("text", [f"{FORMULA},", f"({FORMULA}).", f"({FORMULA}", f"{FORMULA}-th"])
+def test_a_formula_keeps_its_punctuation(text):
+    whole = re.search('<span class="one-line">(.*)</span>', line_breaks.breaks(f"<p>{text} T</p>"))
+    assert whole[1] == text.removesuffix("th")
+
+
+def test_a_formula_alone_stays_as_it_is():
+    html = f"<p>{FORMULA} steps, and {FORMULA}</p>"
+    assert line_breaks.breaks(html) == html
+
+
+def test_long_names_break_in_tables_and_signatures_alone():
+    name = '<span class="pre">test_gate.py::test_sigmoid_of_h_t 0.5</span>'
+    assert line_breaks.breaks(f"<p>{name}</p>") == f"<p>{name}</p>"
+    broken = '<span class="pre">test_<wbr>gate.<wbr>py::<wbr>test_<wbr>sigmoid_of_h_t 0.5</span>'
+    signature = '<dt class="sig py">{}</dt>'
+    assert line_breaks.breaks(f"<td><p>{name}</p></td>") == f"<td><p>{broken}</p></td>"
+    assert line_breaks.breaks(signature.format(name)) == signature.format(broken)

@@ -1,0 +1,175 @@
+"""The ledger of errata: its schema, and that nothing in it points nowhere."""
+
+import ast
+import json
+import re
+from collections import Counter
+from functools import cache
+
+import pytest
+from lstm_book import errata
+
+from tests.lstm_book.evidence import ARTICLES, LEDGER, ROOT
+
+FINDINGS = LEDGER["findings"]
+SEVERITIES = {"fatal", "major", "minor"}
+KINDS = {"equation", "number", "prose", "claim", "code", "citation", "editorial"}
+REQUIRED = {"id", "article", "section", "title", "severity", "kind"} | {
+    "printed",
+    "gloss",
+    "why",
+    "correct",
+    "evidence",
+}
+OPTIONAL = {"disputable", "fair_reading"}
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+MARKED = re.compile(r"\$\$?[^$]+\$\$?|`[^`]+`")
+CONTENT = {"right"}, {"wrong"}, {"missing"}
+
+each_finding = pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: finding["id"])
+each_article = pytest.mark.parametrize(
+    "article", ARTICLES.values(), ids=lambda article: article["id"]
+)
+
+
+@cache
+def definitions(path: str) -> set[str]:
+    """Return the names of a test file's functions."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@cache
+def anchors(path: str) -> set[str] | None:
+    """Return the MyST targets of a notebook, None while it is not written."""
+    if not (ROOT / path).exists():
+        return None
+    cells = json.loads((ROOT / path).read_text(encoding="utf-8"))["cells"]
+    return set(re.findall(r"^\(([\w-]+)\)=", "\n".join("".join(c["source"]) for c in cells), re.M))
+
+
+@cache
+def citations() -> set[str]:
+    text = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    return set(re.findall(r"^@\w+\{([^,\s]+)", text, re.M))
+
+
+def points_somewhere(kind: str, target: str) -> bool:
+    file, _, name = target.replace("::", "#").partition("#")
+    match kind:
+        case "test":
+            return name in definitions(file)
+        case "notebook":
+            return anchors(file) is None or name in anchors(file)
+        case "computation":
+            return target.startswith("lstm_book.errata.") and hasattr(errata, target.split(".")[-1])
+        case "citation":
+            return target in citations()
+        case "experiment":
+            return (ROOT / file).is_file()
+    return False
+
+
+def test_ids_are_unique_and_in_order():
+    ids = [finding["id"] for finding in FINDINGS]
+    assert ids == sorted(set(ids))
+    for article in ARTICLES:
+        numbers = [int(id_[4:]) for id_ in ids if id_.startswith(article)]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+@each_finding
+def test_finding_follows_the_schema(finding):
+    assert set(finding) >= REQUIRED
+    assert set(finding) <= REQUIRED | OPTIONAL
+    assert all(isinstance(finding[key], str) and finding[key] for key in REQUIRED - {"evidence"})
+    assert finding["id"].startswith(finding["article"] + "-")
+    assert finding["severity"] in SEVERITIES
+    assert finding["kind"] in KINDS
+    sections = [section["id"] for section in ARTICLES[finding["article"]]["sections"]]
+    assert finding["section"] in sections
+    assert finding.get("disputable", True) is True
+    assert ("disputable" in finding) == ("fair_reading" in finding)
+
+
+@each_finding
+def test_a_reader_without_chinese_can_follow(finding):
+    assert len(finding["printed"]) < 250
+    for key in ("title", "gloss"):
+        assert not CHINESE.search(finding[key])
+    # Elsewhere a Chinese term may be named, within an English sentence.
+    assert len(CHINESE.findall(finding["why"])) < 10
+
+
+@each_finding
+def test_formulas_are_marked_as_formulas(finding):
+    texts = [value for value in finding.values() if isinstance(value, str)]
+    outside = MARKED.sub("", " ".join(text for text in texts if "http" not in text))
+    assert not re.search(r"[\\$`]|[A-Za-z]_\{|\b[a-zA-Z]_[a-z]\b", outside)
+
+
+@each_finding
+def test_evidence_points_somewhere(finding):
+    items = [item for entry in finding["evidence"] for item in entry.items()]
+    assert all(len(entry) == 1 for entry in finding["evidence"])
+    assert len(set(items)) == len(items)
+    assert [item for item in items if not points_somewhere(*item)] == []
+    assert items or finding["kind"] == "editorial"
+
+
+@each_finding
+def test_whatever_is_not_editorial_has_a_running_test(finding):
+    """A source alone is no evidence: something must be able to fail."""
+    if finding["kind"] != "editorial":
+        assert any("test" in entry for entry in finding["evidence"])
+
+
+def test_every_test_of_evidence_is_used():
+    used = {
+        entry["test"] for finding in FINDINGS for entry in finding["evidence"] if "test" in entry
+    }
+    files = ("formulas", "worked", "programs", "sources")
+    written = {
+        f"tests/lstm_book/test_errata_{file}.py::{name}"
+        for file in files
+        for name in definitions(f"tests/lstm_book/test_errata_{file}.py")
+        if name.startswith("test_") and not name.startswith("test_evidence_fails")
+    }
+    assert written == used
+
+
+def test_every_printed_formula_names_its_finding():
+    ids = {finding["id"] for finding in FINDINGS}
+    for printed in errata.CORRECTIONS:
+        named = re.findall(r"\d{3}-\d{2}", printed.__doc__)
+        assert set(named) <= ids
+        assert named or printed.__name__.startswith("step")
+
+
+@each_article
+def test_article_follows_the_schema(article):
+    assert article["sections"]
+    assert article["credits"]
+    ids = [section["id"] for section in article["sections"]]
+    assert len(set(ids)) == len(ids)
+    assert {credit["section"] for credit in article["credits"]} <= set(ids)
+    assert all(section["gloss"] and section["chapters"] for section in article["sections"])
+    *parts, total = article["builds"]["parameters"].values()
+    assert sum(parts) == total
+    for program in (article["program"], article["program_corrected"]):
+        assert ast.parse(program)
+
+
+@each_article
+def test_content_that_is_not_right_has_a_finding(article):
+    contents = [article["contains"] for article in ARTICLES.values()]
+    assert {tuple(content) for content in contents} == {tuple(article["contains"])}
+    ids = {finding["id"] for finding in FINDINGS if finding["article"] == article["id"]}
+    for state in article["contains"].values():
+        assert state == "right" or (set(state) in CONTENT and set(state.values()) <= ids)
+
+
+def test_counts_are_those_of_a_close_reading():
+    """Nobody drops an entry unnoticed: change these numbers with the ledger."""
+    assert len(FINDINGS) >= 219
+    assert set(Counter(finding["article"] for finding in FINDINGS)) == set(ARTICLES)

@@ -1,0 +1,171 @@
+"""The experiments of chapters 03 and 06: the task, the networks, the training and the records."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from lstm_book.checkout import ROOT
+from lstm_book.experiments import Cell, load_record, remember_task, train_to_remember
+from lstm_book.experiments import __main__ as command_line
+from lstm_book.experiments.digits import EQUAL_SIZE, MODELS, count_parameters
+from lstm_book.experiments.memory import INPUT_SIZE
+from lstm_book.experiments.recorded import MEMORY_CELLS, SEEDS
+
+from lstm import equations as eq
+
+RECORDS = ROOT / "results" / "experiments"
+CELLS = {
+    "rnn": Cell("rnn", 5),
+    "rnn, relu": Cell("rnn", 5, activation="relu"),
+    "lstm": Cell("lstm", 5, forget_bias=1.0),
+    "lstm, relu": Cell("lstm", 5, activation="relu", output_activation="relu"),
+    "lstm, no output tanh": Cell("lstm", 5, output_activation="identity"),
+}
+FUNCTIONS = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0), "identity": lambda a: a}
+
+
+def test_task_asks_for_the_first_sign():
+    x, y = remember_task(np.random.default_rng(0), batch=500, steps=7)
+    assert x.shape == (7, 500, INPUT_SIZE)
+    assert set(np.unique(x[..., 0])) == {-1.0, 1.0}
+    np.testing.assert_array_equal(x[0, :, 1], 1)
+    np.testing.assert_array_equal(x[1:, :, 1], 0)
+    np.testing.assert_array_equal(y, x[0, :, 0] == 1)
+    assert 0.4 < y.mean() < 0.6
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_logits_are_those_of_the_equations(cell):
+    seeds, steps, batch, H = (3, 4), 6, 2, cell.hidden_size
+    weights = cell.initial_weights(seeds)
+    x = np.random.default_rng(1).normal(size=(2, steps, batch, INPUT_SIZE))
+    logits = cell.logits(weights, torch.tensor(x)).detach().numpy()
+    activation, output = FUNCTIONS[cell.activation], FUNCTIONS[cell.output_activation]
+    for index in range(2):
+        W, U, b, v, beta = (w[index].detach().numpy() for w in weights.values())
+        h, c = np.zeros((batch, H)), np.zeros((batch, H))
+        for x_t in x[index]:
+            a = eq.preactivation(x_t, h, W, U, b)
+            if cell.kind == "rnn":
+                h = activation(a)
+                continue
+            i, f, o = (eq.sigmoid(a[:, k * H : (k + 1) * H]) for k in (0, 1, 3))
+            c = eq.cell_state(f, c, i, activation(a[:, 2 * H : 3 * H]))
+            h = o * output(c)
+        np.testing.assert_allclose(logits[index], (h @ v.T + beta)[:, 0], rtol=1e-12)
+
+
+def test_initial_weights():
+    cell = Cell("lstm", 4, forget_bias=3.0)
+    b = cell.initial_weights([0])["b"][0].detach().numpy()
+    np.testing.assert_array_equal(b[4:8], 3)
+    assert np.abs(np.delete(b, slice(4, 8))).max() < 0.5
+    U = Cell("rnn", 4, orthogonal=True).initial_weights([0])["U"][0].detach().numpy()
+    np.testing.assert_allclose(U @ U.T, np.eye(4), atol=1e-14)
+
+
+def test_parameters_are_counted():
+    for cell in MEMORY_CELLS.values():
+        weights = cell.initial_weights([0])
+        assert cell.num_parameters == sum(weights[name].numel() for name in ("W", "U", "b"))
+    counts = [
+        MEMORY_CELLS[name].num_parameters
+        for name in ("RNN, equal parameters", "LSTM, forget bias 0")
+    ]
+    assert counts[0] == pytest.approx(counts[1], rel=0.03)
+
+
+def test_a_seed_does_not_depend_on_those_beside_it():
+    cell = Cell("lstm", 4, forget_bias=1.0)
+    alone = train_to_remember(cell, 5, [7], updates=12)
+    beside = train_to_remember(cell, 5, [3, 7], updates=12)
+    assert beside["largest_gradient"][1] == pytest.approx(alone["largest_gradient"][0], rel=1e-9)
+    assert beside["accuracy"][1] == alone["accuracy"][0]
+    assert beside["accuracy"][0] != alone["accuracy"][0]
+
+
+def test_first_update_is_adams_and_clipped():
+    """Adam's first step is lr · sign(gradient): compare the norm and one more forward pass."""
+    cell, lr = Cell("rnn", 3), 0.01
+    weights = cell.initial_weights([0])
+    x, y = remember_task(np.random.default_rng([0, 1]), 32, 4)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        cell.logits(weights, torch.tensor(x[None]))[0], torch.tensor(y)
+    )
+    loss.backward()
+    norm = torch.sqrt(sum((w.grad**2).sum() for w in weights.values())).item()
+    optimizer = torch.optim.Adam(weights.values(), lr=lr)
+    first = train_to_remember(cell, 4, [0], updates=2, lr=lr, max_norm=None)
+    assert first["first_gradient"][0] == pytest.approx(norm, rel=1e-12)
+    optimizer.step()
+    optimizer.zero_grad()
+    rng = np.random.default_rng([0, 1])
+    remember_task(rng, 32, 4)
+    x, y = remember_task(rng, 32, 4)
+    torch.nn.functional.binary_cross_entropy_with_logits(
+        cell.logits(weights, torch.tensor(x[None]))[0], torch.tensor(y)
+    ).backward()
+    second = torch.sqrt(sum((w.grad**2).sum() for w in weights.values())).item()
+    assert first["largest_gradient"][0] == pytest.approx(max(norm, second), rel=1e-9)
+
+
+def test_an_easy_task_is_learnt_and_an_impossible_budget_is_not():
+    cell = Cell("rnn", 8)
+    easy = train_to_remember(cell, 2, range(3), updates=300, lr=0.02)
+    assert all(10 <= update <= 300 for update in easy["solved_at"])
+    assert min(easy["accuracy"]) > 0.95
+    assert train_to_remember(cell, 60, range(3), updates=12)["solved_at"] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "gru"}, "kind must be 'rnn' or 'lstm', got 'gru'"),
+        ({"kind": "rnn", "activation": "elu"}, "activation must be one of"),
+        ({"kind": "lstm", "output_activation": "no"}, "output_activation must be one of"),
+    ],
+)
+def test_a_wrong_cell_is_named(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Cell(hidden_size=2, **arguments)
+
+
+def test_models_of_the_digits_have_equal_parameters():
+    assert EQUAL_SIZE == 140
+    counts = {name: count_parameters(name) for name in MODELS}
+    assert counts["RNN, equal parameters"] == pytest.approx(counts["LSTM"], rel=0.03)
+    assert counts["softmax regression"] == 7850
+
+
+def test_a_missing_record_names_its_command():
+    with pytest.raises(
+        FileNotFoundError, match=re.escape("python -m lstm_book.experiments nothing")
+    ):
+        load_record("nothing")
+
+
+@pytest.mark.parametrize("name", command_line.EXPERIMENTS)
+def test_every_experiment_is_recorded(name):
+    record = load_record(name)
+    assert record["experiment"] == name
+    assert record["command"] == f"python -m lstm_book.experiments {name}"
+    assert set(record["versions"]) == {"python", "numpy", "torch"}
+
+
+def test_there_are_no_other_records():
+    assert {path.stem for path in RECORDS.glob("*.json")} == set(command_line.EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", ["remember", "activations", "clipping", "budget"])
+def test_records_have_ten_seeds_and_end_where_they_say(name):
+    record = json.loads((RECORDS / f"{name}.json").read_text())
+    assert record["seeds"] == list(SEEDS)
+    for run in record["runs"]:
+        assert len(run["solved_at"]) == len(run["accuracy"]) == len(SEEDS)
+        solved = [update for update in run["solved_at"] if update is not None]
+        updates = run.get("updates", record["updates"])
+        assert all(10 <= update <= updates for update in solved)
+        cell = Cell(**{key: run[key] for key in Cell.__dataclass_fields__})
+        assert record["parameters"][run["name"]] == cell.num_parameters

@@ -1,0 +1,163 @@
+"""Chapters 01 and 02 show the whole ledger, as it is now, and link to what exists."""
+
+import json
+import re
+from html import unescape
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from lstm_book import ledger
+
+from tests.lstm_book.evidence import ARTICLES, LEDGER, ROOT
+
+FINDINGS = LEDGER["findings"]
+each_article = pytest.mark.parametrize("article", ARTICLES)
+
+
+def parse(html: str) -> BeautifulSoup:
+    return BeautifulSoup(html, "html.parser")
+
+
+def cells(notebook: str) -> list[dict]:
+    return json.loads((ROOT / "book" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+
+
+def shown(notebook: str) -> dict[str, str]:
+    """Return what the cells that call the ledger show, by their source."""
+    return {
+        "".join(cell["source"]): "".join(output["data"]["text/html"])
+        for cell in cells(notebook)
+        if cell["cell_type"] == "code" and "HTML(ledger." in "".join(cell["source"])
+        for output in cell["outputs"]
+    }
+
+
+# ---------------------------------------------------------------------------------- the texts
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("a < b & c", "a &lt; b &amp; c"),
+        ("so $h_t < 1$", r'so <span class="math notranslate nohighlight">\(h_t &lt; 1\)</span>'),
+        ("$h_t$, and", '<span class="ledger-whole"><span class="math notranslate nohighlight">'),
+        ("$$W$$是", r'<span class="math notranslate nohighlight">\(W\)</span><span lang="zh">是'),
+        ("`x[0] <$$ 1`", "<code>x[0] &lt;$$ 1</code>"),
+        ("循环 is recurrent", '<span lang="zh">循环</span> is recurrent'),
+        ("`# 序列`", '<code># <span lang="zh">序列</span></code>'),
+    ],
+)
+def test_inline_marks_formulas_code_and_chinese(text, html):
+    assert ledger.inline(text).startswith(html)
+
+
+def test_every_chinese_word_of_the_pages_is_marked():
+    """A screen reader changes its voice, a browser its font."""
+    for notebook in ("01_five_articles", "02_errata"):
+        for html in shown(notebook).values():
+            for text in parse(html).find_all(string=re.compile(r"[\u3400-\u9fff]")):
+                assert text.find_parent(lang="zh"), text
+
+
+# ------------------------------------------------------------------------------- the findings
+@each_article
+def test_table_has_every_finding_with_its_own_address(article):
+    rows = parse(ledger.findings_table(article)).select("tbody > tr")
+    expected = [finding for finding in FINDINGS if finding["article"] == article]
+    assert [row["id"] for row in rows] == [f"finding-{finding['id']}" for finding in expected]
+    for row, finding in zip(rows, expected, strict=True):
+        assert row.th.a["href"] == f"#{row['id']}"
+        assert row["data-severity"] == finding["severity"]
+        assert row["data-kind"] == finding["kind"]
+        assert row.select("details[open] > summary"), "without scripts everything is open"
+
+
+@each_article
+def test_table_says_all_that_the_ledger_says(article):
+    rows = parse(ledger.findings_table(article)).select("tbody > tr")
+    names = {
+        "printed": "Printed",
+        "gloss": "In English",
+        "why": "Why it is wrong",
+        "correct": "Correct",
+        "fair_reading": "In fairness",
+    }
+    for row, finding in zip(rows, ledger.of_article(article), strict=True):
+        items = dict(zip(row.select("dt"), row.select("dd"), strict=True))
+        texts = {name.get_text(): text for name, text in items.items()}
+        for key, name in names.items():
+            assert (key in finding) == (name in texts)
+            if key in finding:
+                assert str(texts[name]) == f"<dd>{ledger.inline(finding[key])}</dd>".replace(
+                    "&quot;", '"'
+                )
+        evidence = str(texts.get("Evidence", ""))
+        for entry in finding["evidence"]:
+            (target,) = entry.values()
+            assert target.split("#")[-1].split("::")[-1] in evidence
+
+
+def test_counts_add_up():
+    rows = parse(ledger.severity_table()).select("tbody tr")
+    numbers = [[int(cell.get_text()) for cell in row.select("td")] for row in rows]
+    assert all(sum(row[:-1]) == row[-1] for row in numbers)
+    assert [sum(column) for column in zip(*numbers[:-1], strict=True)] == numbers[-1]
+    assert numbers[-1][-1] == len(FINDINGS)
+    kinds = parse(ledger.kind_table()).select("tbody tr")
+    assert sum(int(row.select("td")[-1].get_text()) for row in kinds) == len(FINDINGS)
+
+
+# --------------------------------------------------------------------------------- the links
+def test_every_source_of_the_ledger_is_cited_on_the_page():
+    """Only what a page cites stands in the bibliography, where the links go."""
+    text = "\n".join("".join(c["source"]) for c in cells("02_errata") if c["cell_type"] != "code")
+    keys = {
+        key for group in re.findall(r"\{cite:[pt]\}`([^`]+)`", text) for key in group.split(",")
+    }
+    assert keys >= set(ledger.cited())
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    prefix = config["sphinx"]["config"]["bibtex_cite_id"].format(key="")
+    assert f'href="bibliography.html#{prefix}elman1990finding"' in ledger.citation_link(
+        "elman1990finding"
+    )
+
+
+@pytest.mark.parametrize("key", ledger.cited())
+def test_every_source_has_a_name_and_an_address(key):
+    assert ledger.author_year(key)
+    assert not re.search(r"[{}\\]", ledger.author_year(key))
+    entry = ledger._bibliography()[key]
+    assert set(entry.fields) & {"doi", "url", "eprint", "isbn"}, f"{key}: no DOI, no address"
+
+
+def test_chapters_of_the_table_of_contents_are_known():
+    listed = set(re.findall(r"^\s*- file: book/(\d\d_\w+)", (ROOT / "_toc.yml").read_text(), re.M))
+    assert listed <= {file for file, _ in ledger.CHAPTERS.values()}
+    assert ledger.written_chapters() == {file[:2] for file in listed}
+
+
+@each_article
+def test_concordance_has_every_section_and_links_to_what_exists(article):
+    rows = parse(ledger.concordance(article)).select("tbody > tr")
+    sections = ARTICLES[article]["sections"]
+    assert [row.th.get_text() for row in rows] == [section["id"] for section in sections]
+    mentioned = []
+    for row, section in zip(rows, sections, strict=True):
+        heading, chapters, findings = row.select("td")
+        assert unescape(section["gloss"]) in heading.get_text()
+        assert section["printed"] in heading.get_text()
+        assert chapters.get_text().split(", ") == section["chapters"]
+        linked = {link.get_text() for link in chapters.select("a")}
+        assert linked == set(section["chapters"]) & ledger.written_chapters()
+        mentioned += findings.get_text().split()
+    assert sorted(mentioned) == [finding["id"] for finding in ledger.of_article(article)]
+
+
+# ----------------------------------------------------------------------- the stored notebooks
+@pytest.mark.parametrize("notebook", ["01_five_articles", "02_errata"])
+def test_pages_show_the_ledger_as_it_is(notebook):
+    found = shown(notebook)
+    assert len(found) >= 8
+    names = {"ledger": ledger, "HTML": lambda html: html, "map": map}
+    for source, html in found.items():
+        fresh = eval(source.strip(), names)  # the notebook is the project's own
+        assert html == fresh, f"out of date: make outputs NB=book/{notebook}.ipynb"
