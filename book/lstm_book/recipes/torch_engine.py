@@ -18,7 +18,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 import lstm
 from lstm.models import SequenceClassifier, Stack
-from lstm.module import Dropout, Embedding, Linear, Module, Parameter, ReLU, Rng, Sequential
+from lstm.module import (
+    Backward,
+    Dropout,
+    Embedding,
+    Linear,
+    Module,
+    Parameter,
+    ReLU,
+    Rng,
+    Sequential,
+)
 from lstm.optim import Adam
 from lstm_book.recipes.pairs import SummedEmbedding
 
@@ -203,7 +213,7 @@ SIMPLE: dict[type[Module], Callable[[Module], nn.Module]] = {
 # --- what fit sees ------------------------------------------------------------------------------
 
 
-class TorchParameter:
+class TorchParameter(Parameter):
     """A tensor that looks like a :class:`lstm.Parameter`; on the CPU both share their memory."""
 
     def __init__(self, tensor: Tensor) -> None:
@@ -227,8 +237,6 @@ class TorchParameter:
     @grad.setter
     def grad(self, values: np.ndarray) -> None:
         self.tensor.grad.copy_(torch.from_numpy(values))
-
-    shape, size, dtype = Parameter.shape, Parameter.size, Parameter.dtype
 
 
 class TorchModel(Module):
@@ -267,13 +275,30 @@ class TorchModel(Module):
             self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
             self._replica = DistributedDataParallel(self._network)
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, TorchParameter]]:
+    def named_parameters(
+        self, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, TorchParameter]]:
         """Yield ``(name, parameter)`` under the names that the model has in NumPy."""
         for name, parameter in self._parameters.items():
             yield prefix + name, parameter
 
     def forward(self, *inputs: ArrayLike) -> np.ndarray:
         """Compute the logits of a batch."""
+        return self._run(inputs)[0]
+
+    def vjp(self, *inputs: ArrayLike) -> tuple[np.ndarray, Backward]:
+        """Do the same; ``backward`` adds the gradients of the parameters, the inputs get none."""
+        logits, tensor, rows = self._run(inputs)
+
+        def backward(d_logits: ArrayLike) -> None:
+            own = torch.zeros_like(tensor)
+            own[: len(rows)] = torch.from_numpy(np.asarray(d_logits)[rows]).to(self.device)
+            # The processes' gradients are averaged, and it is their sum that is wanted.
+            tensor.backward(own * self.world)
+
+        return logits, backward
+
+    def _run(self, inputs: tuple) -> tuple[np.ndarray, Tensor, np.ndarray]:
         batch = len(inputs[0])
         rows = np.arange(self.rank, batch, self.world)
         # A process without an example of its own takes part with one that does not count.
@@ -287,31 +312,21 @@ class TorchModel(Module):
                     module.batch = batch
                     module.rows = torch.from_numpy(examples).to(self.device)
             logits = self._replica(*tensors)
-            self._saved = logits, rows
         else:
             with torch.no_grad():
                 logits = self._network(*tensors)
         if self.world == 1:
-            return logits.numpy(force=True)
+            return logits.numpy(force=True), logits, rows
         together = logits.new_zeros(batch, *logits.shape[1:])
         together[rows] = logits.detach()[: len(rows)]
         distributed.all_reduce(together)
-        return together.numpy(force=True)
+        return together.numpy(force=True), logits, rows
 
     def _as_tensors(self, inputs: Iterable[ArrayLike], examples: np.ndarray) -> list[Tensor]:
         x, *lengths = (np.asarray(array) for array in inputs)
         if lengths and np.issubdtype(x.dtype, np.integer):
             x = x[:, : lengths[0].max()]  # no word that is padding in the whole batch
         return [torch.from_numpy(array[examples]).to(self.device) for array in (x, *lengths)]
-
-    def backward(self, d_logits: ArrayLike) -> None:
-        """Add the gradient of every parameter; the inputs get none."""
-        logits, rows = self._take_saved()
-        own = torch.zeros_like(logits)
-        own[: len(rows)] = torch.from_numpy(np.asarray(d_logits)[rows]).to(self.device)
-        # The processes' gradients are averaged, and it is their sum that is wanted.
-        logits.backward(own * self.world)
-        self._saved = None
 
     def load_state_dict(self, mapping: Mapping[str, ArrayLike]) -> None:
         """Copy values into the parameters; all or none of them."""

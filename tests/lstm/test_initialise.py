@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from lstm.init import glorot_uniform, initialise_lstm, orthogonal
 
 import lstm
-from lstm.init import glorot_uniform, initialise_lstm, orthogonal
 from lstm.schedules import SCHEDULES
 
 
