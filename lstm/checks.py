@@ -75,7 +75,7 @@ def float_dtype(dtype: DTypeLike) -> np.dtype:
         found = None if dtype is None else np.dtype(dtype)  # NumPy's None would be float64
     except TypeError:
         found = None
-    if found not in FLOATS:
+    if found is None or found not in FLOATS:  # NumPy holds None and float64 to be equal
         raise ValueError(
             f"dtype must be float32 or float64, got {dtype if found is None else found}"
         )
