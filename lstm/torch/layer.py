@@ -158,9 +158,11 @@ class LSTM(RecurrentArguments, nn.Module):
             for name, state, shape in self.check_state(hx, batch)
         ]
         if batch is None:
-            output, states = self._run(x[:, None], [state[:, None] for state in states], None)
+            states = [state[:, None] for state in states]
+            output, states = self._run(x[:, None], states, None)
             return output[:, 0], tuple(state[:, 0] for state in states)
-        output, states = self._run(x.transpose(0, 1) if self.batch_first else x, states, lengths)
+        x = x.transpose(0, 1) if self.batch_first else x
+        output, states = self._run(x, states, lengths)
         return output.transpose(0, 1) if self.batch_first else output, states
 
     def _forward_packed(
