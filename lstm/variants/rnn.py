@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from lstm import checks
 from lstm.equations.activations import tanh_derivative
-from lstm.module import Rng
 from lstm.variants.stepwise import StepwiseLayer
 
 
@@ -43,17 +41,11 @@ class RNN(StepwiseLayer):
         hidden_size: int,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: DTypeLike = np.float32,
-        rng: Rng = None,
+        *args,
+        **kwargs,
     ) -> None:
         self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, ("tanh", "relu"))
-        arguments = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        super().__init__(*arguments, dtype=dtype, rng=rng)
+        super().__init__(input_size, hidden_size, num_layers, *args, **kwargs)
 
     def step(self, weights, a_x, a_h, previous):
         """Compute one step; see :meth:`StepwiseLayer.step`."""
