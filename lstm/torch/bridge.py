@@ -27,7 +27,7 @@ class NumpyLSTM(LSTM):
     around it must be reentrant to save memory.
     """
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # or the compiler would try NumPy's loops, line by line
     def _run(
         self, x: Tensor, states: Sequence[Tensor], lengths: np.ndarray | None
     ) -> tuple[Tensor, State]:
@@ -57,7 +57,7 @@ class NumpyCall:
     lengths : ndarray of shape (B,), or None
         As in :class:`lstm.LSTM`.
     keep : bool
-        Whether to keep what ``backward`` needs; without it, ``backward`` runs forward again.
+        Whether ``backward`` may follow.
     """
 
     def __init__(self, module: NumpyLSTM, lengths: np.ndarray | None, keep: bool) -> None:
@@ -86,7 +86,6 @@ class NumpyCall:
     ) -> Tensors:
         """Return the gradients of all that ``forward`` took."""
         if not self.kept:  # used up: a graph that is retained is differentiated again
-            self.keep = True
             self.forward(*tensors)
         backward, layer = self.kept.pop()
         d_results = (None if d is None else d.detach().numpy() for d in (d_output, d_h_n, d_c_n))

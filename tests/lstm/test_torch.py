@@ -341,6 +341,9 @@ def test_autocast_is_that_of_nn_lstm(form):
         assert got.dtype == (wanted.dtype if form is LOOP else torch.float32)
         assert (got - wanted).abs().max() <= 0.02
     assert (actual[0] - exact).abs().max() <= (0.02 if form is LOOP else 1e-5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # which leaves float64 alone
+        wide = form(D, H, dtype=torch.float64)(randn(T, B, D))[0]
+    assert wide.dtype == torch.float64
     actual[0].float().sum().backward()
     assert ours.weight_hh_l0.grad.dtype == torch.float32
 
