@@ -38,7 +38,8 @@ def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
     except TypeError:
         raise ValueError(f"{name} must be {wanted}, got {value!r}") from None
     if isinstance(value, bool) or number < minimum:
-        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+        got = value if isinstance(value, bool) else number
+        raise ValueError(f"{name} must be {wanted}, got {got}")
     return number
 
 
@@ -72,12 +73,13 @@ def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
 def float_dtype(dtype: DTypeLike) -> np.dtype:
     """Return ``dtype`` as float32 or float64."""
     try:
-        found = None if dtype is None else np.dtype(dtype)  # NumPy's None would be float64
-    except TypeError:
-        found = None
-    if found is None or found not in FLOATS:  # NumPy holds None and float64 to be equal
+        found = np.dtype(dtype)
+    except (TypeError, ValueError):
+        found = dtype
+    # NumPy takes None for float64, also where it compares.
+    if dtype is None or not isinstance(found, np.dtype) or found not in FLOATS:
         raise ValueError(
-            f"dtype must be float32 or float64, got {dtype if found is None else found}"
+            f"dtype must be float32 or float64, got {dtype if dtype is None else found}"
         )
     return found
 

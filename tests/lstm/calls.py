@@ -40,7 +40,7 @@ def check_calls(subject: Subject, program: Program = PROGRAM, limit: float = 1e-
     the calls that still have theirs. Those that are left run at the end.
     """
     rng, ours = np.random.default_rng(0), subject.ours()
-    versions, pending, number = [], [], 0
+    versions, pending = [], []
 
     def renew() -> None:
         versions.append(subject.theirs())
