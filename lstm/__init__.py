@@ -52,11 +52,4 @@ def __getattr__(name: str) -> ModuleType:
     """Import ``lstm.torch`` when it is first asked for."""
     if name != "torch":
         raise AttributeError(f"module 'lstm' has no attribute {name!r}")
-    try:
-        return importlib.import_module("lstm.torch")
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ImportError(
-            'lstm.torch needs PyTorch: pip install "lstm-checked[torch]"', name="torch"
-        ) from None
+    return importlib.import_module("lstm.torch")

@@ -20,7 +20,7 @@ import pytest
 from benchmarks.shapes import SHAPES
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = re.compile(r"# ((?:lstm|benchmarks)/\w+\.py)$")
+MARK = re.compile(r"# ((?:lstm|benchmarks)/(?:\w+/)*\w+\.py)$")
 
 # What a chapter must show in full: (file, definition), a class with every method of its own.
 STAGES = (
@@ -44,20 +44,11 @@ SHOWN = {
         *(("lstm/layer.py", f"RecurrentLayer.{name}") for name in LAYER),
         *(("lstm/layer.py", f"LSTM.{name}") for name in LSTM),
     ],
-    "10_pytorch": [("lstm/torch.py", "step"), ("lstm/torch.py", "LSTM")],
+    "10_pytorch": [("lstm/torch/layer.py", name) for name in ("step", "scan", "LSTM")],
 }
 # Methods of these classes that the chapter takes from the package, in a cell that says so.
 TAKEN = {
-    "10_pytorch:LSTM": {
-        f"LSTM.{name}"
-        for name in (
-            "_check_input",
-            "_check_lengths",
-            "_check_state",
-            "extra_repr",
-            "flatten_parameters",
-        )
-    }
+    "10_pytorch:LSTM": {"LSTM._tensor", "LSTM._autocast", "LSTM.flatten_parameters"},
 }
 CHAPTERS = [path for path in sorted((ROOT / "book").glob("*.ipynb")) if path.stem in SHOWN]
 
