@@ -41,7 +41,7 @@ def nn_lstm(weights):
 
 
 @both
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     sizes=st.tuples(*(st.integers(1, n) for n in (20, 9, 40, 40))),
     dtype=st.sampled_from([np.float32, np.float64]),
@@ -257,11 +257,11 @@ def test_memory_returns(steps):
     run(1)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    for T in range(100, 140):
+    for T in range(20, 40):
         run(T)
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert grown < 100 * 4 * 32 * 8  # less than the output of one pass
+    assert grown < 20 * 4 * 32 * 8  # less than the output of one pass
 
 
 @both
@@ -372,8 +372,8 @@ def test_cache(tmp_path):
 
 
 @pytest.mark.slow
-def test_nowhere_to_write(tmp_path):
-    (tmp_path / "file").write_text("")
-    name, warned = run_program(NUMBA_CACHE_DIR=tmp_path / "file" / "folder")
+def test_nowhere_to_write():
+    """As in a folder of the system's, for a user without a home: root may write everywhere."""
+    name, warned = run_program(NUMBA_CACHE_LOCATOR_CLASSES="UserProvidedCacheLocator")
     assert name == "NumpySteps"
     assert warned.count("RuntimeWarning") == 1
