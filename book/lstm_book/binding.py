@@ -1,7 +1,6 @@
 """Where each equation stands: its page, its function, its tests.
 
 Reads the pages in ``book/`` and the tests in ``tests/`` as text: nothing is run.
-``python -m lstm_book.binding`` writes the appendix that lists them all.
 """
 
 from __future__ import annotations
@@ -10,15 +9,12 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import lstm_book.statistics  # noqa: F401 - with its equations all are registered
 from lstm.equations.registry import EQUATIONS
-from lstm_book.checkout import ROOT
-
-APPENDIX = "appendix_equations.md"
 
 _MATH = re.compile(
     r"^[ \t]*(?P<fence>`{3,}|:{3,})\{math\}[ \t]*\n"
@@ -79,7 +75,6 @@ def page_equations(book: Path) -> list[PageEquation]:
     return [
         equation
         for path in pages
-        if path.name != APPENDIX
         for equation in equations_in(page_text(path), path.name)
     ]
 
@@ -91,18 +86,37 @@ def docstring_latex(function: Callable) -> str:
 
 
 def marked_tests(tests: Path) -> dict[str, list[str]]:
-    """Return label → the tests marked ``@pytest.mark.equation(label)``, as ``file::test``."""
+    """Return label → the tests marked ``pytest.mark.equation(label)``, as ``file::test``.
+
+    A mark stands over a test, or in a ``pytest.param`` of the table that a test is parametrised
+    with: then the decorator names the table.
+    """
     found: dict[str, list[str]] = {}
     for path in sorted(tests.glob("**/test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tables = {
+            target.id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-                for label in _marks(node):
+                named = [part for mark in node.decorator_list for part in ast.walk(mark)]
+                named += [
+                    part
+                    for name in named
+                    if isinstance(name, ast.Name) and name.id in tables
+                    for part in ast.walk(tables[name.id])
+                ]
+                for label in _marks(named):
                     found.setdefault(label, []).append(f"{path.name}::{node.name}")
     return found
 
 
-def _marks(node: ast.FunctionDef) -> Iterator[str]:
-    for call in (part for mark in node.decorator_list for part in ast.walk(mark)):
+def _marks(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for call in nodes:
         if (
             isinstance(call, ast.Call)
             and ast.unparse(call.func) == "pytest.mark.equation"
@@ -111,11 +125,10 @@ def _marks(node: ast.FunctionDef) -> Iterator[str]:
             yield call.args[0].value
 
 
-def appendix(root: Path) -> str:
-    """Return the page that lists label, function and tests of every equation, page by page."""
+def index(root: Path) -> str:
+    """Return the tables of label, function and tests of every equation, page by page."""
     tests = marked_tests(root / "tests")
-    lines = [_HEAD]
-    page = ""
+    lines, page = [], ""
     for label, name, _ in page_equations(root / "book"):
         if name != page:
             page = name
@@ -127,19 +140,3 @@ def appendix(root: Path) -> str:
         checked = [f"`{test}`" for test in tests.get(label, [])]
         lines.append(f"| {{eq}}`{label}`<br>`{label}` | {'<br>'.join([where, *checked])} |")
     return "\n".join(lines) + "\n"
-
-
-_HEAD = """\
-<!-- Written by `python -m lstm_book.binding`: change the pages, the functions or the tests, and \
-run it again. -->
-# Every equation, its function and its tests
-
-Each numbered equation of the book has a name that never changes. The function that computes it
-carries the same formula in its docstring, and `tests/book/test_binding.py` compares the two,
-letter by letter. The tests named here compute it in a second way: from plain loops, from PyTorch
-or ONNX, or, where it is a derivative, by the complex step.
-"""
-
-
-if __name__ == "__main__":
-    (ROOT / "book" / APPENDIX).write_text(appendix(ROOT), encoding="utf-8")

@@ -1,15 +1,11 @@
 """Every numbered equation has one page, one function with the same LaTeX, and a test of its own."""
 
-import importlib
-import pkgutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from lstm_book import binding
 
-import lstm
-import lstm.equations
 from lstm.equations import EQUATIONS
 
 ROOT = Path(__file__).parents[2]
@@ -17,16 +13,8 @@ PAGES = binding.page_equations(ROOT / "book")
 TESTS = binding.marked_tests(ROOT / "tests")
 ON_PAGES = {equation.label: equation for equation in PAGES}
 
-for module in pkgutil.iter_modules(lstm.equations.__path__, "lstm.equations."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
-
 # Numbered equations that nothing computes, each with the reason: definitions, for example.
 NOT_COMPUTED: dict[str, str] = {}
-
-# Functions whose page is not written yet, and the chapter that will hold it. When the equation
-# stands on its page, `test_pending_labels_are_on_no_page` asks you to take its line out.
-PENDING = {}
 
 
 def test_a_label_stands_on_one_page_only():
@@ -50,8 +38,7 @@ def test_page_and_function_write_the_same_formula(label):
 
 @pytest.mark.parametrize("label", sorted(EQUATIONS))
 def test_a_function_has_its_equation_on_a_page(label):
-    place = label in ON_PAGES or label in PENDING
-    assert place, f"{label} stands on no page: number it there, or name its chapter in PENDING"
+    assert label in ON_PAGES, f"{label} stands on no page: number it there"
 
 
 @pytest.mark.parametrize("label", sorted(EQUATIONS))
@@ -71,20 +58,16 @@ def test_a_marked_test_has_an_equation():
     assert not unknown, f"tests of equations that do not exist: {unknown}"
 
 
-def test_pending_labels_are_on_no_page():
-    arrived = PENDING.keys() & ON_PAGES.keys()
-    assert not arrived, f"take these out of PENDING, their pages are there: {sorted(arrived)}"
-
-
-def test_pending_and_not_computed_hold_nothing_else():
-    assert PENDING.keys() <= EQUATIONS.keys()
+def test_not_computed_holds_nothing_else():
     assert not NOT_COMPUTED.keys() & EQUATIONS.keys()
     assert NOT_COMPUTED.keys() <= ON_PAGES.keys()
 
 
-def test_the_appendix_is_up_to_date():
-    stored = (ROOT / "book" / binding.APPENDIX).read_text(encoding="utf-8")
-    assert stored == binding.appendix(ROOT), "run  python -m lstm_book.binding"
+def test_the_index_lists_every_equation():
+    listed = binding.index(ROOT)
+    for label in ON_PAGES:
+        (line,) = (line for line in listed.splitlines() if f"{{eq}}`{label}`" in line)
+        assert all(f"`{test}`" in line for test in TESTS[label])
 
 
 # ------------------------------------------------------------------------ the readers themselves
@@ -159,11 +142,15 @@ def test_reader_of_docstrings(text, latex):
 def test_reader_of_tests(tmp_path):
     (tmp_path / "test_some.py").write_text(
         "import pytest\n"
+        'TABLE = [pytest.param(1, marks=pytest.mark.equation("eq-in-table"))]\n'
         '@pytest.mark.equation("eq-a")\n'
         '@pytest.mark.equation("eq-b")\n'
         "def test_both(): pass\n"
+        '@pytest.mark.parametrize("x", TABLE)\n'
+        "def test_table(x): pass\n"
         '@pytest.mark.other("eq-c")\n'
         "def test_other(): pass\n"
     )
-    both = ["test_some.py::test_both"]
-    assert binding.marked_tests(tmp_path) == {"eq-a": both, "eq-b": both}
+    both, table = ["test_some.py::test_both"], ["test_some.py::test_table"]
+    expected = {"eq-a": both, "eq-b": both, "eq-in-table": table}
+    assert binding.marked_tests(tmp_path) == expected
