@@ -72,11 +72,7 @@ def equations_in(text: str, page: str) -> list[PageEquation]:
 def page_equations(book: Path) -> list[PageEquation]:
     """Return every labelled equation of every page in ``book``, page by page."""
     pages = sorted([*book.glob("*.ipynb"), *book.glob("*.md")])
-    return [
-        equation
-        for path in pages
-        for equation in equations_in(page_text(path), path.name)
-    ]
+    return [equation for path in pages for equation in equations_in(page_text(path), path.name)]
 
 
 def docstring_latex(function: Callable) -> str:
