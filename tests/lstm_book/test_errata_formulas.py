@@ -50,7 +50,7 @@ def test_an_lstm_has_four_blocks_of_weights(printed, corrected):
     assert not blocks & printed
 
 
-@evidence(errata.elman_parameters, errata.lstm_parameters)
+@evidence(eq.rnn_parameter_count, eq.parameter_count)
 def test_parameter_counts_by_formula(printed, corrected):
     cell = lstm.LSTMCell(D, H)
     weights = sum(p.data.size for p in cell.parameters()) - cell.bias_hh.data.size
@@ -66,9 +66,7 @@ def test_parameter_counts_by_formula(printed, corrected):
     assert corrected(1, 128) == 66_560
 
 
-@evidence(
-    lambda T, D, H: T * errata.lstm_parameters(D, H), lambda T, D, H: errata.lstm_parameters(D, H)
-)
+@evidence(lambda T, D, H: T * eq.parameter_count(D, H), lambda T, D, H: eq.parameter_count(D, H))
 def test_weights_are_shared_by_all_steps(printed, corrected):
     weights = errata.random_weights(D, H, 0)
     used = sum(array.size for block in weights.values() for array in block)

@@ -39,9 +39,9 @@ SCREEN = (
 # sphinx-proof gives these to the text of every theorem and to every proof.
 REPEATED_IDS = "#proof, #proof-content"
 
-# Set the equations. MathJax draws glyphs with style sheets alone: make them text, which one can find
-# and copy, and tell who listens how each formula was written. Then make narrower what is wider
-# than the paper.
+# Set the equations. MathJax draws glyphs with style sheets alone: make them text, which can be
+# found and copied, and tell who listens how each formula was written. Then make narrower what is
+# wider than the paper.
 SET = """async () => {
   await window.MathJax?.startup?.promise;
   await document.fonts.ready;

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import nbformat
 
+from lstm_book.binding import title
 from lstm_book.checkout import ROOT
 from lstm_book.experiments import record as experiments
 from lstm_book.press.execute import run
@@ -52,12 +53,6 @@ def measure(paths: list[Path]) -> dict:
         print(f"{path.stem}: {seconds:.1f} s")
     machine = {"cpu": cpu(), "cores": os.cpu_count(), "system": platform.system()}
     return {"command": "make times", "machine": machine, "chapters": chapters}
-
-
-def title(path: Path) -> str:
-    """Return the heading of a notebook."""
-    cells = nbformat.read(path, as_version=4).cells
-    return cells[0].source.splitlines()[0].removeprefix("# ")
 
 
 def chapters(root: Path) -> list[str]:
