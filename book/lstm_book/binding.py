@@ -9,7 +9,7 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,8 +84,8 @@ def docstring_latex(function: Callable) -> str:
 def marked_tests(tests: Path) -> dict[str, list[str]]:
     """Return label → the tests marked ``pytest.mark.equation(label)``, as ``file::test``.
 
-    A mark stands over a test, or in a ``pytest.param`` of the table that a test is parametrised
-    with: then the decorator names the table.
+    A mark stands over a test, or in a row of the table that it is parametrised with: there a call
+    whose first argument is a label is a mark, too.
     """
     found: dict[str, list[str]] = {}
     for path in sorted(tests.glob("**/test_*.py")):
@@ -99,26 +99,28 @@ def marked_tests(tests: Path) -> dict[str, list[str]]:
         }
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-                named = [part for mark in node.decorator_list for part in ast.walk(mark)]
-                named += [
+                parts = [part for mark in node.decorator_list for part in ast.walk(mark)]
+                rows = [
                     part
-                    for name in named
+                    for name in parts
                     if isinstance(name, ast.Name) and name.id in tables
                     for part in ast.walk(tables[name.id])
                 ]
-                for label in _marks(named):
+                marks = [p for p in parts if _is_mark(p)]
+                for label in dict.fromkeys(filter(None, map(_label, marks + rows))):
                     found.setdefault(label, []).append(f"{path.name}::{node.name}")
     return found
 
 
-def _marks(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    for call in nodes:
-        if (
-            isinstance(call, ast.Call)
-            and ast.unparse(call.func) == "pytest.mark.equation"
-            and isinstance(call.args[0], ast.Constant)
-        ):
-            yield call.args[0].value
+def _is_mark(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.equation"
+
+
+def _label(node: ast.AST) -> str | None:
+    """Return the label that is the first argument of a call."""
+    first = node.args[0] if isinstance(node, ast.Call) and node.args else None
+    label = first.value if isinstance(first, ast.Constant) else None
+    return label if isinstance(label, str) and label.startswith("eq-") else None
 
 
 def index(root: Path) -> str:
