@@ -63,7 +63,7 @@ LAYERS = {
 A room is a module, or a package with all that is in it; ``.`` is the package's own ``__init__``.
 """
 CIRCLE = ("lstm.kernel", "lstm.compiled")  # the one there is, until both are one pass over time
-OTHERS = {"lstm.torch": {"torch"}, "lstm.compiled": {"numba", "scipy", "threadpoolctl"}}
+OTHERS = {"lstm.torch": {"torch"}, "lstm.compiled": {"llvmlite", "numba", "scipy", "threadpoolctl"}}
 """What a module of the library imports besides NumPy as soon as it is imported itself."""
 
 
