@@ -8,16 +8,12 @@ for that.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 from lstm_book import errata
+from lstm_book.ledger import ARTICLES
 
-ROOT = Path(__file__).resolve().parents[2]
-LEDGER = yaml.safe_load((ROOT / "book" / "errata.yml").read_text(encoding="utf-8"))
-ARTICLES = {article["id"]: article for article in LEDGER["articles"]}
 NOTICED = (AssertionError, ArithmeticError, LookupError, TypeError, ValueError)
 """What a failing check may raise, besides the failure of a ``pytest.raises`` in it."""
 

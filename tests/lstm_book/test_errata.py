@@ -8,12 +8,9 @@ from functools import cache
 
 import pytest
 from lstm_book import errata
+from lstm_book.checkout import ROOT
+from lstm_book.ledger import ARTICLES, FINDINGS, KINDS, SEVERITIES
 
-from tests.lstm_book.evidence import ARTICLES, LEDGER, ROOT
-
-FINDINGS = LEDGER["findings"]
-SEVERITIES = {"fatal", "major", "minor"}
-KINDS = {"equation", "number", "prose", "claim", "code", "citation", "editorial"}
 REQUIRED = {"id", "article", "section", "title", "severity", "kind"} | {
     "printed",
     "gloss",

@@ -8,10 +8,9 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from lstm_book import ledger
+from lstm_book.checkout import ROOT
+from lstm_book.ledger import ARTICLES, FINDINGS
 
-from tests.lstm_book.evidence import ARTICLES, LEDGER, ROOT
-
-FINDINGS = LEDGER["findings"]
 each_article = pytest.mark.parametrize("article", ARTICLES)
 
 
@@ -139,14 +138,3 @@ def test_concordance_has_every_section_and_links_to_what_exists(article):
             assert page.is_file()
         mentioned += findings.get_text().split()
     assert sorted(mentioned) == [finding["id"] for finding in ledger.of_article(article)]
-
-
-# ----------------------------------------------------------------------- the stored notebooks
-@pytest.mark.parametrize("notebook", ["01_five_articles", "02_errata"])
-def test_pages_show_the_ledger_as_it_is(notebook):
-    found = shown(notebook)
-    assert len(found) >= 8
-    names = {"ledger": ledger, "HTML": lambda html: html, "map": map}
-    for source, html in found.items():
-        fresh = eval(source.strip(), names)  # the notebook is the project's own
-        assert html == fresh, f"out of date: make outputs NB=book/{notebook}.ipynb"
