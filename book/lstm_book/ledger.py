@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
 
 import yaml
-from pybtex.database import parse_file
+from pybtex.database import Entry, parse_file
 from pybtex.richtext import Text
 
 from lstm_book.binding import title
@@ -176,7 +176,8 @@ def _evidence(item: dict[str, str]) -> str:
 
 # ----------------------------------------------------------------------------------- bibliography
 @cache
-def _bibliography():
+def bibliography() -> Mapping[str, Entry]:
+    """Return the works in ``references.bib``, by their keys."""
     return parse_file(str(ROOT / "book" / "references.bib")).entries
 
 
@@ -187,7 +188,7 @@ def citation_link(key: str) -> str:
 
 def author_year(key: str) -> str:
     """Return ``Gers et al. (2000)`` for a key of ``references.bib``."""
-    entry = _bibliography()[key]
+    entry = bibliography()[key]
     people = entry.persons.get("author") or entry.persons.get("editor") or []
     names = [_plain(" ".join([*p.prelast_names, *p.last_names])) for p in people]
     who = " et al.".join([names[0], ""]) if len(names) > 2 else " and ".join(names)

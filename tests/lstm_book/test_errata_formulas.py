@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from lstm_book import errata
+from lstm_book.ledger import ARTICLES
 
 import lstm
 from lstm import equations as eq
 from lstm.gradcheck import central_difference, complex_step, relative_error
-from tests.lstm_book.evidence import ARTICLES, cases, evidence, must_notice, program_pair
+from tests.lstm_book.evidence import evidence, program_pair
 from tests.lstm_book.frameworks import parameters, run
 
 B, D, H, T = 2, 3, 5, 7
@@ -673,11 +674,3 @@ def test_one_gradient_is_applied_once(printed, corrected):
     lstm.SGD([parameter], lr=0.1).step()
     np.testing.assert_allclose(corrected(w, d_w), parameter.data, rtol=1e-12)
     assert np.abs(printed(w, d_w) - parameter.data).max() > 0.05
-
-
-# -------------------------------------------------------------------------------- the swap
-
-
-@cases(__name__)
-def test_evidence_fails_when_the_sides_are_swapped(check, sides):
-    must_notice(check, sides)

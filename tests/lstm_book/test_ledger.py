@@ -117,7 +117,7 @@ def test_every_source_of_the_ledger_is_cited_on_the_page():
 def test_every_source_has_a_name_and_an_address(key):
     assert ledger.author_year(key)
     assert not re.search(r"[{}\\]", ledger.author_year(key))
-    entry = ledger._bibliography()[key]
+    entry = ledger.bibliography()[key]
     assert set(entry.fields) & {"doi", "url", "eprint", "isbn"}, f"{key}: no DOI, no address"
 
 

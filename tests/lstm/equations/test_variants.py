@@ -15,10 +15,6 @@ T, B, D, H, P = 4, 2, 3, 5, 2
 EXACT = {"rtol": 0, "atol": 1e-13}
 
 
-def logistic(z):
-    return 1 / (1 + math.exp(-z))
-
-
 @pytest.fixture
 def rng():
     return np.random.default_rng(8)
