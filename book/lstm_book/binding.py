@@ -133,8 +133,7 @@ def index(root: Path) -> str:
             # With the title written out: a sidebar shows nothing for a link without text.
             heading = f"\n## [{title(root / 'book' / page)}](./{page})\n"
             lines += [heading, "| equation | function, and tests |", "| --- | --- |"]
-        function = EQUATIONS.get(label)
-        where = f"`{function.__module__}.{function.__name__}`" if function else "not computed"
-        checked = [f"`{test}`" for test in tests.get(label, [])]
-        lines.append(f"| {{eq}}`{label}`<br>`{label}` | {'<br>'.join([where, *checked])} |")
+        function = f"{EQUATIONS[label].__module__}.{EQUATIONS[label].__name__}"
+        places = "<br>".join(f"`{place}`" for place in [function, *tests.get(label, [])])
+        lines.append(f"| {{eq}}`{label}`<br>`{label}` | {places} |")
     return "\n".join(lines) + "\n"
