@@ -17,16 +17,9 @@ import lstm_book.statistics  # noqa: F401 - with its equations all are registere
 from lstm.equations.registry import EQUATIONS
 
 _MATH = re.compile(
-    r"^[ \t]*(?P<fence>`{3,}|:{3,})\{math\}[ \t]*\n"
-    r"(?P<options>(?:[ \t]*:[\w-]+:[^\n]*\n)*)"
-    r"(?P<latex>.*?)"
-    r"^[ \t]*(?P=fence)[ \t]*$",
+    r"^```\{math\}\n(?:[ \t]*:(?!label)[\w-]+:.*\n)*:label:[ \t]*(\S+)\n(.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-_DOLLARS = re.compile(r"\$\$(?P<latex>[^$]+)\$\$[ \t]*\((?P<label>[\w-]+)\)")
-_LABEL = re.compile(r":label:[ \t]*(\S+)")
-# A fence of four or more shows how to write an equation; it is none.
-_EXAMPLE = re.compile(r"^(`{4,}|~{4,})(?!\{).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _DIRECTIVE = re.compile(r"^\.\. math::(.*\n(?:\n|[ ]+.*\n)*)", re.MULTILINE)
 
 
@@ -58,15 +51,10 @@ def title(path: Path) -> str:
 
 
 def equations_in(text: str, page: str) -> list[PageEquation]:
-    """Return the labelled equations of one page's Markdown, in the order of the page."""
-    text = _EXAMPLE.sub("", text + "\n")
-    found = []
-    for match in _MATH.finditer(text):
-        label = _LABEL.search(match["options"])
-        if label:
-            found.append((match.start(), label[1], match["latex"]))
-    found += [(m.start(), m["label"], m["latex"]) for m in _DOLLARS.finditer(text)]
-    return [PageEquation(label, page, normalized(latex)) for _, label, latex in sorted(found)]
+    """Return the labelled ``math`` blocks of one page's Markdown, in the order of the page."""
+    return [
+        PageEquation(label, page, normalized(latex)) for label, latex in _MATH.findall(text + "\n")
+    ]
 
 
 def page_equations(book: Path) -> list[PageEquation]:
