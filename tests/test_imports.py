@@ -18,14 +18,17 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "lstm": [
         "checks",
+        "arguments",
         "equations",
         "module",
         "cell",
         "runs",
         "kernel",
+        "scan",
         "compiled",
         "layer",
         "init",
+        "initialise",
         "variants",
         "losses",
         "optim",
