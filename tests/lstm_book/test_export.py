@@ -7,9 +7,9 @@ import re
 
 import numpy as np
 import pytest
+from lstm_book.__main__ import main
 from lstm_book.figures.widgets import FOLDER, WIDGETS, cell, digits, export, files, reader, reviews
 
-from lstm_book.__main__ import main
 from lstm.datasets import load_imdb, load_mnist
 from lstm.text import Vocabulary
 from tests.conftest import ROOT

@@ -17,7 +17,10 @@ from typing import NamedTuple
 
 import nbformat
 
+from lstm_book.binding import title
 from lstm_book.checkout import ROOT
+from lstm_book.experiments import record as experiments
+from lstm_book.press.execute import run
 from lstm_book.recipes.records import cpu
 
 RECORD = ROOT / "results" / "run_times.json"
@@ -40,8 +43,6 @@ there.
 
 def measure(paths: list[Path]) -> dict:
     """Run each notebook; return wall and processor seconds, with the machine."""
-    from execute import run  # beside this script
-
     chapters = {}
     for path in paths:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -52,12 +53,6 @@ def measure(paths: list[Path]) -> dict:
         print(f"{path.stem}: {seconds:.1f} s")
     machine = {"cpu": cpu(), "cores": os.cpu_count(), "system": platform.system()}
     return {"command": "make times", "machine": machine, "chapters": chapters}
-
-
-def title(path: Path) -> str:
-    """Return the heading of a notebook."""
-    cells = nbformat.read(path, as_version=4).cells
-    return cells[0].source.splitlines()[0].removeprefix("# ")
 
 
 def chapters(root: Path) -> list[str]:
@@ -96,19 +91,29 @@ class Row(NamedTuple):
     processors: frozenset[str]
 
 
+def command(record: dict) -> str:
+    """Return the command that repeats a record today: the record keeps the one that made it."""
+    if "experiment" in record:
+        return experiments.command(record["experiment"])
+    words = ["python -m lstm_book train", record["recipe"]]
+    for name in ("model", "scale", "engine"):
+        words += [f"--{name} {record[name]}"] if record[name] else []
+    return " ".join(words)
+
+
 def recorded(root: Path) -> list[Row]:
-    """Return every recorded command that says its seconds."""
+    """Return the command of every record that says its seconds."""
     found = []
     for path in sorted((root / "results").rglob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or "command" not in record:
+        if not record.keys() & {"recipe", "experiment"}:
             continue
         runs = [run for run in record.get("runs", []) if isinstance(run, dict)]
         seconds = record.get("seconds", total(runs, "seconds"))
         if seconds is not None:
             machines = (run.get("machine") or {} for run in runs)
             names = frozenset(machine["cpu"] for machine in machines if "cpu" in machine)
-            row = record["command"], len(runs) or 1, seconds, total(runs, "cpu_seconds")
+            row = command(record), len(runs) or 1, seconds, total(runs, "cpu_seconds")
             found.append(Row(*row, names))
     return found
 

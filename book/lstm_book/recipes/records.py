@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import lstm
-from lstm_book.recipes.statistics import Summary, summary
+from lstm_book.statistics import Summary, summary
 
 Record = dict[str, Any]
 

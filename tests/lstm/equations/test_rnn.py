@@ -94,13 +94,6 @@ def test_d_hidden_state_is_the_derivative_of_the_rest_of_the_loss(network):
         assert relative_error(d_h[t], complex_step(rest, h[t + 1])) < EXACT
 
 
-@pytest.mark.equation("eq-rnn-d-preactivation")
-def test_d_preactivation_is_the_derivative_of_tanh(network):
-    a, d_h = network.x[0] @ network.W.T, network.targets[0]
-    expected = complex_step(lambda a: (d_h * np.tanh(a)).sum(), a)
-    assert relative_error(eq.d_rnn_preactivation(d_h, np.tanh(a)), expected) < EXACT
-
-
 @pytest.mark.equation("eq-rnn-d-weights")
 @pytest.mark.parametrize("name", ["W", "U", "b"])
 @pytest.mark.parametrize(
