@@ -55,6 +55,15 @@ def measure(paths: list[Path]) -> dict:
     return {"command": "make times", "machine": machine, "chapters": chapters}
 
 
+def joined(old: dict, new: dict) -> dict:
+    """Return a record with the newer times, and without chapters that are gone."""
+    if old["machine"] != new["machine"]:
+        raise SystemExit(f"measured on {old['machine']}: here measure all, with make times")
+    chapters = sorted((old["chapters"] | new["chapters"]).items())
+    there = [(name, times) for name, times in chapters if (ROOT / f"book/{name}.ipynb").is_file()]
+    return new | {"chapters": dict(there)}
+
+
 def chapters(root: Path) -> list[str]:
     """Return the table of the chapters; nothing where none was measured."""
     path = root / "results" / "run_times.json"
@@ -156,8 +165,13 @@ def main() -> None:
     """Measure, if asked to, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--page", action="store_true", help="write the page, run nothing")
-    if not parser.parse_args().page:
-        record = measure(sorted((ROOT / "book").glob("[0-9]*.ipynb")))
+    parser.add_argument("notebooks", nargs="*", type=Path, help="these alone; without: every one")
+    options = parser.parse_args()
+    if not options.page:
+        every = sorted((ROOT / "book").glob("[0-9]*.ipynb"))
+        record = measure(options.notebooks or every)
+        if options.notebooks:
+            record = joined(json.loads(RECORD.read_text(encoding="utf-8")), record)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(ROOT), encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}")
