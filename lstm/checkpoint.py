@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import types
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,8 +51,9 @@ def save_checkpoint(
     try:
         replace_file(path, buffer.getvalue())
     except OSError as error:
-        what = "the checkpoint from before is unchanged" if Path(path).is_file() else "none is kept"
-        raise CheckpointError(f"{path} could not be written ({error}); {what}") from error
+        raise CheckpointError(
+            f"{path} could not be written: {error}. Nothing was changed"
+        ) from error
 
 
 def load_checkpoint(path: str | os.PathLike, belongs_to: Any = None) -> dict[str, np.ndarray]:
@@ -78,13 +78,13 @@ def load_checkpoint(path: str | os.PathLike, belongs_to: Any = None) -> dict[str
         says in what they differ.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            state = {name: file[name] for name in file.files}
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
+            state = {name: content[name] for name in content.files}
         saved = json.loads(str(state.pop("belongs_to")))
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} could not be read ({error})") from error
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged, or no checkpoint ({error})") from error
+        raise CheckpointError(f"{path} could not be read: {error}") from error
+    except Exception as error:  # a damaged file can raise anything
+        raise CheckpointError(f"{path} is damaged, or no checkpoint: {error!r}") from error
     if different := list(differences(saved, json.loads(json.dumps(belongs_to)))):
         raise CheckpointError(
             f"{path} belongs to another training: {'; '.join(different)}. "

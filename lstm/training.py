@@ -151,6 +151,8 @@ class Trainer:
                 )
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.batch_size = checks.positive_int("batch_size", batch_size)
+        if max_norm is not None and not max_norm > 0:
+            raise ValueError(f"max_norm must be positive, got {max_norm!r}")
         self.max_norm, self.schedule, self.augment = max_norm, schedule, augment
         self.rng = np.random.default_rng(rng)
         self.base_lr = self.lr
@@ -297,9 +299,13 @@ class Trainer:
             self.load_weights(self.best)
         return self.history
 
+    def predict(self, inputs: Inputs) -> np.ndarray:
+        """Return the model's outputs, as :func:`predict` does."""
+        return predict(self.model, inputs)
+
     def evaluate(self, inputs: Inputs, targets: ArrayLike) -> dict[str, float]:
-        """Measure the model as :func:`evaluate` does."""
-        return evaluate(self.model, inputs, targets, self.loss)
+        """Measure the model, as :func:`evaluate` does."""
+        return scores(self.predict(inputs), targets, self.loss)
 
     def _plan(self, epochs: int, size: int) -> None:
         """Lay out the schedule for so many epochs, if what was done fits into them."""
@@ -422,8 +428,9 @@ class Trainer:
                 f"no training does step {info['place']} of {steps} after {len(epochs)} epochs of "
                 f"{info['epochs']}"
             )
-        for kind, like in (("model", "model"), ("optimizer", "optimizer"), ("best", "model")):
-            given, wanted = _group(state, kind), _group(own, like)
+        wanted = _group(own, "model")  # the optimiser checks what is its own
+        for kind in ("model", "best"):
+            given = _group(state, kind)
             wrong = {n for n in {**given, **wanted} if _kind(given, n) != _kind(wanted, n)}
             if wrong and (given or kind != "best"):
                 name = min(wrong)

@@ -485,8 +485,8 @@ def crafted(**changes):
             r"model/head.1.bias must be float32 \(3,\), got float64 \(3,\)",
         ),
         (lambda s: s.update({"best/head.1.bias": np.zeros(2, "f4")}), r"got float32 \(2,\)"),
-        (lambda s: s.pop("optimizer/lr"), "optimizer/lr must be float64"),
-        (lambda s: s.update({"optimizer/x": np.zeros(2)}), r"optimizer/x must be missing"),
+        (lambda s: s.pop("optimizer/lr"), r"missing \['lr'\]"),
+        (lambda s: s.update({"optimizer/x": np.zeros(2)}), r"unexpected \['x'\]"),
     ],
 )
 def test_a_state_that_cannot_be_is_refused_and_nothing_changes(change, message):
