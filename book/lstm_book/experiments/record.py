@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lstm.checkpoint import replace_file
 from lstm_book.checkout import ROOT
 from lstm_book.recipes import records
 
@@ -36,5 +37,6 @@ def save_record(name: str, content: dict[str, Any], seconds: float) -> Path:
     """Write a record beside the others and return its path."""
     path = FOLDER / f"{name}.json"
     about = {"experiment": name, "command": command(name), **records.environment()}
-    records.write(path, about | {"seconds": round(seconds, 1)} | content)
+    record = about | {"seconds": round(seconds, 1)} | content
+    replace_file(path, (json.dumps(record, indent=1) + "\n").encode())
     return path

@@ -21,6 +21,7 @@ from lstm_book.binding import title
 from lstm_book.checkout import ROOT
 from lstm_book.experiments import record as experiments
 from lstm_book.press.execute import run
+from lstm_book.recipes import records
 from lstm_book.recipes.records import cpu
 
 RECORD = ROOT / "results" / "run_times.json"
@@ -104,10 +105,7 @@ def command(record: dict) -> str:
     """Return the command that repeats a record today: the record keeps the one that made it."""
     if "experiment" in record:
         return experiments.command(record["experiment"])
-    words = ["python -m lstm_book train", record["recipe"]]
-    for name in ("model", "scale", "engine"):
-        words += [f"--{name} {record[name]}"] if record[name] else []
-    return " ".join(words)
+    return records.command(record)
 
 
 def recorded(root: Path) -> list[Row]:
