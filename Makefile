@@ -2,7 +2,6 @@
 
 PYTHON ?= python3
 JOBS   ?= 2
-NB     ?= $(sort $(wildcard book/*.ipynb))
 
 VENV     := .venv
 PY       := $(VENV)/bin/python
@@ -107,10 +106,10 @@ lab: $(VENV)/lab.ready
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
 outputs: $(VENV)/lab.ready
-	@$(PY) -m lstm_book.press.execute $(NB)
+	@$(PY) -m lstm_book.press.execute $(or $(NB),$(sort $(wildcard book/*.ipynb)))
 
 times: $(VENV)/lab.ready
-	@$(PY) -m lstm_book.press.run_times
+	@$(PY) -m lstm_book.press.run_times $(NB)
 
 bench: $(VENV)/lab.ready
 	@$(PY) -m benchmarks

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import nbformat
 
 from lstm_book.checkout import ROOT
+from lstm_book.press.execute import run
 from lstm_book.recipes.records import cpu
 
 RECORD = ROOT / "results" / "run_times.json"
@@ -40,8 +41,6 @@ there.
 
 def measure(paths: list[Path]) -> dict:
     """Run each notebook; return wall and processor seconds, with the machine."""
-    from execute import run  # beside this script
-
     chapters = {}
     for path in paths:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -52,6 +51,15 @@ def measure(paths: list[Path]) -> dict:
         print(f"{path.stem}: {seconds:.1f} s")
     machine = {"cpu": cpu(), "cores": os.cpu_count(), "system": platform.system()}
     return {"command": "make times", "machine": machine, "chapters": chapters}
+
+
+def joined(old: dict, new: dict) -> dict:
+    """Return a record with what was measured again replaced, and chapters that are gone left out."""
+    if old["machine"] != new["machine"]:
+        raise SystemExit(f"measured on {old['machine']}: here measure all, with make times")
+    chapters = sorted((old["chapters"] | new["chapters"]).items())
+    there = [(name, times) for name, times in chapters if (ROOT / f"book/{name}.ipynb").is_file()]
+    return new | {"chapters": dict(there)}
 
 
 def title(path: Path) -> str:
@@ -151,8 +159,13 @@ def main() -> None:
     """Measure, if asked to, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--page", action="store_true", help="write the page, run nothing")
-    if not parser.parse_args().page:
-        record = measure(sorted((ROOT / "book").glob("[0-9]*.ipynb")))
+    parser.add_argument("notebooks", nargs="*", type=Path, help="these alone; without: every one")
+    options = parser.parse_args()
+    if not options.page:
+        every = sorted((ROOT / "book").glob("[0-9]*.ipynb"))
+        record = measure(options.notebooks or every)
+        if options.notebooks:
+            record = joined(json.loads(RECORD.read_text(encoding="utf-8")), record)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(ROOT), encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}")
