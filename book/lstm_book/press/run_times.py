@@ -54,7 +54,7 @@ def measure(paths: list[Path]) -> dict:
 
 
 def joined(old: dict, new: dict) -> dict:
-    """Return a record with what was measured again replaced, and chapters that are gone left out."""
+    """Return a record with the newer times, and without chapters that are gone."""
     if old["machine"] != new["machine"]:
         raise SystemExit(f"measured on {old['machine']}: here measure all, with make times")
     chapters = sorted((old["chapters"] | new["chapters"]).items())
