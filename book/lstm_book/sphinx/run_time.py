@@ -1,7 +1,7 @@
 """Sphinx extension: how long a chapter runs is read from the measurement, never typed.
 
-``{run-time}`here` `` becomes "13 seconds on 2 CPU cores", as ``make times`` measured it for the page
-on which it stands; ``{run-time}`longest` `` is the same of the chapter that takes longest.
+``{run-time}`here` `` becomes "13 seconds on 2 CPU cores", as ``make times`` measured it for the
+page on which it stands; ``{run-time}`longest` `` is the same of the chapter that takes longest.
 """
 
 from __future__ import annotations
