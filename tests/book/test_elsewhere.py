@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from lstm_book.press import colab
+from lstm_book.press import colab, execute
 from lstm_book.sphinx import address
 from nbclient import NotebookClient
 from packaging.requirements import Requirement
@@ -97,9 +97,9 @@ def test_a_notebook_runs_in_an_empty_folder(tmp_path, monkeypatch):
     shutil.copyfile(CHEAP, tmp_path / CHEAP.name)
     notebook = nbformat.read(tmp_path / CHEAP.name, as_version=4)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "book")]))
-    ipc = Config(KernelManager={"transport": "ipc", "ip": str(tmp_path / "kernel")})
+    config = Config(KernelManager=execute.through_files(str(tmp_path)))
     NotebookClient(
-        notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}, config=ipc
+        notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}, config=config
     ).execute()
     stored = nbformat.read(CHEAP, as_version=4)
     assert [printed(cell) for cell in notebook.cells] == [printed(cell) for cell in stored.cells]
