@@ -77,16 +77,10 @@ def python_blocks(text: str) -> str:
     return "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("text", [README, FRONT], ids=["README", "front page"])
-def test_the_program_that_is_shown_runs_and_prints_what_it_says(text):
-    code = python_blocks(text)
-    assert "lstm.LSTM(" in code
-    command = [sys.executable, "-W", "error", "-c", code]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    for printed in re.findall(r"print\(.*\)  # (.*)", code):
-        assert printed in run.stdout
+def test_the_front_page_says_what_its_program_prints(capsys):
+    code = python_blocks(FRONT)
+    exec(code, {})
+    assert capsys.readouterr().out == re.search(r"print\(.*\)  # (.*\n)", code)[1]
 
 
 def test_weights_move_either_way():
