@@ -8,6 +8,8 @@ import pytest
 from benchmarks import engines, measure, report
 from benchmarks.shapes import SHAPES, Shape
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run():

@@ -9,6 +9,7 @@ import lstm
 from benchmarks import measure, stages
 from benchmarks.engines import ENGINES
 
+pytestmark = pytest.mark.slow
 D, H = 3, 5
 each_stage = pytest.mark.parametrize("name", stages.STAGES)
 

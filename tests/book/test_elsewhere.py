@@ -229,6 +229,7 @@ def test_buttons_of_a_built_page(path):
     assert bool(elsewhere) == bool(configured)
 
 
+@pytest.mark.slow
 def test_with_an_address_a_chapter_opens_on_binder_and_colab(tmp_path):
     """A book of two pages, built with the project's own configuration and an address."""
     shutil.copytree(ROOT / "book", tmp_path / "book", ignore=shutil.ignore_patterns("*.ipynb"))

@@ -218,6 +218,7 @@ def test_commands_in_the_documents_exist(path):
     assert named <= targets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "code"),
     [(path, code) for path in DOCUMENTS if path.exists() for code in fences(path, "python")],
