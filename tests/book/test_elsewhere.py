@@ -28,6 +28,7 @@ from packaging.utils import canonicalize_name
 from traitlets.config import Config
 
 from tests.book.test_book import HTML, WRITTEN
+from tests.book.test_quality import pins
 from tests.conftest import ROOT
 
 PROJECTS = {
@@ -67,6 +68,25 @@ def importable_in_a_chapter() -> set[str]:
     providers = metadata.packages_distributions().items()
     found = {module for module, names in providers if packages & set(map(canonicalize_name, names))}
     return found | {"lstm", "lstm_book", "IPython"}  # the last comes with ipykernel
+
+
+def closure(names: set[str]) -> set[str]:
+    """Return the packages with all that they pull in on this system."""
+    todo, seen = {(name, "") for name in names}, set()
+    while todo:
+        name, extra = todo.pop()
+        seen.add((name, extra))
+        for needed in map(Requirement, metadata.requires(name) or []):
+            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                extras = needed.extras | {""}
+                todo |= {(canonicalize_name(needed.name), each) for each in extras} - seen
+    return {name for name, _ in seen}
+
+
+def test_everything_that_is_installed_is_pinned_and_needed():
+    pinned = {canonicalize_name(name) for name in pins()}
+    needed = closure(brought("lstm-book", "test")) | {"setuptools"}  # which builds our packages
+    assert needed == pinned
 
 
 @each_notebook
