@@ -352,7 +352,7 @@ def main() -> None:
     run["times"], about = measure.times(names, options.shapes, "native", 1, options.rounds)
     run["about"] = {"native": about}
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(run, indent=1) + "\n")
+    options.output.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     print(f"written: {options.output}")
 
 

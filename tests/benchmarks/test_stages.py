@@ -59,7 +59,7 @@ def test_a_stage_can_be_measured():
 
 @pytest.mark.skipif(not stages.RESULT.exists(), reason="python -m benchmarks.stages was not run")
 def test_record_is_complete():
-    run = json.loads(stages.RESULT.read_text())
+    run = json.loads(stages.RESULT.read_text(encoding="utf-8"))
     found = {(r["engine"], r["shape"]) for r in run["times"] if r["mode"] == "training"}
     beside = [name for name in stages.BESIDE if name in ENGINES]
     assert found == {(e, s) for e in (*stages.STAGES, *beside) for s in stages.MEASURED}

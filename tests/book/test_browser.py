@@ -205,7 +205,9 @@ def test_page_is_accessible(visit):
 
 
 def test_a_line_of_code_fits_into_its_box(visits):
-    length = tomllib.loads((HTML.parents[1] / "book" / "ruff.toml").read_text())["line-length"]
+    length = tomllib.loads((HTML.parents[1] / "book" / "ruff.toml").read_text(encoding="utf-8"))[
+        "line-length"
+    ]
     page = visits["laptop"].open("book/07_one_cell.html")
     page.evaluate(OPEN)
     boxes = """length => [...document.querySelectorAll("div.cell pre")].map((box) => {

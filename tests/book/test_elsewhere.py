@@ -178,8 +178,10 @@ def test_the_library_is_a_small_wheel_that_trains_with_numpy_alone(tmp_path):
 
 
 def test_binder_installs_the_pinned_pytorch():
-    pinned = re.search(r"^torch==(.*)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)[1]
-    environment = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text())
+    pinned = re.search(
+        r"^torch==(.*)$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )[1]
+    environment = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text(encoding="utf-8"))
     assert f"pytorch-cpu={pinned}" in environment["dependencies"]
     assert (ROOT / ".binder" / "postBuild").stat().st_mode & 0o111
 
@@ -240,7 +242,9 @@ def buttons(page: BeautifulSoup) -> list[str]:
 @pytest.mark.skipif(not WRITTEN, reason="the book is not built: make book")
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
 def test_buttons_of_a_built_page(path):
-    configured = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    configured = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"][
+        "url"
+    ]
     found = buttons(BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser"))
     notebook = (ROOT / "book" / f"{path.stem}.ipynb").exists()
     assert f"../_sources/book/{path.stem}.{'ipynb' if notebook else 'md'}" in found
@@ -255,17 +259,19 @@ def test_with_an_address_a_chapter_opens_on_binder_and_colab(tmp_path):
     shutil.copytree(ROOT / "book", tmp_path / "book", ignore=shutil.ignore_patterns("*.ipynb"))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A chapter")])
     nbformat.write(notebook, tmp_path / "book" / "01_chapter.ipynb")
-    (tmp_path / "book" / "first.md").write_text("# First\n")
+    (tmp_path / "book" / "first.md").write_text("# First\n", encoding="utf-8")
     toc = {"format": "jb-book", "root": "book/first", "chapters": [{"file": "book/01_chapter"}]}
-    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc))
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["repository"]["url"] = f"{GITHUB}/"
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(tmp_path)]
     subprocess.run([*command, "-q", "-W", "-n"], check=True, capture_output=True)
     built = tmp_path / "_build" / "html" / "book"
-    pages = {name: BeautifulSoup((built / f"{name}.html").read_text(), "html.parser") for name in
-             ("first", "01_chapter")}  # fmt: skip
+    pages = {
+        path.stem: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in (built / "first.html", built / "01_chapter.html")
+    }
     found = buttons(pages["01_chapter"])
     place = "somebody/lstm-checked"
     file = "book/01_chapter.ipynb"
