@@ -96,7 +96,7 @@ test: $(VENV)/test.ready
 endif
 
 quick: $(VENV)/test.ready
-	@$(PYTEST) $(SPREAD) --quiet -m 'not (slow or book or browser)' --ignore tests/mutants tests
+	@$(PYTEST) $(SPREAD) --quiet -m 'not (slow or book or browser)' tests
 
 # -------------------------------------------------------------------------------------- notebooks
 
