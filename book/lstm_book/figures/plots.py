@@ -212,7 +212,7 @@ def loss_curve(history: Sequence[Mapping[str, float]], *, ylabel: str = "mean lo
     Parameters
     ----------
     history : list of dict
-        What ``lstm.training.fit`` returns: ``"epoch"``, ``"loss"`` and, with validation,
+        What :meth:`lstm.Trainer.fit` returns: ``"epoch"``, ``"loss"`` and, with validation,
         ``"validation_loss"`` and ``"validation_accuracy"``.
     ylabel : str
         Name of the loss, with its unit.
