@@ -41,17 +41,20 @@ class LoopOverCells(Module):
         """Return the hidden states (T, B, H) of an input (T, B, D)."""
         state, output, self._saved = None, [], []
         for x_t in x:
-            state = self.cell(x_t, state)
+            state, backward = self.cell.vjp(x_t, state)
             output.append(state[0])
-            self._saved.append(self.cell._saved)
+            self._saved.append(backward)
         return np.stack(output)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Do the same: a stage keeps one call for ``backward``, in a way of its own."""
+        return self.forward(x)
 
     def backward(self, d_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the input; add those of the parameters."""
         d_x, d_h, d_c = [], 0, None
-        for d_output_t, saved in zip(d_output[::-1], self._saved[::-1], strict=True):
-            self.cell._saved = saved
-            d_x_t, (d_h, d_c) = self.cell.backward(d_output_t + d_h, d_c)
+        for d_output_t, backward in zip(d_output[::-1], self._saved[::-1], strict=True):
+            d_x_t, (d_h, d_c) = backward(d_output_t + d_h, d_c)
             d_x.append(d_x_t)
         return np.stack(d_x[::-1])
 

@@ -1,8 +1,11 @@
 """The companion package of *LSTM, Checked*: a small, correct, fast LSTM in NumPy.
 
 ``lstm.LSTM`` has the semantics, names, shapes and gate order of ``torch.nn.LSTM``. NumPy alone is
-needed; ``lstm.torch`` and ``lstm.datasets`` ask for their libraries when they are imported.
+needed; ``lstm.torch`` and ``lstm.datasets`` ask for their libraries when they are first used.
 """
+
+import importlib
+from types import ModuleType
 
 from lstm.cell import LSTMCell
 from lstm.layer import LSTM
@@ -43,3 +46,17 @@ __all__ = [
     "mse_loss",
     "predict",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import ``lstm.torch`` when it is first asked for."""
+    if name != "torch":
+        raise AttributeError(f"module 'lstm' has no attribute {name!r}")
+    try:
+        return importlib.import_module("lstm.torch")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ImportError(
+            'lstm.torch needs PyTorch: pip install "lstm-checked[torch]"', name="torch"
+        ) from None

@@ -2,14 +2,87 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from lstm import checks
 from lstm import equations as eq
-from lstm.module import Module, Parameter, Rng
+from lstm.module import Backward, Module, Rng, once, uniform
 
 State = tuple[np.ndarray, np.ndarray]
+
+
+class Step(NamedTuple):
+    """What one step has computed and its derivative needs: inputs, gates, and the new cell."""
+
+    x_t: np.ndarray
+    h_prev: np.ndarray
+    c_prev: np.ndarray
+    i_t: np.ndarray
+    f_t: np.ndarray
+    g_t: np.ndarray
+    o_t: np.ndarray
+    c_t: np.ndarray
+
+
+def step(
+    x_t: np.ndarray,
+    h_prev: np.ndarray,
+    c_prev: np.ndarray,
+    W: np.ndarray,
+    U: np.ndarray,
+    b: np.ndarray | float = 0,
+) -> tuple[np.ndarray, Step]:
+    """Compute one step, equations ``eq-preactivation`` to ``eq-hidden-state``.
+
+    Parameters
+    ----------
+    x_t, h_prev, c_prev : ndarray, shapes (B, D), (B, H), (B, H)
+        Input, and the states of the previous step.
+    W, U, b : ndarray, shapes (4H, D), (4H, H), (4H,)
+        Weights and bias, gate order i, f, g, o.
+
+    Returns
+    -------
+    h_t : ndarray, shape (B, H)
+        The new hidden state.
+    step : Step
+        Everything else; ``step.c_t`` is the new cell state.
+    """
+    a_i, a_f, a_g, a_o = np.split(eq.preactivation(x_t, h_prev, W, U, b), 4, axis=1)
+    i_t, f_t, g_t, o_t = eq.sigmoid(a_i), eq.sigmoid(a_f), np.tanh(a_g), eq.sigmoid(a_o)
+    c_t = eq.cell_state(f_t, c_prev, i_t, g_t)
+    h_t = eq.hidden_state(o_t, c_t)
+    return h_t, Step(x_t, h_prev, c_prev, i_t, f_t, g_t, o_t, c_t)
+
+
+def step_backward(step: Step, d_h: np.ndarray, d_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Differentiate one step as far as its preactivations.
+
+    Parameters
+    ----------
+    step : Step
+        From :func:`step`.
+    d_h, d_c : ndarray, shape (B, H)
+        Gradients of the loss with respect to the new ``h`` and ``c``.
+
+    Returns
+    -------
+    d_a_t : ndarray, shape (B, 4H)
+        Gradient of the preactivations: all other gradients follow from it, but for
+    d_c_prev : ndarray, shape (B, H)
+        that of the previous cell state.
+    """
+    _, _, c_prev, i_t, f_t, g_t, o_t, c_t = step
+    d_o_t = eq.d_output_gate(d_h, c_t)
+    d_c_t = eq.d_cell_state(d_c, d_h, o_t, c_t)
+    d_f_t = eq.d_forget_gate(d_c_t, c_prev)
+    d_i_t = eq.d_input_gate(d_c_t, g_t)
+    d_g_t = eq.d_candidate(d_c_t, i_t)
+    d_a_t = eq.d_preactivation(d_i_t, d_f_t, d_g_t, d_o_t, i_t, f_t, g_t, o_t)
+    return d_a_t, eq.d_cell_previous(d_c_t, f_t)
 
 
 class LSTMCell(Module):
@@ -34,6 +107,18 @@ class LSTMCell(Module):
         Recurrent weights U.
     bias_ih, bias_hh : Parameter, shape (4H,)
         Two biases whose sum is b: two because PyTorch has two.
+
+    Examples
+    --------
+    Backpropagation through time: a ``backward`` for each step, run from the last to the first.
+
+    >>> cell, hx, passes = lstm.LSTMCell(3, 4, rng=0), None, []
+    >>> for x_t in np.zeros((5, 2, 3), np.float32):
+    ...     hx, backward = cell.vjp(x_t, hx)
+    ...     passes.append(backward)
+    >>> d_h, d_c = np.ones((2, 4), np.float32), None
+    >>> for backward in reversed(passes):
+    ...     d_x_t, (d_h, d_c) = backward(d_h, d_c)
     """
 
     def __init__(
@@ -48,26 +133,22 @@ class LSTMCell(Module):
         self.input_size = checks.positive_int("input_size", input_size)
         self.hidden_size = checks.positive_int("hidden_size", hidden_size)
         self.bias = checks.boolean("bias", bias)
-        dtype, rng = checks.float_dtype(dtype), np.random.default_rng(rng)
-        bound = self.hidden_size**-0.5
-
-        def uniform(*shape: int) -> Parameter:
-            return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
-
-        self.weight_ih = uniform(4 * hidden_size, input_size)
-        self.weight_hh = uniform(4 * hidden_size, hidden_size)
+        dtype, rng = checks.float_dtype(dtype), checks.generator(rng)
+        bound, rows = self.hidden_size**-0.5, 4 * self.hidden_size
+        self.weight_ih = uniform(rng, bound, (rows, self.input_size), dtype)
+        self.weight_hh = uniform(rng, bound, (rows, self.hidden_size), dtype)
         if self.bias:
-            self.bias_ih = uniform(4 * hidden_size)
-            self.bias_hh = uniform(4 * hidden_size)
+            self.bias_ih = uniform(rng, bound, (rows,), dtype)
+            self.bias_hh = uniform(rng, bound, (rows,), dtype)
 
-    def forward(self, x: ArrayLike, state: State | None = None) -> State:
+    def forward(self, input: ArrayLike, hx: State | None = None) -> State:
         """Compute one step.
 
         Parameters
         ----------
-        x : ndarray, shape (B, D) or (D,)
+        input : ndarray, shape (B, D) or (D,)
             Input of this step.
-        state : (h, c), each of shape (B, H) or (H,), optional
+        hx : (h, c), each of shape (B, H) or (H,), optional
             Previous hidden and cell state; zeros when absent.
 
         Returns
@@ -80,96 +161,60 @@ class LSTMCell(Module):
         ValueError
             If a shape or dtype does not fit.
         """
-        x = checks.float_array("x", x, self.weight_ih.dtype)
+        batch, *rows = self._check(input, hx)
+        h_t, done = step(*rows, self.weight_ih.data, self.weight_hh.data, self._sum_of_biases())
+        return h_t.reshape(*batch, -1), done.c_t.reshape(*batch, -1)
+
+    def vjp(self, input: ArrayLike, hx: State | None = None) -> tuple[State, Backward]:
+        """Do the same; ``backward(d_h, d_c=None)`` returns ``d_x, (d_h_prev, d_c_prev)``."""
+        batch, *rows = self._check(input, hx)
+        # Copies: what is done to the arrays afterwards must not reach backward.
+        rows = [array.copy() for array in rows]
+        W, U = self.weight_ih.data.copy(), self.weight_hh.data.copy()
+        h_t, done = step(*rows, W, U, self._sum_of_biases())
+        shape = (*batch, self.hidden_size)
+
+        @once
+        def backward(d_h: ArrayLike | None, d_c: ArrayLike | None = None) -> tuple:
+            d_h, d_c = (
+                np.zeros(h_t.shape, W.dtype)
+                if value is None
+                else checks.array(name, value, W.dtype, shape).reshape(h_t.shape)
+                for name, value in (("d_h", d_h), ("d_c", d_c))
+            )
+            d_a_t, d_c_prev = step_backward(done, d_h, d_c)
+            d_W, d_U, d_b = eq.d_weights(d_a_t, done.x_t, done.h_prev)
+            self.weight_ih.accumulate(d_W)
+            self.weight_hh.accumulate(d_U)
+            if self.bias:
+                self.bias_ih.accumulate(d_b)
+                self.bias_hh.accumulate(d_b)
+            d_x, d_h_prev = eq.d_inputs(d_a_t, W, U)
+            gradients = (array.reshape(*batch, -1) for array in (d_x, d_h_prev, d_c_prev))
+            d_x, d_h_prev, d_c_prev = gradients
+            return d_x, (d_h_prev, d_c_prev)
+
+        return (h_t.reshape(*batch, -1), done.c_t.reshape(*batch, -1).copy()), backward
+
+    def _check(self, input: ArrayLike, hx: State | None) -> tuple:
+        """Return the batch's axis, if any, and ``x, h, c`` with one row for each sequence."""
+        x = checks.array("input", input, self.weight_ih.dtype)
         if x.ndim not in (1, 2):
-            raise ValueError(f"x must have shape (B, D) or (D,), got {x.shape}")
-        checks.last_size("x", x, self.input_size)
-        h_prev, c_prev = self._check_state(x.shape[:-1], state)
-        # Copies: what the caller does to its arrays afterwards must not reach backward.
-        rows = (np.array(array, ndmin=2) for array in (x, h_prev, c_prev))
-        batched = x.ndim == 2
-        (h_t, c_t), saved = self._step(*rows)
-        if self.training:
-            self._saved = batched, *saved
-        return (h_t, c_t) if batched else (h_t[0], c_t[0])
-
-    def _check_state(self, batch: tuple[int, ...], state: State | None) -> State:
-        wanted = (*batch, self.hidden_size)
-        if state is None:
-            return (np.zeros(wanted, self.weight_ih.dtype),) * 2
-        if not isinstance(state, tuple | list) or len(state) != 2:
-            raise ValueError(f"state must be a pair (h, c), got {type(state).__name__}")
+            raise ValueError(f"input must have shape (B, D) or (D,), got {x.shape}")
+        checks.last_size("input", x, self.input_size)
+        batch, H = x.shape[:-1], self.hidden_size
+        if hx is None:
+            hx = np.zeros((2, *batch, H), x.dtype)
+        elif not isinstance(hx, tuple | list) or len(hx) != 2:
+            raise ValueError(f"hx must be a pair (h, c), got {type(hx).__name__}")
         h, c = (
-            checks.float_array(name, value, self.weight_ih.dtype)
-            for name, value in zip(("h", "c"), state, strict=True)
+            checks.array(name, value, x.dtype, (*batch, H))
+            for name, value in zip(("h", "c"), hx, strict=True)
         )
-        checks.shape("h", h, wanted)
-        checks.shape("c", c, wanted)
-        return h, c
+        return batch, *map(np.atleast_2d, (x, h, c))
 
-    def _step(
-        self, x_t: np.ndarray, h_prev: np.ndarray, c_prev: np.ndarray
-    ) -> tuple[State, tuple[np.ndarray, ...]]:
-        H = self.hidden_size
-        b = self.bias_ih.data + self.bias_hh.data if self.bias else 0
-        a_t = eq.preactivation(x_t, h_prev, self.weight_ih.data, self.weight_hh.data, b)
-        i_t = eq.sigmoid(a_t[:, :H])
-        f_t = eq.sigmoid(a_t[:, H : 2 * H])
-        g_t = np.tanh(a_t[:, 2 * H : 3 * H])
-        o_t = eq.sigmoid(a_t[:, 3 * H :])
-        c_t = eq.cell_state(f_t, c_prev, i_t, g_t)
-        h_t = eq.hidden_state(o_t, c_t)
-        return (h_t, c_t), (x_t, h_prev, c_prev, i_t, f_t, g_t, o_t, c_t.copy())
-
-    def backward(
-        self, d_h: ArrayLike | None, d_c: ArrayLike | None = None
-    ) -> tuple[np.ndarray, State]:
-        """Differentiate the last step.
-
-        Parameters
-        ----------
-        d_h, d_c : ndarray, shape (B, H) or (H,)
-            Gradients of the loss with respect to the new ``h`` and ``c``; zeros for None.
-
-        Returns
-        -------
-        d_x : ndarray, shape (B, D) or (D,)
-            Gradient of the input.
-        (d_h_prev, d_c_prev) : ndarray, shape (B, H) or (H,)
-            Gradients of the previous state. Those of the parameters are added to their ``grad``.
-        """
-        batched, x_t, h_prev, c_prev, i_t, f_t, g_t, o_t, c_t = self._take_saved()
-        wanted = c_t.shape if batched else c_t[0].shape
-        d_h = self._check_gradient("d_h", d_h, wanted)
-        d_c = self._check_gradient("d_c", d_c, wanted)
-
-        d_o_t = eq.d_output_gate(d_h, c_t)
-        d_c_t = eq.d_cell_state(d_c, d_h, o_t, c_t)
-        d_f_t = eq.d_forget_gate(d_c_t, c_prev)
-        d_i_t = eq.d_input_gate(d_c_t, g_t)
-        d_g_t = eq.d_candidate(d_c_t, i_t)
-        d_a_t = eq.d_preactivation(d_i_t, d_f_t, d_g_t, d_o_t, i_t, f_t, g_t, o_t)
-
-        d_W, d_U, d_b = eq.d_weights(d_a_t, x_t, h_prev)
-        self.weight_ih.grad += d_W
-        self.weight_hh.grad += d_U
-        if self.bias:
-            self.bias_ih.grad += d_b
-            self.bias_hh.grad += d_b
-        d_x, d_h_prev = eq.d_inputs(d_a_t, self.weight_ih.data, self.weight_hh.data)
-        d_c_prev = eq.d_cell_previous(d_c_t, f_t)
-        gradients = d_x, d_h_prev, d_c_prev
-        d_x, d_h_prev, d_c_prev = gradients if batched else (array[0] for array in gradients)
-        return d_x, (d_h_prev, d_c_prev)
-
-    def _check_gradient(
-        self, name: str, gradient: ArrayLike | None, wanted: tuple[int, ...]
-    ) -> np.ndarray:
-        if gradient is None:
-            gradient = np.zeros(wanted, self.weight_ih.dtype)
-        gradient = checks.float_array(name, gradient, self.weight_ih.dtype)
-        checks.shape(name, gradient, wanted)
-        return np.atleast_2d(gradient)
+    def _sum_of_biases(self) -> np.ndarray | float:
+        return self.bias_ih.data + self.bias_hh.data if self.bias else 0
 
     def extra_repr(self) -> str:
         """Return the arguments shown by ``repr``."""

@@ -101,7 +101,7 @@ def check_module(
     inputs : mapping of str to ndarray
         The float64 arrays to differentiate with respect to.
     run : callable
-        ``run(**inputs)`` runs the module in training mode and returns the loss and a function
+        ``run(**inputs)`` runs the module and returns the loss and a function
         that runs the backward pass and returns the gradient of each input by name.
     method : {"complex", "central"}
         Which numerical derivative.
@@ -116,14 +116,13 @@ def check_module(
     >>> rng = np.random.default_rng(0)
     >>> layer = lstm.Linear(3, 2, dtype=np.float64, rng=rng)
     >>> def run(x):
-    ...     y = layer(x)
-    ...     return (y**2).sum(), lambda: {"x": layer.backward(2 * y)}
+    ...     y, backward = layer.vjp(x)
+    ...     return (y**2).sum(), lambda: {"x": backward(2 * y)}
     >>> errors = check_module(layer, {"x": rng.normal(size=(4, 3))}, run)
     >>> max(errors.values()) < 1e-12
     True
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
+    checks.one_of("method", method, tuple(METHODS))
     parameters = dict(module.named_parameters())
     values = {name: parameter.data for name, parameter in parameters.items()}
     grads = {name: parameter.grad.copy() for name, parameter in parameters.items()}
@@ -151,4 +150,4 @@ def check_module(
     finally:
         for name, parameter in parameters.items():
             parameter.data, parameter.grad = values[name], grads[name]
-        module._saved = None
+        module.forget()

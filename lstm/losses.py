@@ -1,7 +1,8 @@
 """Losses, each with its gradient: ``loss, d_prediction = cross_entropy(logits, labels)``.
 
 Every loss is a mean, over the examples or over all entries, so its gradient does not grow with the
-batch.
+batch. Predictions are float32 or float64, and so is the gradient; what overflows becomes infinite
+or NaN without a warning, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from lstm import checks
 from lstm import equations as eq
 from lstm.equations.registry import equation
 
+quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
 
 @equation("eq-cross-entropy")
+@quiet
 def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarray]:
     r"""Softmax cross-entropy, equation ``eq-cross-entropy``.
 
@@ -39,11 +43,10 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarr
     ValueError
         If a label is out of range or the shapes do not fit.
     """
-    logits = np.asarray(logits)
+    logits = checks.array("logits", logits)
     if logits.ndim != 2 or not logits.size:
         raise ValueError(f"logits must have shape (B, K), got {logits.shape}")
-    labels = checks.index_array("labels", labels, logits.shape[1])
-    checks.shape("labels", labels, logits.shape[:1])
+    labels = checks.integers("labels", labels, 0, logits.shape[1] - 1, shape=logits.shape[:1])
     shifted = logits - np.real(logits).max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(shifted).sum(axis=1))
     rows = np.arange(len(labels))
@@ -54,6 +57,7 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarr
 
 
 @equation("eq-binary-cross-entropy")
+@quiet
 def binary_cross_entropy_with_logits(
     logits: ArrayLike, targets: ArrayLike
 ) -> tuple[float, np.ndarray]:
@@ -71,7 +75,7 @@ def binary_cross_entropy_with_logits(
     logits : ndarray, any shape
         N scores z before the logistic function.
     targets : ndarray, same shape
-        The right answers in [0, 1].
+        The right answers: of the dtype of ``logits`` in [0, 1], or integers or booleans 0 and 1.
 
     Returns
     -------
@@ -85,24 +89,28 @@ def binary_cross_entropy_with_logits(
     ValueError
         If a target is outside [0, 1] or the shapes differ.
     """
-    logits = np.asarray(logits)
+    logits = checks.array("logits", logits)
     if not logits.size:
         raise ValueError(f"logits must hold at least one value, got shape {logits.shape}")
-    targets = np.asarray(targets)
+    targets = checks.numbers("targets", targets)
+    if targets.dtype.kind not in "biu":
+        targets = checks.array("targets", targets, np.real(logits).dtype)
     checks.shape("targets", targets, logits.shape)
     if not ((targets >= 0) & (targets <= 1)).all():
         raise ValueError(
             f"targets must be in [0, 1], got values from {targets.min()} to {targets.max()}"
         )
     targets = targets.astype(np.real(logits).dtype)
-    # log(1 + e^z) - yz, with the exponential of a negative number only.
-    size = np.where(np.real(logits) < 0, -logits, logits)
-    softplus = np.where(np.real(logits) < 0, 0, logits) + np.log1p(np.exp(-size))
-    loss = (softplus - targets * logits).mean()
+    # (1 - y) z + log(1 + e^-z), with the exponential of a negative number only.
+    negative = np.real(logits) < 0
+    size = np.where(negative, -logits, logits)
+    softplus = np.where(negative, -logits, 0) + np.log1p(np.exp(-size))
+    loss = ((1 - targets) * logits + softplus).mean()
     return loss[()], (eq.sigmoid(logits) - targets) / targets.size
 
 
 @equation("eq-squared-error")
+@quiet
 def mse_loss(prediction: ArrayLike, target: ArrayLike) -> tuple[float, np.ndarray]:
     r"""Mean squared error, equation ``eq-squared-error``.
 
@@ -111,7 +119,7 @@ def mse_loss(prediction: ArrayLike, target: ArrayLike) -> tuple[float, np.ndarra
     Parameters
     ----------
     prediction, target : ndarray, same shape
-        N numbers each.
+        N numbers each, of one dtype; the targets finite.
 
     Returns
     -------
@@ -119,10 +127,15 @@ def mse_loss(prediction: ArrayLike, target: ArrayLike) -> tuple[float, np.ndarra
         Mean over all entries.
     d_prediction : ndarray, same shape
         Its gradient, :math:`2(\hat{y} - y) / N`.
+
+    Raises
+    ------
+    ValueError
+        If shapes or dtypes differ, or a target is not finite.
     """
-    prediction, target = np.asarray(prediction), np.asarray(target)
-    checks.shape("target", target, prediction.shape)
+    prediction = checks.array("prediction", prediction)
     if not prediction.size:
         raise ValueError(f"prediction must hold at least one value, got {prediction.shape}")
-    difference = prediction - target.astype(np.real(prediction).dtype)
+    target = checks.array("target", target, np.real(prediction).dtype, prediction.shape)
+    difference = prediction - checks.finite("target", target)
     return (difference * difference).mean()[()], 2 * difference / difference.size

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lstm.module import Module
+from lstm import checks
+from lstm.module import Backward, Module
 
 POOLINGS = ("last", "mean", "max")
 
@@ -34,19 +37,17 @@ class SequenceClassifier(Module):
         *,
         pooling: str = "last",
     ) -> None:
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling must be one of {list(POOLINGS)}, got {pooling!r}")
+        self.pooling = checks.one_of("pooling", pooling, POOLINGS)
         self.embedding = embedding
         self.recurrent = recurrent
-        self.pooling = pooling
         self.head = head
 
-    def forward(self, x: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
+    def forward(self, input: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
         """Judge sequences.
 
         Parameters
         ----------
-        x : ndarray
+        input : ndarray
             What the first part takes: vectors (B, T, D) or integers (B, T), with ``batch_first``.
         lengths : ndarray of int, shape (B,), optional
             How many steps of each sequence count; nothing behind the last of them is read.
@@ -56,39 +57,70 @@ class SequenceClassifier(Module):
         ndarray, shape (B, K)
             Logits.
         """
-        if self.embedding is not None:
-            if lengths is not None:  # embed no step that is padding in the whole batch
-                x = np.moveaxis(np.moveaxis(x, self._time, 0)[: np.max(lengths)], 0, self._time)
-            x = self.embedding(x)
-        output, state = self.recurrent(x, lengths=lengths)
-        h_n = state[0] if isinstance(state, tuple) else state
-        if self.pooling == "last":
-            features = np.concatenate(h_n[-self.recurrent.num_directions :], axis=-1)
-        else:
-            share = _shares(self.pooling, np.moveaxis(output, self._time, 0), lengths)
-            features = (share * np.moveaxis(output, self._time, 0)).sum(axis=0)
-        if self.training:
-            self._saved = h_n.shape if self.pooling == "last" else share
-        return self.head(features)
+        x, lengths = self._check(input, lengths)
+        x = x if self.embedding is None else self.embedding.forward(x)
+        output, state = self.recurrent.forward(x, lengths=lengths)
+        return self.head.forward(self._pool(output, state, lengths)[0])
 
-    def backward(self, d_logits: ArrayLike) -> np.ndarray | None:
-        """Return the gradient of ``x``, None for integers."""
-        saved = self._take_saved()
-        d_features = self.head.backward(d_logits)
-        if self.pooling == "last":
-            directions = self.recurrent.num_directions
-            d_h_n = np.zeros(saved, d_features.dtype)
-            d_h_n[-directions:] = np.split(d_features, directions, axis=-1)
-            has_cell = len(self.recurrent._state_sizes()) > 1
-            d_x, _ = self.recurrent.backward(None, (d_h_n, None) if has_cell else d_h_n)
-        else:
-            d_x, _ = self.recurrent.backward(np.moveaxis(saved * d_features, 0, self._time))
-        return d_x if self.embedding is None else self.embedding.backward(d_x)
+    def vjp(
+        self, input: ArrayLike, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, Backward]:
+        """Do the same; ``backward`` returns the gradient of ``input``, None for integers."""
+        x, lengths = self._check(input, lengths)
+        if self.embedding is not None:
+            x, embedding_backward = self.embedding.vjp(x)
+        (output, state), recurrent_backward = self.recurrent.vjp(x, lengths=lengths)
+        features, pool_backward = self._pool(output, state, lengths)
+        logits, head_backward = self.head.vjp(features)
+
+        def backward(d_logits: ArrayLike) -> np.ndarray | None:
+            d_x, _ = recurrent_backward(*pool_backward(head_backward(d_logits)))
+            return d_x if self.embedding is None else embedding_backward(d_x)
+
+        return logits, backward
 
     @property
     def _time(self) -> int:
-        """The axis of ``x`` and of the hidden states that counts the steps."""
+        """The axis of the input and of the hidden states that counts the steps."""
         return 1 if self.recurrent.batch_first else 0
+
+    def _check(
+        self, input: ArrayLike, lengths: ArrayLike | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return input and lengths as arrays; embed no step that all of the batch pads."""
+        x = checks.numbers("input", input)
+        if lengths is None or self.embedding is None:
+            return x, lengths
+        if x.ndim < 2:
+            raise ValueError(f"input must have steps and sequences, got shape {x.shape}")
+        steps, batch = x.shape[self._time], x.shape[1 - self._time]
+        lengths = checks.integers("lengths", lengths, 1, steps, shape=(batch,))
+        used = slice(lengths.max(initial=1))
+        return x[:, used] if self._time else x[used], lengths
+
+    def _pool(
+        self, output: np.ndarray, state: tuple | np.ndarray, lengths: np.ndarray | None
+    ) -> tuple[np.ndarray, Callable]:
+        """Return what the head sees, and from its gradient those of output and state."""
+        if self.pooling == "last":
+            several, directions = isinstance(state, tuple), self.recurrent.num_directions
+            h_n = state[0] if several else state
+            others = (None,) * (len(state) - 1) if several else ()
+
+            def to_state(d_features: np.ndarray) -> tuple:
+                d_h_n = np.zeros(h_n.shape, d_features.dtype)
+                d_h_n[-directions:] = np.split(d_features, directions, axis=-1)
+                return None, (d_h_n, *others) if several else d_h_n
+
+            return np.concatenate(h_n[-directions:], axis=-1), to_state
+
+        steps_first = np.moveaxis(output, self._time, 0)
+        share = _shares(self.pooling, steps_first, lengths)
+
+        def to_output(d_features: np.ndarray) -> tuple:
+            return np.moveaxis(share * d_features, 0, self._time), None
+
+        return (share * steps_first).sum(axis=0), to_output
 
     def extra_repr(self) -> str:
         """Return the arguments shown by ``repr``."""
@@ -107,24 +139,31 @@ class Stack(Module):
     """
 
     def __init__(self, *layers: Module) -> None:
+        if not layers:
+            raise ValueError("layers must hold at least one layer, got none")
         self.layers = list(layers)
         self.num_directions, self.batch_first = layers[-1].num_directions, layers[-1].batch_first
 
-    def _state_sizes(self) -> dict[str, int]:
-        return self.layers[-1]._state_sizes()
-
-    def forward(self, x: ArrayLike, lengths: ArrayLike | None = None) -> tuple:
+    def forward(self, input: ArrayLike, lengths: ArrayLike | None = None) -> tuple:
         """Return the hidden states of the last layer, and its final states."""
         for layer in self.layers:
-            x, state = layer(x, lengths=lengths)
-        return x, state
+            input, state = layer.forward(input, lengths=lengths)
+        return input, state
 
-    def backward(self, d_output: ArrayLike | None, d_state: tuple | None = None) -> tuple:
-        """Return the gradients of ``x`` and of the first layer's initial states."""
-        for layer in reversed(self.layers):
-            d_output, d_initial = layer.backward(d_output, d_state)
-            d_state = None
-        return d_output, d_initial
+    def vjp(self, input: ArrayLike, lengths: ArrayLike | None = None) -> tuple[tuple, Backward]:
+        """Do the same; ``backward`` returns the gradients of ``input`` and of the first state."""
+        passes = []
+        for layer in self.layers:
+            (input, state), one = layer.vjp(input, lengths=lengths)
+            passes.append(one)
+
+        def backward(d_output: ArrayLike | None, d_state: tuple | None = None) -> tuple:
+            for one in reversed(passes):
+                d_output, d_initial = one(d_output, d_state)
+                d_state = None
+            return d_output, d_initial
+
+        return (input, state), backward
 
 
 def _shares(pooling: str, output: np.ndarray, lengths: ArrayLike | None) -> np.ndarray:

@@ -1,14 +1,22 @@
 """Parameters, modules and the four simple layers that surround an LSTM.
 
-A module is a function with parameters and a hand-written derivative. ``module(x)`` computes the
-output and, in training mode, remembers what its derivative needs; ``module.backward(d_output)``
-returns the gradient of the loss with respect to ``x`` and *adds* the gradient of every parameter
-to its ``.grad``.
+A module is a function with parameters and a hand-written derivative. The way of gradients is the
+vector-Jacobian product:
+
+    ``output, backward = module.vjp(input)``
+
+computes the output and gives back a function for *this* call: ``backward(d_output)`` returns the
+gradient of the loss with respect to ``input``, and *adds* that of every parameter to its ``.grad``.
+So a module may be called many times before any of its calls is differentiated, in any order: step
+by step in a loop, twice in one network, for two losses. Where one call is enough there is a short
+form: ``module(input)`` in training mode remembers its ``backward``, and ``module.backward`` runs
+it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +25,9 @@ from numpy.typing import ArrayLike, DTypeLike
 from lstm import checks
 
 Rng = np.random.Generator | int | None
+Backward = Callable[..., Any]
+
+_lock = threading.Lock()  # one for all: it is held for an addition, and has not to be pickled
 
 
 class Parameter:
@@ -34,7 +45,7 @@ class Parameter:
     """
 
     def __init__(self, data: ArrayLike) -> None:
-        self.data = np.array(data)
+        self.data = np.array(checks.array("data", data))
         self.grad = np.zeros_like(self.data)
 
     @property
@@ -52,34 +63,175 @@ class Parameter:
         """Data type of the values."""
         return self.data.dtype
 
+    def accumulate(self, gradient: np.ndarray, rows: Any = ...) -> None:
+        """Add to ``grad``, or to some of its rows; several threads may do so at once.
+
+        Parameters
+        ----------
+        gradient : ndarray
+            Of the shape of ``grad``, or of these rows of it.
+        rows : ndarray of int, optional
+            Which rows, each at most once.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another one: nothing is broadcast.
+        """
+        with _lock:
+            checks.shape("gradient", gradient, self.grad[rows].shape)
+            self.grad[rows] += gradient
+
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.data, dtype=dtype, copy=copy)
+
     def __repr__(self) -> str:
         return f"Parameter(shape={self.shape}, dtype={self.dtype})"
+
+
+def distinct(parameters: Iterable[Parameter]) -> list[Parameter]:
+    """Return every parameter once, however often it is reached, in the order of first sight."""
+    return list({id(parameter): parameter for parameter in parameters}.values())
+
+
+def once(backward: Backward) -> Backward:
+    """Let a backward pass run once: a second time would add its gradients again.
+
+    What it holds is freed as soon as it has run. A call that is refused, for a wrong shape for
+    example, does not count.
+
+    Raises
+    ------
+    RuntimeError
+        By the returned function, at its second use.
+    """
+    held = [backward]
+
+    def run_once(*args: Any, **kwargs: Any) -> Any:
+        try:
+            run = held.pop()
+        except IndexError:
+            raise RuntimeError(
+                "this backward pass has run already, and its gradients are added: "
+                "one call of vjp allows one; call vjp again"
+            ) from None
+        try:
+            return run(*args, **kwargs)
+        except ValueError:
+            held.append(run)
+            raise
+
+    return run_once
 
 
 class Module:
     """Base class: finds its parameters, saves and loads them, knows whether it is training.
 
-    A subclass sets parameters and other modules as attributes, and writes ``forward`` and
-    ``backward``. In training mode ``forward`` puts what ``backward`` needs into ``self._saved``;
-    in evaluation mode it keeps nothing.
+    A subclass sets parameters and other modules as attributes and writes :meth:`vjp`; where
+    computing without a derivative is cheaper it writes :meth:`forward` too. What ``backward`` needs
+    it holds itself: copies of what the caller may change, arrays and parameters. The mode,
+    ``training``, decides only whether there is dropout.
+
+    Examples
+    --------
+    >>> class Scale(lstm.Module):
+    ...     def __init__(self):
+    ...         self.factor = lstm.Parameter(np.float32([2]))
+    ...     def vjp(self, input):
+    ...         x, factor = input.copy(), self.factor.data.copy()
+    ...         def backward(d_output):
+    ...             self.factor.accumulate((d_output * x).sum(keepdims=True))
+    ...             return d_output * factor
+    ...         return x * factor, backward
     """
 
     training = True
-    _saved: Any = None
+    _last: tuple[int, Backward] | None = None  # thread and backward of the last call
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Who writes one of the two must not inherit the other: it would compute something else.
+        super().__init_subclass__(**kwargs)
+        if "vjp" in vars(cls) and "forward" not in vars(cls):
+            cls.forward = Module.forward
+        if "forward" in vars(cls) and "vjp" not in vars(cls):
+            cls.vjp = Module.vjp
+
+    def vjp(self, *args: Any, **kwargs: Any) -> tuple[Any, Backward]:
+        """Compute the output, and the function that differentiates this call.
+
+        Returns
+        -------
+        output : ndarray or tuple
+            As :meth:`forward` returns it.
+        backward : callable
+            Takes the gradient of the output, returns that of the inputs, and adds those of the
+            parameters to their ``grad``. It runs once. The values at the time of the call count,
+            also if inputs or weights were changed since.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define vjp")
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; each module says of what."""
-        raise TypeError(f"{type(self).__name__} does not define forward")
-
-    def backward(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the gradients of the inputs and add those of the parameters to their ``grad``."""
-        raise TypeError(f"{type(self).__name__} does not define backward")
+        """Compute the output alone, with nothing kept for a derivative."""
+        return self.vjp(*args, **kwargs)[0]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output: ``module(x)`` is ``module.forward(x)``."""
-        return self.forward(*args, **kwargs)
+        """Compute the output; in training mode :meth:`backward` may follow."""
+        if not self.training:
+            return self.forward(*args, **kwargs)
+        output, backward = self.vjp(*args, **kwargs)
+        self._last = threading.get_ident(), backward
+        return output
 
-    def _children(self) -> Iterator[tuple[str, Module]]:
+    def backward(self, *args: Any, **kwargs: Any) -> Any:
+        """Differentiate the last call ``module(...)``: the short form of :meth:`vjp`.
+
+        Raises
+        ------
+        RuntimeError
+            In evaluation mode, without a call before it, a second time after one, or if the last
+            call was made by another thread.
+        """
+        name, last = type(self).__name__, self._last
+        if last is None or not self.training:
+            why = "before a call, or twice after one" if self.training else "in evaluation mode"
+            raise RuntimeError(
+                f"{name}.backward was called {why}: it differentiates one call "
+                f"{name}(...) in training mode, once; vjp gives each call its own backward"
+            )
+        thread, backward = last
+        if thread != threading.get_ident():
+            raise RuntimeError(
+                f"{name}.backward was called by another thread than the one that last called "
+                f"the module: use vjp, which gives each call its own backward"
+            )
+        gradients = backward(*args, **kwargs)
+        with _lock:
+            if self._last is last:
+                self._last = None
+        return gradients
+
+    def forget(self) -> None:
+        """Drop what the last call keeps for :meth:`backward`, here and in every inner module."""
+        for module in self.modules():
+            module._last = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        old = vars(self).get(name)
+        if isinstance(old, Parameter) and not isinstance(value, Parameter | None):
+            raise ValueError(
+                f"{name} must stay a Parameter, got {type(value).__name__}: "
+                f"to change its values, assign to {name}.data[...]"
+            )
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles hold: not what ``backward`` needs."""
+        return {name: value for name, value in vars(self).items() if name != "_last"}
+
+    # --- what is inside -----------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yield the modules directly inside this one, by the names that PyTorch gives them."""
         for name, value in vars(self).items():
             if isinstance(value, Module):
                 yield name, value
@@ -89,21 +241,42 @@ class Module:
                         yield f"{name}.{index}", item
 
     def modules(self) -> Iterator[Module]:
-        """Yield this module and every module inside it."""
-        yield self
-        for _, child in self._children():
-            yield from child.modules()
+        """Yield this module and every module inside it, each once."""
+        found: dict[int, Module] = {}
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Yield ``(name, Parameter)``; names of inner modules are joined by dots, as in PyTorch."""
-        for name, value in vars(self).items():
-            if isinstance(value, Parameter):
-                yield prefix + name, value
-        for name, child in self._children():
-            yield from child.named_parameters(f"{prefix}{name}.")
+        def visit(module: Module) -> None:
+            if id(module) not in found:
+                found[id(module)] = module
+                for _, child in module.named_children():
+                    visit(child)
+
+        visit(self)
+        yield from found.values()
+
+    def named_parameters(
+        self, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Yield ``(name, Parameter)``; names of inner modules are joined by dots, as in PyTorch.
+
+        Parameters
+        ----------
+        prefix : str
+            What to put before every name.
+        remove_duplicate : bool
+            Whether a parameter that has several names comes only with the first.
+        """
+        own = vars(self).items()
+        named = [(prefix + name, value) for name, value in own if isinstance(value, Parameter)]
+        for name, child in self.named_children():
+            named += child.named_parameters(f"{prefix}{name}.", remove_duplicate=False)
+        seen = set()
+        for name, parameter in named:
+            if not (remove_duplicate and id(parameter) in seen):
+                seen.add(id(parameter))
+                yield name, parameter
 
     def parameters(self) -> Iterator[Parameter]:
-        """Yield every parameter."""
+        """Yield every parameter once."""
         for _, parameter in self.named_parameters():
             yield parameter
 
@@ -113,19 +286,23 @@ class Module:
             parameter.grad[...] = 0
 
     def train(self, mode: bool = True) -> Module:
-        """Switch to training mode: dropout is active and ``backward`` is possible."""
+        """Switch to training mode: dropout is active, and a call may be followed by backward."""
+        mode = checks.boolean("mode", mode)
+        self.forget()
         for module in self.modules():
-            module.training = bool(mode)
-            module._saved = None
+            module.training = mode
         return self
 
     def eval(self) -> Module:
-        """Switch to evaluation mode: no dropout, and nothing is kept for ``backward``."""
+        """Switch to evaluation mode: no dropout, and a call keeps nothing for ``backward``."""
         return self.train(False)
 
+    # --- saving and loading -------------------------------------------------------------------
+
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return a copy of every parameter's values by name."""
-        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+        """Return a copy of every parameter's values by name: by every name that it has."""
+        named = self.named_parameters(remove_duplicate=False)
+        return {name: parameter.data.copy() for name, parameter in named}
 
     def load_state_dict(self, mapping: Mapping[str, ArrayLike]) -> None:
         """Copy values into the parameters; all or none of them.
@@ -133,43 +310,32 @@ class Module:
         Parameters
         ----------
         mapping : mapping of str to array_like
-            A value for exactly every name of :meth:`state_dict`, with the same shape. A
-            ``state_dict()`` of the ``torch.nn`` layer of the same name will do.
+            A value for exactly every name of :meth:`state_dict`, with the same shape and dtype;
+            float32 values may also go into float64 parameters. A ``state_dict()`` of the
+            ``torch.nn`` layer of the same name will do.
 
         Raises
         ------
         ValueError
-            If a name is missing or unexpected, or a shape differs.
+            If a name is missing or unexpected, a shape or dtype differs, or two names of one
+            parameter have different values.
         """
-        own = dict(self.named_parameters())
-        missing, unexpected = sorted(own.keys() - mapping), sorted(mapping.keys() - own)
-        if missing or unexpected:
-            raise ValueError(
-                f"mapping must have exactly the parameters of {type(self).__name__}: "
-                f"missing {missing}, unexpected {unexpected}"
-            )
-        values = {name: np.asarray(mapping[name]) for name in own}
+        own = dict(self.named_parameters(remove_duplicate=False))
+        same_names(type(self).__name__, own, mapping)
+        values: dict[int, tuple[str, np.ndarray]] = {}
         for name, parameter in own.items():
-            if values[name].shape != parameter.shape:
-                raise ValueError(
-                    f"{name} must have shape {parameter.shape}, got {values[name].shape}"
-                )
-        for name, parameter in own.items():
-            parameter.data[...] = values[name]
-
-    def _take_saved(self) -> Any:
-        """Return what the last training-mode ``forward`` kept, or say why there is nothing."""
-        if self._saved is None:
-            why = "in evaluation mode" if not self.training else "before a forward pass"
-            raise RuntimeError(
-                f"{type(self).__name__}.backward was called {why}: "
-                "call train(), then run the module on an input first"
-            )
-        return self._saved
+            exact = tuple(t for t in checks.FLOATS if np.can_cast(t, parameter.dtype, "safe"))
+            value = checks.array(name, mapping[name], exact[::-1], parameter.shape)
+            first, other = values.setdefault(id(parameter), (name, value))
+            if not np.array_equal(value, other, equal_nan=True):
+                raise ValueError(f"{name} must have the values of {first}: they are one parameter")
+        for parameter in own.values():
+            parameter.data[...] = values[id(parameter)][1]
 
     def __repr__(self) -> str:
         inner = self.extra_repr()
-        lines = [f"  ({name}): {child!r}".replace("\n", "\n  ") for name, child in self._children()]
+        children = self.named_children()
+        lines = [f"  ({name}): {child!r}".replace("\n", "\n  ") for name, child in children]
         if lines:
             inner = "\n" + "\n".join([f"  {inner}"] * bool(inner) + lines) + "\n"
         return f"{type(self).__name__}({inner})"
@@ -179,8 +345,29 @@ class Module:
         return ""
 
 
+def same_names(owner: str, own: Mapping[str, Any], mapping: Mapping[str, Any]) -> None:
+    """Check that what is to be loaded has exactly the names of what is there."""
+    if not isinstance(mapping, Mapping):
+        raise ValueError(f"mapping must be a mapping of names, got {type(mapping).__name__}")
+    missing, unexpected = sorted(own.keys() - mapping), sorted(map(str, mapping.keys() - own))
+    if missing or unexpected:
+        raise ValueError(
+            f"mapping must have exactly the state of this {owner}: "
+            f"missing {missing}, unexpected {unexpected}"
+        )
+
+
+def uniform(
+    rng: np.random.Generator, bound: float, shape: tuple[int, ...], dtype: DTypeLike
+) -> Parameter:
+    """Draw a parameter uniformly in ± ``bound``, as PyTorch's layers do."""
+    return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
+
+
 class Linear(Module):
     r"""Affine map, equation ``eq-linear``: :math:`y = W x + b`.
+
+    ``y = layer(x)`` maps (..., D) to (..., K).
 
     Parameters
     ----------
@@ -210,34 +397,33 @@ class Linear(Module):
     ) -> None:
         self.in_features = checks.positive_int("in_features", in_features)
         self.out_features = checks.positive_int("out_features", out_features)
-        dtype, rng = checks.float_dtype(dtype), np.random.default_rng(rng)
-        bound = self.in_features**-0.5
-        self.weight = Parameter(
-            rng.uniform(-bound, bound, (self.out_features, self.in_features)).astype(dtype)
-        )
-        self.bias = (
-            Parameter(rng.uniform(-bound, bound, self.out_features).astype(dtype)) if bias else None
-        )
+        bias = checks.boolean("bias", bias)
+        dtype, rng, bound = checks.float_dtype(dtype), checks.generator(rng), self.in_features**-0.5
+        self.weight = uniform(rng, bound, (self.out_features, self.in_features), dtype)
+        self.bias = uniform(rng, bound, (self.out_features,), dtype) if bias else None
 
-    def forward(self, x: ArrayLike) -> np.ndarray:
-        """Map ``x`` of shape (..., D) to shape (..., K)."""
-        x = checks.float_array("x", x, self.weight.dtype)
-        checks.last_size("x", x, self.in_features)
-        if self.training:
-            self._saved = x
+    def forward(self, input: ArrayLike) -> np.ndarray:
+        """Map ``input`` of shape (..., D) to shape (..., K)."""
+        x = checks.array("input", input, self.weight.dtype)
+        checks.last_size("input", x, self.in_features)
         y = x @ self.weight.data.T
         return y if self.bias is None else y + self.bias.data
 
-    def backward(self, d_output: ArrayLike) -> np.ndarray:
-        """Return ``d_x`` (..., D) from ``d_output`` (..., K)."""
-        x = self._take_saved()
-        d_output = checks.float_array("d_output", d_output, self.weight.dtype)
-        checks.shape("d_output", d_output, (*x.shape[:-1], self.out_features))
-        d_rows = d_output.reshape(-1, self.out_features)
-        self.weight.grad += d_rows.T @ x.reshape(-1, self.in_features)
-        if self.bias is not None:
-            self.bias.grad += d_rows.sum(axis=0)
-        return d_output @ self.weight.data
+    def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
+        """Do the same; ``backward`` takes ``d_output`` (..., K) and returns ``d_input``."""
+        y, weight, bias = Linear.forward(self, input), self.weight, self.bias
+        x, W, shape = np.array(input), weight.data.copy(), y.shape
+
+        @once
+        def backward(d_output: ArrayLike) -> np.ndarray:
+            d_y = checks.array("d_output", d_output, W.dtype, shape)
+            d_rows = d_y.reshape(-1, len(W))
+            weight.accumulate(d_rows.T @ x.reshape(-1, W.shape[1]))
+            if bias is not None:
+                bias.accumulate(d_rows.sum(axis=0))
+            return d_y @ W
+
+        return y, backward
 
     def extra_repr(self) -> str:
         """Return the arguments shown by ``repr``."""
@@ -249,6 +435,8 @@ class Linear(Module):
 
 class Embedding(Module):
     """One learned vector for each integer: row ``weight[index]``.
+
+    ``vectors = layer(indices)`` maps integers (...) to vectors (..., D).
 
     Parameters
     ----------
@@ -277,38 +465,43 @@ class Embedding(Module):
     ) -> None:
         self.num_embeddings = checks.positive_int("num_embeddings", num_embeddings)
         self.embedding_dim = checks.positive_int("embedding_dim", embedding_dim)
-        if padding_idx is not None and not 0 <= padding_idx < num_embeddings:
-            raise ValueError(
-                f"padding_idx must be None or in [0, {num_embeddings}), got {padding_idx}"
-            )
         self.padding_idx = padding_idx
-        dtype, rng = checks.float_dtype(dtype), np.random.default_rng(rng)
-        vectors = rng.standard_normal((num_embeddings, embedding_dim)).astype(dtype)
         if padding_idx is not None:
-            vectors[padding_idx] = 0
+            self.padding_idx = checks.positive_int("padding_idx", padding_idx, minimum=0)
+            if self.padding_idx >= self.num_embeddings:
+                raise ValueError(
+                    f"padding_idx must be None or in [0, {num_embeddings}), got {padding_idx}"
+                )
+        dtype, rng = checks.float_dtype(dtype), checks.generator(rng)
+        vectors = rng.standard_normal((num_embeddings, embedding_dim)).astype(dtype)
+        if self.padding_idx is not None:
+            vectors[self.padding_idx] = 0
         self.weight = Parameter(vectors)
 
-    def forward(self, index: ArrayLike) -> np.ndarray:
+    def forward(self, input: ArrayLike) -> np.ndarray:
         """Map integers of shape (...) to vectors of shape (..., D)."""
-        index = checks.index_array("index", index, self.num_embeddings)
-        if self.training:
-            self._saved = index
-        return self.weight.data[index]
+        return self.weight.data[checks.integers("input", input, 0, self.num_embeddings - 1)]
 
-    def backward(self, d_output: ArrayLike) -> None:
-        """Add the gradient of the vectors that were used; integers have no gradient: None."""
-        index = self._take_saved()
-        d_output = checks.float_array("d_output", d_output, self.weight.dtype)
-        checks.shape("d_output", d_output, (*index.shape, self.embedding_dim))
-        flat, rows = index.ravel(), d_output.reshape(-1, self.embedding_dim)
-        # Sum the rows of equal indices first (sorted, one reduceat): twenty times np.add.at.
-        order = np.argsort(flat, kind="stable")
-        used, starts = np.unique(flat[order], return_index=True)
-        if used.size:
-            sums = np.add.reduceat(rows[order], starts, axis=0)
-            if self.padding_idx is not None:
-                sums[used == self.padding_idx] = 0
-            self.weight.grad[used] += sums
+    def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
+        """Do the same; ``backward`` returns None, for integers have no gradient."""
+        vectors, weight = Embedding.forward(self, input), self.weight
+        index = np.array(input, np.intp)
+        shape = vectors.shape
+
+        @once
+        def backward(d_output: ArrayLike) -> None:
+            d_y = checks.array("d_output", d_output, weight.dtype, shape)
+            flat, rows = index.ravel(), d_y.reshape(-1, shape[-1])
+            # Sum the rows of equal indices first (sorted, one reduceat): twenty times np.add.at.
+            order = np.argsort(flat, kind="stable")
+            used, starts = np.unique(flat[order], return_index=True)
+            if used.size:
+                sums = np.add.reduceat(rows[order], starts, axis=0)
+                if self.padding_idx is not None:
+                    sums[used == self.padding_idx] = 0
+                weight.accumulate(sums, used)
+
+        return vectors, backward
 
     def extra_repr(self) -> str:
         """Return the arguments shown by ``repr``."""
@@ -331,20 +524,20 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
-        self.p = checks.probability("p", p)
-        self.rng = np.random.default_rng(rng)
+        self.p = checks.number("p", p, "[0, 1]")
+        self.rng = checks.generator(rng)
 
-    def forward(self, x: ArrayLike) -> np.ndarray:
-        """Return ``x`` with a fresh mask (training) or unchanged (evaluation)."""
-        x = np.asarray(x)
-        if not self.training:
-            return x
-        self._saved = dropout_mask(self.rng, x.shape, self.p, x.dtype)
-        return x * self._saved
+    def forward(self, input: ArrayLike) -> np.ndarray:
+        """Return ``input`` with a fresh mask (training) or as it is (evaluation)."""
+        return super().forward(input) if self.training else checks.array("input", input)
 
-    def backward(self, d_output: ArrayLike) -> np.ndarray:
-        """Return ``d_x``: the same mask on the gradient."""
-        return d_output * self._take_saved()
+    def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
+        """Do the same; ``backward`` puts the same mask on the gradient."""
+        x = checks.array("input", input)
+        mask = np.ones_like(x)
+        if self.training:
+            mask = dropout_mask(self.rng, x.shape, self.p, x.dtype)
+        return x * mask, times(mask, x.dtype)
 
     def extra_repr(self) -> str:
         """Return the arguments shown by ``repr``."""
@@ -362,16 +555,15 @@ def dropout_mask(
 class ReLU(Module):
     r"""Rectifier :math:`y = \max(x, 0)`; its derivative at 0 is taken as 0."""
 
-    def forward(self, x: ArrayLike) -> np.ndarray:
-        """Return ``max(x, 0)`` elementwise."""
-        x = np.asarray(x)
-        if self.training:
-            self._saved = x > 0
-        return np.maximum(x, 0)
+    def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
+        """Return ``max(input, 0)`` elementwise."""
+        x = checks.array("input", input)
+        return np.maximum(x, 0), times(x > 0, x.dtype)
 
-    def backward(self, d_output: ArrayLike) -> np.ndarray:
-        """Return ``d_x``: the gradient where ``x`` was positive."""
-        return d_output * self._take_saved()
+
+def times(factor: np.ndarray, dtype: np.dtype) -> Backward:
+    """Return the backward pass of an elementwise product: ``factor`` times the gradient."""
+    return once(lambda d_y: checks.array("d_output", d_y, dtype, factor.shape) * factor)
 
 
 class Sequential(Module):
@@ -380,24 +572,36 @@ class Sequential(Module):
     Parameters
     ----------
     *layers : Module
-        Each takes the output of the one before it.
+        Each takes the output of the one before it. One may stand there twice: its parameters are
+        then shared.
     """
 
     def __init__(self, *layers: Module) -> None:
+        for layer in layers:
+            if not isinstance(layer, Module):
+                raise ValueError(f"layers must be Modules, got {layer!r}")
         self.layers = list(layers)
 
-    def _children(self) -> Iterator[tuple[str, Module]]:
-        # Named 0, 1, 2 …, as in torch.nn.Sequential, and not "layers.0".
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yield the layers, named 0, 1, 2 …, as in ``torch.nn.Sequential``."""
         yield from ((str(index), layer) for index, layer in enumerate(self.layers))
 
-    def forward(self, x: ArrayLike) -> np.ndarray:
+    def forward(self, input: ArrayLike) -> np.ndarray:
         """Apply every layer in order."""
         for layer in self.layers:
-            x = layer(x)
-        return x
+            input = layer.forward(input)
+        return input
 
-    def backward(self, d_output: ArrayLike) -> np.ndarray | None:
-        """Apply every layer's backward pass in reverse order."""
-        for layer in reversed(self.layers):
-            d_output = layer.backward(d_output)
-        return d_output
+    def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
+        """Do the same; ``backward`` goes through the layers in reverse order."""
+        passes = []
+        for layer in self.layers:
+            input, backward = layer.vjp(input)
+            passes.append(backward)
+
+        def backward(d_output: ArrayLike) -> np.ndarray | None:
+            for one in reversed(passes):
+                d_output = one(d_output)
+            return d_output
+
+        return input, backward

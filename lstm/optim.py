@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from lstm import checks
 from lstm.equations.registry import equation
-from lstm.module import Parameter
+from lstm.module import Parameter, distinct, same_names
 
 
 @equation("eq-clip-norm")
@@ -38,9 +39,7 @@ def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
         If ``max_norm`` is not positive, or the norm is not finite: a step would destroy the
         weights.
     """
-    if not max_norm > 0:
-        raise ValueError(f"max_norm must be positive, got {max_norm!r}")
-    parameters = list(parameters)
+    max_norm, parameters = checks.number("max_norm", max_norm, "(0, inf]"), _listed(parameters)
     norm = float(np.sqrt(sum(np.vdot(p.grad, p.grad).real for p in parameters)))
     if not np.isfinite(norm):
         raise ValueError(f"the gradient norm must be finite, got {norm}")
@@ -54,10 +53,10 @@ class Optimizer:
     """Base class: a learning rate, a list of parameters, and arrays of the same shapes as state."""
 
     def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
-        self.parameters = list(parameters)
+        self.parameters = _listed(parameters)
         if not self.parameters:
             raise ValueError("parameters must hold at least one Parameter, got none")
-        self.lr = _non_negative("lr", lr)
+        self.lr = checks.number("lr", lr, "[0, inf)")
         self.steps = 0
         self._state: dict[str, list[np.ndarray]] = {}
 
@@ -101,21 +100,18 @@ class Optimizer:
     def load_state_dict(self, mapping: Mapping[str, np.ndarray]) -> None:
         """Restore what :meth:`state_dict` returned; all of it or nothing."""
         own = self.state_dict()
-        if own.keys() != mapping.keys():
-            raise ValueError(
-                f"mapping must have the state of this {type(self).__name__}: "
-                f"missing {sorted(own.keys() - mapping.keys())}, "
-                f"unexpected {sorted(mapping.keys() - own.keys())}"
-            )
-        for name, value in own.items():
-            if np.shape(mapping[name]) != np.shape(value):
-                raise ValueError(
-                    f"{name} must have shape {np.shape(value)}, got {np.shape(mapping[name])}"
-                )
-        self.lr, self.steps = float(mapping["lr"]), int(mapping["steps"])
+        same_names(type(self).__name__, own, mapping)
+        values = {
+            name: checks.array(name, mapping[name], value.dtype, value.shape)
+            for name, value in own.items()
+            if name not in ("lr", "steps")
+        }
+        lr, steps = (np.asarray(mapping[name])[()] for name in ("lr", "steps"))
+        lr = checks.number("lr", lr, "[0, inf)")
+        self.lr, self.steps = lr, checks.positive_int("steps", steps, minimum=0)
         for name, arrays in self._state.items():
             for index, array in enumerate(arrays):
-                array[...] = mapping[f"{name}.{index}"]
+                array[...] = values[f"{name}.{index}"]
 
 
 @equation("eq-sgd")
@@ -143,7 +139,7 @@ class SGD(Optimizer):
         self, parameters: Iterable[Parameter], lr: float = 1e-3, momentum: float = 0.0
     ) -> None:
         super().__init__(parameters, lr)
-        self.momentum = _non_negative("momentum", momentum)
+        self.momentum = checks.number("momentum", momentum, "[0, inf)")
         self._buffers("momentum")
 
     def _update(self, parameter: Parameter, momentum: np.ndarray) -> None:
@@ -187,8 +183,9 @@ class RMSprop(Optimizer):
         eps_inside: bool = False,
     ) -> None:
         super().__init__(parameters, lr)
-        self.alpha, self.eps = _decay("alpha", alpha), _non_negative("eps", eps)
-        self.eps_inside = eps_inside
+        self.alpha = checks.number("alpha", alpha, "[0, 1)")
+        self.eps = checks.number("eps", eps, "[0, inf)")
+        self.eps_inside = checks.boolean("eps_inside", eps_inside)
         self._buffers("square")
 
     def _update(self, parameter: Parameter, square: np.ndarray) -> None:
@@ -231,8 +228,10 @@ class Adam(Optimizer):
         eps: float = 1e-8,
     ) -> None:
         super().__init__(parameters, lr)
-        self.betas = _decay("betas[0]", betas[0]), _decay("betas[1]", betas[1])
-        self.eps = _non_negative("eps", eps)
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise ValueError(f"betas must be a pair of numbers, got {betas!r}")
+        self.betas = tuple(checks.number(f"betas[{k}]", betas[k], "[0, 1)") for k in (0, 1))
+        self.eps = checks.number("eps", eps, "[0, inf)")
         self._buffers("mean", "square")
 
     def _update(self, parameter: Parameter, mean: np.ndarray, square: np.ndarray) -> None:
@@ -249,13 +248,10 @@ class Adam(Optimizer):
         parameter.data -= scale * mean / root
 
 
-def _non_negative(name: str, value: float) -> float:
-    if not (np.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
-    return float(value)
-
-
-def _decay(name: str, value: float) -> float:
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
-    return float(value)
+def _listed(parameters: Iterable[Parameter]) -> list[Parameter]:
+    """Return the parameters as a list, each once."""
+    listed = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    for parameter in listed:
+        if not isinstance(parameter, Parameter):
+            raise ValueError(f"parameters must be Parameters, got {type(parameter).__name__}")
+    return distinct(listed)

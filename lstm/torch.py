@@ -81,7 +81,7 @@ class LSTM(nn.Module):
         self.num_layers = checks.positive_int("num_layers", num_layers)
         self.bias = checks.boolean("bias", bias)
         self.batch_first = checks.boolean("batch_first", batch_first)
-        self.dropout = checks.probability("dropout", dropout)
+        self.dropout = checks.number("dropout", dropout, "[0, 1]")
         self.bidirectional = checks.boolean("bidirectional", bidirectional)
         self.proj_size = checks.positive_int("proj_size", proj_size, minimum=0)
         if self.proj_size >= self.hidden_size:
@@ -384,13 +384,14 @@ class NumpyCall:
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return ``output, h_n, c_n`` from ``x, h_0, c_0`` and the parameters."""
         x, h_0, c_0, *weights = (tensor.detach().numpy() for tensor in tensors)
-        layer = self.layer.train(self.keep or self.dropout > 0)
+        layer = self.layer.train(self.dropout > 0)
         layer.dropout, layer.rng = self.dropout, np.random.default_rng(self.seed)
         for parameter, weight in zip(layer.parameters(), weights, strict=True):
             parameter.data = weight
-        output, (h_n, c_n) = layer(x, (h_0, c_0), self.lengths)
-        # The tape belongs to this call: the layer may serve others before the backward pass.
-        self.tape, layer._saved = layer._saved if self.keep else None, None
+        if self.keep:
+            (output, (h_n, c_n)), self.tape = layer.vjp(x, (h_0, c_0), self.lengths)
+        else:
+            output, (h_n, c_n) = layer.forward(x, (h_0, c_0), self.lengths)
         return tuple(torch.from_numpy(array) for array in (output, h_n, c_n))
 
     def backward(self, d_results: Sequence[Tensor | None], *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -398,10 +399,9 @@ class NumpyCall:
         if self.tape is None:  # used up: a graph that is retained is differentiated again
             self.forward(*tensors)
         d_output, d_h_n, d_c_n = (None if d is None else d.detach().numpy() for d in d_results)
-        layer = self.layer.train()
-        layer._saved, self.tape = self.tape, None
+        layer, backward, self.tape = self.layer, self.tape, None
         layer.zero_grad()
-        d_x, (d_h_0, d_c_0) = layer.backward(d_output, (d_h_n, d_c_n))
+        d_x, (d_h_0, d_c_0) = backward(d_output, (d_h_n, d_c_n))
         d_weights = [parameter.grad.copy() for parameter in layer.parameters()]
         return tuple(torch.from_numpy(array) for array in (d_x, d_h_0, d_c_0, *d_weights))
 

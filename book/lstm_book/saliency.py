@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lstm.models import SequenceClassifier
-from lstm.module import Dropout, Module
 
 
 def word_saliency(model: SequenceClassifier, ids: ArrayLike) -> np.ndarray:
@@ -35,29 +33,16 @@ def word_saliency(model: SequenceClassifier, ids: ArrayLike) -> np.ndarray:
     """
     reader = SequenceClassifier(model.recurrent, model.head, pooling=model.pooling)
     grads = [parameter.grad.copy() for parameter in reader.parameters()]
-    with _differentiable(model):
-        vectors = model.embedding(np.asarray(ids)[None])
-        logit = reader(vectors)
-        d_vectors = reader.backward(np.ones_like(logit))
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()  # nothing is dropped
+    vectors = model.embedding(np.asarray(ids)[None])
+    logit, backward = reader.vjp(vectors)
+    d_vectors = backward(np.ones_like(logit))
+    for module, mode in modes:
+        module.training = mode
     for parameter, grad in zip(reader.parameters(), grads, strict=True):
         parameter.grad[...] = grad
     return (d_vectors * vectors)[0].sum(axis=-1)
-
-
-@contextmanager
-def _differentiable(model: Module) -> Iterator[None]:
-    """Let ``backward`` be possible, as in training, with nothing dropped, as in evaluation."""
-    was_training = model.training
-    dropouts = [(module, module.p) for module in model.modules() if isinstance(module, Dropout)]
-    for module, _ in dropouts:
-        module.p = 0.0
-    model.train()
-    try:
-        yield
-    finally:
-        for module, p in dropouts:
-            module.p = p
-        model.train(was_training)
 
 
 def shaded_text(

@@ -37,16 +37,18 @@ class CIFGLSTM(StepwiseLayer):
     Calls, states and the backward pass are those of :class:`lstm.LSTM`.
     """
 
-    blocks = 3
+    gates = ("i", "g", "o")
 
-    def _step(self, weights, a_x, a_h, previous):
+    def step(self, weights, a_x, a_h, previous):
+        """Compute one step; see :meth:`StepwiseLayer.step`."""
         _, c_prev = previous
         a_i, a_g, a_o = np.split(a_x + a_h, 3, axis=1)
         i_t, g_t, o_t = eq.sigmoid(a_i), np.tanh(a_g), eq.sigmoid(a_o)
         c_t = eqv.coupled_cell_state(1 - i_t, c_prev, g_t)
         return (eq.hidden_state(o_t, c_t), c_t), (i_t, g_t, o_t, c_t)
 
-    def _step_backward(self, weights, previous, saved, d_current):
+    def step_backward(self, weights, previous, saved, d_current):
+        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
         (_, c_prev), (i_t, g_t, o_t, c_t), (d_h_t, d_c_next) = previous, saved, d_current
         d_o_t = eq.d_output_gate(d_h_t, c_t)
         d_c_t = eq.d_cell_state(d_c_next, d_h_t, o_t, c_t)

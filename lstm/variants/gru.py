@@ -35,14 +35,15 @@ class GRU(StepwiseLayer):
 
     Notes
     -----
-    ``output, h_n = layer(x, h_0, lengths=None)`` and
+    ``output, h_n = layer(input, h_0, lengths=None)`` and
     ``d_x, d_h_0 = layer.backward(d_output, d_h_n)``, with the shapes of :class:`lstm.LSTM`.
     """
 
-    blocks = 3
+    gates = ("r", "z", "n")
     states = ("h",)
 
-    def _step(self, weights, a_x, a_h, previous):
+    def step(self, weights, a_x, a_h, previous):
+        """Compute one step; see :meth:`StepwiseLayer.step`."""
         (h_prev,) = previous
         (x_r, x_z, x_n), (h_r, h_z, h_n) = np.split(a_x, 3, axis=1), np.split(a_h, 3, axis=1)
         r_t, z_t = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
@@ -50,7 +51,8 @@ class GRU(StepwiseLayer):
         h_t = (1 - z_t) * n_t + z_t * h_prev
         return (h_t,), (r_t, z_t, n_t, h_n)
 
-    def _step_backward(self, weights, previous, saved, d_current):
+    def step_backward(self, weights, previous, saved, d_current):
+        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
         (h_prev,), (r_t, z_t, n_t, h_n), (d_h_t,) = previous, saved, d_current
         d_a_n = d_h_t * (1 - z_t) * tanh_derivative(n_t)
         d_a_z = d_h_t * (h_prev - n_t) * sigmoid_derivative(z_t)

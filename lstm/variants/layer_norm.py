@@ -47,7 +47,7 @@ class LayerNormLSTM(StepwiseLayer):
     Calls, states and the backward pass are those of :class:`lstm.LSTM`.
     """
 
-    blocks = 4
+    gate_bias = "bias"
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -55,7 +55,8 @@ class LayerNormLSTM(StepwiseLayer):
             if not name.startswith("weight"):
                 parameter.data[...] = name.startswith("gain")
 
-    def _parameter_shapes(self, input_size):
+    def parameter_shapes(self, input_size):
+        """Return name → shape of the parameters of one direction."""
         H = self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {
             "weight_ih": (4 * H, input_size),
@@ -66,7 +67,8 @@ class LayerNormLSTM(StepwiseLayer):
         }
         return shapes | ({"bias": (4 * H,), "bias_c": (H,)} if self.bias else {})
 
-    def _step(self, weights, a_x, a_h, previous):
+    def step(self, weights, a_x, a_h, previous):
+        """Compute one step; see :meth:`StepwiseLayer.step`."""
         _, c_prev = previous
         y_x, s_x = normalize(a_x)
         y_h, s_h = normalize(a_h)
@@ -79,7 +81,8 @@ class LayerNormLSTM(StepwiseLayer):
         saved = (i_t, f_t, g_t, o_t, m_t), (y_x, s_x), (y_h, s_h), (y_c, s_c)
         return (eq.hidden_state(o_t, m_t), c_t), saved
 
-    def _step_backward(self, weights, previous, saved, d_current):
+    def step_backward(self, weights, previous, saved, d_current):
+        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
         (_, c_prev), (d_h_t, d_c_next) = previous, d_current
         (i_t, f_t, g_t, o_t, m_t), (y_x, s_x), (y_h, s_h), (y_c, s_c) = saved
         d_o_t = eq.d_output_gate(d_h_t, m_t)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from lstm import checks
 from lstm import equations as eq
 from lstm.equations import variants as eqv
-from lstm.module import Rng
 from lstm.variants.stepwise import StepwiseLayer
 
 
@@ -51,34 +49,22 @@ class LSTM1997(StepwiseLayer):
     Calls, states and the backward pass are those of :class:`lstm.LSTM`.
     """
 
-    blocks = 3
+    gates = ("i", "g", "o")
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        truncated: bool = False,
-        dtype: DTypeLike = np.float32,
-        rng: Rng = None,
-    ) -> None:
+    def __init__(self, *args, truncated: bool = False, **kwargs) -> None:
         self.truncated = checks.boolean("truncated", truncated)
-        arguments = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        super().__init__(*arguments, dtype=dtype, rng=rng)
+        super().__init__(*args, **kwargs)
 
-    def _step(self, weights, a_x, a_h, previous):
+    def step(self, weights, a_x, a_h, previous):
+        """Compute one step; see :meth:`StepwiseLayer.step`."""
         _, c_prev = previous
         a_i, a_g, a_o = np.split(a_x + a_h, 3, axis=1)
         i_t, g_t, o_t = eq.sigmoid(a_i), 4 * eq.sigmoid(a_g) - 2, eq.sigmoid(a_o)
         c_t = eqv.cell_state_1997(c_prev, i_t, g_t)
         return (eqv.hidden_state_1997(o_t, c_t), c_t), (i_t, g_t, o_t, c_t)
 
-    def _step_backward(self, weights, previous, saved, d_current):
+    def step_backward(self, weights, previous, saved, d_current):
+        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
         (i_t, g_t, o_t, c_t), (d_h_t, d_c_next) = saved, d_current
         d_o_t = eqv.hidden_state_1997(d_h_t, c_t)  # the squashed cell, times d_h_t
         d_c_t = eqv.d_cell_state_1997(d_c_next, d_h_t, o_t, c_t)

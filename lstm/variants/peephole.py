@@ -41,13 +41,13 @@ class PeepholeLSTM(StepwiseLayer):
     Calls, states and the backward pass are those of :class:`lstm.LSTM`.
     """
 
-    blocks = 4
-
-    def _parameter_shapes(self, input_size):
+    def parameter_shapes(self, input_size):
+        """Return name → shape of the parameters of one direction."""
         peepholes = dict.fromkeys(("weight_ci", "weight_cf", "weight_co"), (self.hidden_size,))
-        return super()._parameter_shapes(input_size) | peepholes
+        return super().parameter_shapes(input_size) | peepholes
 
-    def _step(self, weights, a_x, a_h, previous):
+    def step(self, weights, a_x, a_h, previous):
+        """Compute one step; see :meth:`StepwiseLayer.step`."""
         p_i, p_f, p_o = weights["weight_ci"], weights["weight_cf"], weights["weight_co"]
         _, c_prev = previous
         a_i, a_f, a_g, a_o = np.split(a_x + a_h, 4, axis=1)
@@ -57,7 +57,8 @@ class PeepholeLSTM(StepwiseLayer):
         o_t = eq.sigmoid(a_o + p_o * c_t)
         return (eq.hidden_state(o_t, c_t), c_t), (i_t, f_t, g_t, o_t, c_t)
 
-    def _step_backward(self, weights, previous, saved, d_current):
+    def step_backward(self, weights, previous, saved, d_current):
+        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
         p_i, p_f, p_o = weights["weight_ci"], weights["weight_cf"], weights["weight_co"]
         (_, c_prev), (i_t, f_t, g_t, o_t, c_t), (d_h_t, d_c_next) = previous, saved, d_current
         # The output gate comes first: its peephole is one more way into c_t.

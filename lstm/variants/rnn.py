@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import DTypeLike
 
+from lstm import checks
 from lstm.equations.activations import tanh_derivative
-from lstm.module import Rng
 from lstm.variants.stepwise import StepwiseLayer
-
-NONLINEARITIES = ("tanh", "relu")
 
 
 class RNN(StepwiseLayer):
@@ -31,11 +28,11 @@ class RNN(StepwiseLayer):
 
     Notes
     -----
-    ``output, h_n = layer(x, h_0, lengths=None)`` and
+    ``output, h_n = layer(input, h_0, lengths=None)`` and
     ``d_x, d_h_0 = layer.backward(d_output, d_h_n)``, with the shapes of :class:`lstm.LSTM`.
     """
 
-    blocks = 1
+    gates = ("h",)
     states = ("h",)
 
     def __init__(
@@ -44,26 +41,20 @@ class RNN(StepwiseLayer):
         hidden_size: int,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: DTypeLike = np.float32,
-        rng: Rng = None,
+        *args,
+        **kwargs,
     ) -> None:
-        if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"nonlinearity must be one of {NONLINEARITIES}, got {nonlinearity!r}")
-        self.nonlinearity = nonlinearity
-        arguments = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        super().__init__(*arguments, dtype=dtype, rng=rng)
+        self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, ("tanh", "relu"))
+        super().__init__(input_size, hidden_size, num_layers, *args, **kwargs)
 
-    def _step(self, weights, a_x, a_h, previous):
+    def step(self, weights, a_x, a_h, previous):
+        """Compute one step; see :meth:`StepwiseLayer.step`."""
         a_t = a_x + a_h
         h_t = np.tanh(a_t) if self.nonlinearity == "tanh" else a_t * (a_t.real > 0)
         return (h_t,), (h_t,)
 
-    def _step_backward(self, weights, previous, saved, d_current):
+    def step_backward(self, weights, previous, saved, d_current):
+        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
         (h_t,), (d_h_t,) = saved, d_current
         d_a_t = d_h_t * (tanh_derivative(h_t) if self.nonlinearity == "tanh" else h_t > 0)
         return d_a_t, d_a_t, (0,), {}

@@ -1,47 +1,135 @@
-"""``lstm.LSTMCell``: against ``torch.nn.LSTMCell`` and numerical derivatives, and its errors."""
+"""``lstm.LSTMCell``: against ``torch.nn.LSTMCell`` and numerical derivatives, and its errors.
+
+Gradients in any order of calls, and over a loop of steps, are in ``test_calls``.
+"""
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import numpy as np
 import pytest
+import torch
 
 import lstm
-from tests.lstm import parity_cell
-from tests.lstm.parity_cell import B, D, H, arrays, compare, run, run_torch
+from lstm.cell import step, step_backward
+from lstm.gradcheck import check_module, complex_step, relative_error
+from tests.lstm.calls import flat, same
+
+B, D, H = 4, 3, 5
 
 
-def pair(bias=True):
-    return parity_cell.pair(lstm.LSTMCell, bias)
+def arrays(batched=True, dtype=np.float64, seed=1):
+    """Return x, h, c and gradients of the new h and c."""
+    rng = np.random.default_rng(seed)
+    batch = (B,) if batched else ()
+    return [rng.standard_normal((*batch, n)).astype(dtype) for n in (D, H, H, H, H)]
 
 
-@pytest.mark.parametrize("name", parity_cell.CHECKS)
-def test_check(name):
-    parity_cell.CHECKS[name](lstm.LSTMCell)
+def make(bias=True, dtype=np.float64):
+    """Return a cell with weights large enough to matter."""
+    cell = lstm.LSTMCell(D, H, bias, dtype=dtype, rng=0)
+    for parameter in cell.parameters():
+        parameter.data *= 2
+    return cell
 
 
-@pytest.mark.parametrize(("bias", "dtype", "batched", "given"), parity_cell.GRID)
+GRID = list(
+    itertools.product([True, False], [np.float64, np.float32], [True, False], [True, False])
+)
+
+
+@pytest.mark.parametrize(("bias", "dtype", "batched", "given"), GRID)
 def test_parity_with_torch(bias, dtype, batched, given):
-    parity_cell.check_torch(lstm.LSTMCell, bias, dtype, batched, given)
+    cell, kind = make(bias, dtype), getattr(torch, dtype.__name__)
+    theirs = torch.nn.LSTMCell(D, H, bias, dtype=kind)
+    theirs.load_state_dict({name: torch.tensor(w) for name, w in cell.state_dict().items()})
+    x, h, c, d_h, d_c = arrays(batched, dtype)
+    leaves = [torch.tensor(array, requires_grad=True) for array in (x, h, c)[: 3 if given else 1]]
+    expected = theirs(leaves[0], tuple(leaves[1:]) or None)
+    torch.autograd.backward(expected, [torch.tensor(d_h), torch.tensor(d_c)])
+    output, backward = cell.vjp(x, (h, c) if given else None)
+    gradients = flat(backward(d_h, d_c))[: len(leaves)]
+    limit = 1e-12 if dtype is np.float64 else 5e-5
+    same(list(output), [value.detach().numpy() for value in expected], limit)
+    same(gradients, [leaf.grad.numpy() for leaf in leaves], limit)
+    for name, parameter in theirs.named_parameters():
+        same([getattr(cell, name).grad], [parameter.grad.numpy()], limit, name)
 
 
-@pytest.mark.parametrize("method", parity_cell.LIMITS)
+@pytest.mark.parametrize(("method", "limit"), [("complex", 1e-12), ("central", 1e-7)])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("batched", [True, False])
-def test_gradients_are_numerical_derivatives(method, bias, batched):
-    parity_cell.check_gradients(lstm.LSTMCell, method, bias, batched)
+def test_gradients_are_numerical_derivatives(method, limit, bias, batched):
+    cell = make(bias)
+    x, h, c, d_h, d_c = arrays(batched)
+
+    def loss(x, h, c):
+        new_h, new_c = cell(x, (h, c))
+
+        def backward():
+            d_x, (d_h_prev, d_c_prev) = cell.backward(2 * d_h * new_h, 2 * d_c * new_c)
+            return {"x": d_x, "h": d_h_prev, "c": d_c_prev}
+
+        return (d_h * new_h**2).sum() + (d_c * new_c**2).sum(), backward
+
+    errors = check_module(cell, {"x": x, "h": h, "c": c}, loss, method)
+    assert len(errors) == (7 if bias else 5)
+    assert max(errors.values()) < limit, errors
+
+
+def test_the_step_alone_and_its_derivative():
+    """What the cell wraps: pure functions of arrays, as chapter 07 writes them."""
+    x, h, c, d_h, d_c = arrays()
+    W, U, b = (w.data for w in (make().weight_ih, make().weight_hh, make().bias_ih))
+    h_t, done = step(x, h, c, W, U, b)
+    d_a, d_c_prev = step_backward(done, d_h, d_c)
+
+    def loss(b=b, c=c):
+        h_t, done = step(x, h, c, W, U, b)
+        return (d_h * h_t).sum() + (d_c * done.c_t).sum()
+
+    assert relative_error(d_a.sum(axis=0), complex_step(lambda b: loss(b=b), b)) < 1e-13
+    assert relative_error(d_c_prev, complex_step(lambda c: loss(c=c), c)) < 1e-13
+    new_h, new_c = lstm.LSTMCell(D, H, bias=False, dtype=np.float64, rng=0)(x, (h, c))
+    weights = [
+        p.data for p in lstm.LSTMCell(D, H, bias=False, dtype=np.float64, rng=0).parameters()
+    ]
+    h_t, done = step(x, h, c, *weights)
+    same([new_h, new_c], [h_t, done.c_t], 0)
+
+
+def test_absent_gradients_count_as_zeros():
+    for batched in (True, False):
+        x, h, c, d_h, d_c = arrays(batched)
+        zeros = np.zeros_like(d_h)
+        for absent, written in [((None, d_c), (zeros, d_c)), ((d_h, None), (d_h, zeros))]:
+            actual, expected = (make().vjp(x, (h, c))[1](*given) for given in (absent, written))
+            same(flat(actual), flat(expected), 0)
+
+
+def test_large_inputs_saturate_quietly():
+    cell, (x, h, c, d_h, d_c) = make(dtype=np.float32), arrays(dtype=np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        output, backward = cell.vjp(x * 1e4, (h, c))
+        gradients = backward(d_h, d_c)
+    assert all(np.isfinite(array).all() for array in flat((output, gradients)))
 
 
 def test_strides_do_not_matter():
-    cell, theirs = pair()
-    values = arrays()
-    strided = [np.repeat(array, 2, axis=1)[:, ::2] for array in values]
+    cell, (x, h, c, d_h, d_c) = make(), arrays()
+    strided = [np.repeat(array, 2, axis=1)[:, ::2] for array in arrays()]
     assert not any(array.flags.c_contiguous for array in strided)
-    compare(run(cell, *strided), run_torch(theirs, *values))
+    expected, backward = cell.vjp(x, (h, c))
+    actual, strided_backward = cell.vjp(strided[0], (strided[1], strided[2]))
+    same(flat(actual), flat(expected), 1e-14)
+    same(flat(strided_backward(*strided[3:])), flat(backward(d_h, d_c)), 1e-14)
 
 
 def test_names_shapes_and_repr_are_those_of_torch():
     for bias in (True, False):
-        cell, theirs = pair(bias)
+        cell, theirs = lstm.LSTMCell(D, H, bias), torch.nn.LSTMCell(D, H, bias)
         shapes = {name: value.shape for name, value in cell.state_dict().items()}
         assert shapes == {name: tuple(value.shape) for name, value in theirs.state_dict().items()}
         assert repr(cell) == repr(theirs)
@@ -59,78 +147,40 @@ def zeros(*shape, dtype=np.float32):
     return np.zeros(shape, dtype)
 
 
-BAD_ARGUMENTS = [
-    ((0, H), {}, "input_size must be a positive integer, got 0"),
-    ((D, -1), {}, "hidden_size must be a positive integer, got -1"),
-    ((D, 2.5), {}, "hidden_size must be a positive integer, got 2.5"),
-    ((D, H), {"bias": "yes"}, "bias must be"),
-    ((D, H), {"dtype": np.float16}, "dtype must be float32 or float64, got float16"),
-]
-
-
-@pytest.mark.parametrize(("sizes", "options", "message"), BAD_ARGUMENTS)
-def test_bad_argument(sizes, options, message):
-    with pytest.raises(ValueError, match=message):
-        lstm.LSTMCell(*sizes, **options)
-
-
-BAD_CALLS = {
-    "scalar": ((zeros(),), r"x must have shape \(B, D\) or \(D,\), got \(\)"),
-    "rank 3": ((zeros(2, B, D),), r"x must have shape \(B, D\) or \(D,\), got \(2, 4, 3\)"),
-    "features": ((zeros(B, 7),), r"x must have shape \(..., 3\), got \(4, 7\)"),
-    "dtype": ((zeros(B, D, dtype=np.float64),), "x must have dtype float32, got float64"),
-    "no pair": ((zeros(B, D), zeros(B, H)), r"state must be a pair \(h, c\), got ndarray"),
-    "h": ((zeros(B, D), (zeros(B, 7), zeros(B, H))), r"h must have shape \(4, 5\), got \(4, 7\)"),
-    "c": ((zeros(B, D), (zeros(B, H), zeros(1, H))), r"c must have shape \(4, 5\), got \(1, 5\)"),
-    "rank": ((zeros(D), (zeros(1, H), zeros(1, H))), r"h must have shape \(5,\), got \(1, 5\)"),
-    "state dtype": (
+BAD_CALLS = [
+    ((zeros(),), "input must have shape (B, D) or (D,), got ()"),
+    ((zeros(2, B, D),), "input must have shape (B, D) or (D,), got (2, 4, 3)"),
+    ((zeros(B, 7),), "input must have shape (..., 3), got (4, 7)"),
+    ((zeros(B, D, dtype=np.float64),), "input must have dtype float32, got float64"),
+    ((zeros(B, D), zeros(B, H)), "hx must be a pair (h, c), got ndarray"),
+    ((zeros(B, D), (zeros(B, 7), zeros(B, H))), "h must have shape (4, 5), got (4, 7)"),
+    ((zeros(B, D), (zeros(B, H), zeros(1, H))), "c must have shape (4, 5), got (1, 5)"),
+    ((zeros(D), (zeros(1, H), zeros(1, H))), "h must have shape (5,), got (1, 5)"),
+    (
         (zeros(B, D), (zeros(B, H, dtype=np.float64), zeros(B, H))),
         "h must have dtype float32, got float64",
     ),
-}
+]
 
 
-@pytest.mark.parametrize("case", BAD_CALLS)
-def test_bad_call(case):
-    arguments, message = BAD_CALLS[case]
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize(("arguments", "message"), BAD_CALLS, ids=[m for _, m in BAD_CALLS])
+def test_bad_call(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         lstm.LSTMCell(D, H)(*arguments)
 
 
-BAD_GRADIENTS = {
-    "d_h": ((B, D), (zeros(B, 7), None), r"d_h must have shape \(4, 5\), got \(4, 7\)"),
-    "d_c": ((B, D), (zeros(B, H), zeros(H)), r"d_c must have shape \(4, 5\), got \(5,\)"),
-    "one for a batch": ((1, D), (zeros(H), None), r"d_h must have shape \(1, 5\), got \(5,\)"),
-    "a batch for one": ((D,), (zeros(1, H), None), r"d_h must have shape \(5,\), got \(1, 5\)"),
-    "dtype": ((D,), (zeros(H, dtype=np.float64), None), "d_h must have dtype float32, got float64"),
-}
+BAD_GRADIENTS = [
+    ((B, D), (zeros(B, 7), None), "d_h must have shape (4, 5), got (4, 7)"),
+    ((B, D), (zeros(B, H), zeros(H)), "d_c must have shape (4, 5), got (5,)"),
+    ((1, D), (zeros(H), None), "d_h must have shape (1, 5), got (5,)"),
+    ((D,), (zeros(1, H), None), "d_h must have shape (5,), got (1, 5)"),
+    ((D,), (zeros(H, dtype=np.float64), None), "d_h must have dtype float32, got float64"),
+]
 
 
-@pytest.mark.parametrize("case", BAD_GRADIENTS)
-def test_bad_gradient(case):
-    shape, gradients, message = BAD_GRADIENTS[case]
+@pytest.mark.parametrize(("shape", "gradients", "message"), BAD_GRADIENTS)
+def test_bad_gradient(shape, gradients, message):
     cell = lstm.LSTMCell(D, H)
     cell(zeros(*shape))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         cell.backward(*gradients)
-
-
-def test_backward_needs_a_forward_pass_in_training_mode():
-    cell = lstm.LSTMCell(D, H)
-    with pytest.raises(RuntimeError, match=r"LSTMCell\.backward was called before a forward pass"):
-        cell.backward(zeros(B, H))
-    cell(zeros(B, D))
-    cell.eval()
-    cell(zeros(B, D))
-    with pytest.raises(RuntimeError, match=r"LSTMCell\.backward was called in evaluation mode"):
-        cell.backward(zeros(B, H))
-
-
-def test_a_wrong_state_dict_changes_nothing():
-    cell, _ = pair()
-    before = cell.state_dict()
-    with pytest.raises(ValueError, match=r"missing \['bias_hh'\], unexpected \['bias'\]"):
-        cell.load_state_dict({"bias" if k == "bias_hh" else k: v for k, v in before.items()})
-    with pytest.raises(ValueError, match=r"weight_hh must have shape \(20, 5\), got \(5, 20\)"):
-        cell.load_state_dict(before | {"weight_hh": before["weight_hh"].T})
-    assert all((cell.state_dict()[name] == value).all() for name, value in before.items())

@@ -34,12 +34,8 @@ def test_relative_error_counts_the_largest_difference():
 @pytest.mark.parametrize("factor", [1.0, 1.001])
 def test_a_wrong_backward_is_noticed(method, factor):
     class Square(lstm.Module):
-        def forward(self, x):
-            self._saved = x
-            return x * x
-
-        def backward(self, d_output):
-            return factor * 2 * self._saved * d_output
+        def vjp(self, x):
+            return x * x, lambda d_output: factor * 2 * x * d_output
 
     module = Square()
 
@@ -64,6 +60,8 @@ def test_parameters_and_gradients_are_left_as_they_were():
     assert all((layer.state_dict()[name] == values[name]).all() for name in values)
     assert all((p.grad == g).all() for p, g in zip(layer.parameters(), grads, strict=True))
     assert layer.weight.dtype == np.float64
+    with pytest.raises(RuntimeError, match="before a call"):  # nor is a backward pass left
+        layer.backward(np.ones((2, 3)))
 
 
 def test_unknown_method():

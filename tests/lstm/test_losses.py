@@ -91,11 +91,42 @@ def test_loss_is_a_mean_over_the_batch():
     np.testing.assert_allclose(gradients[:B], gradient / 2, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1e20, 1e38, 1e200, np.inf, np.nan])
+def test_overflow_gives_what_torch_gives_without_a_warning(size, dtype):
+    with np.errstate(over="ignore"):
+        values = np.array([[size, -size, 1.0]]).astype(dtype)  # 1e200 is infinite in float32
+    for ours, theirs, target in (
+        (lstm.mse_loss, F.mse_loss, np.zeros_like(values)),
+        (lstm.cross_entropy, F.cross_entropy, np.array([1])),
+        (
+            lstm.binary_cross_entropy_with_logits,
+            F.binary_cross_entropy_with_logits,
+            np.array([[0, 1, 1]], dtype),
+        ),
+    ):
+        tensor = torch.tensor(values, requires_grad=True)
+        expected = theirs(tensor, torch.tensor(target))
+        expected.backward()
+        loss, gradient = ours(values, target)
+        np.testing.assert_allclose(loss, expected.item(), rtol=1e-6)
+        np.testing.assert_allclose(gradient, tensor.grad, rtol=1e-6)
+
+
+def test_targets_of_0_and_1_may_be_of_any_integer_dtype():
+    logits = np.float32([1, -2])
+    expected, gradient = lstm.binary_cross_entropy_with_logits(logits, np.float32([0, 1]))
+    for kind in (bool, np.uint8, np.int64):
+        loss, same = lstm.binary_cross_entropy_with_logits(logits, np.array([0, 1], kind))
+        assert loss == expected
+        np.testing.assert_array_equal(same, gradient)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0, 3]), r"labels must be in \[0, 3\), got"),
-        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0, -1]), r"labels must be in \[0, 3\)"),
+        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0, 3]), r"labels must be in \[0, 2\], got"),
+        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0, -1]), r"labels must be in \[0, 2\]"),
         (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0.0, 1.0]), "labels must hold integers"),
         (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0]), r"labels must have shape \(2,\)"),
         (lambda: lstm.cross_entropy(np.zeros(3), [0]), r"logits must have shape \(B, K\), got"),
@@ -110,6 +141,22 @@ def test_loss_is_a_mean_over_the_batch():
         ),
         (lambda: lstm.mse_loss(np.zeros((2, 1)), np.zeros(2)), r"target must have shape \(2, 1\)"),
         (lambda: lstm.mse_loss(np.zeros(0), np.zeros(0)), "at least one value"),
+        (
+            lambda: lstm.mse_loss([1, 2], [1.5, 2.5]),
+            r"prediction must have dtype .*, got int64; convert it: np.array\(prediction",
+        ),
+        (
+            lambda: lstm.mse_loss(np.zeros(2, np.uint8), np.zeros(2, np.uint8)),
+            r"got uint8; convert it: prediction.astype\(np.float32\)",
+        ),
+        (lambda: lstm.mse_loss(np.zeros(2), np.zeros(2, int)), "target must have dtype float64"),
+        (lambda: lstm.mse_loss(np.zeros(2), [0, np.nan]), "target must be finite, got nan"),
+        (lambda: lstm.cross_entropy(np.zeros((1, 2), np.uint8), [0]), "logits must have dtype"),
+        (lambda: lstm.binary_cross_entropy_with_logits([2], [0.9]), "logits must have dtype"),
+        (
+            lambda: lstm.binary_cross_entropy_with_logits(np.zeros(1, np.float32), [0.9]),
+            "targets must have dtype float32, got float64",
+        ),
     ],
 )
 def test_errors(call, message):

@@ -115,5 +115,5 @@ def test_errors():
         RuntimeError, match=r"SequenceClassifier\.backward was called in evaluation"
     ):
         make().eval().backward(np.zeros((B, K)))
-    with pytest.raises(ValueError, match=r"lengths must be in \[1, 6\], got 0 to 9"):
+    with pytest.raises(ValueError, match=r"lengths must be in \[1, 6\], got values from 0 to 9"):
         make()(vectors(), [0, 9, 1, 1])

@@ -1,6 +1,7 @@
 """The modules around an LSTM: values, gradients, parity with torch.nn, and clear errors."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -125,10 +126,22 @@ def test_state_dict_is_a_copy_and_round_trips(rng):
 def test_load_state_dict_takes_all_or_nothing():
     layer = lstm.Linear(3, 2, rng=0)
     before = layer.state_dict()
+    new = {"weight": np.ones((2, 3), np.float32), "bias": np.ones(2, np.float32)}
     wrong = [
-        ({"weight": np.zeros((2, 3))}, "missing \\['bias'\\]"),
-        (before | {"extra": 0}, "unexpected \\['extra'\\]"),
-        ({"weight": np.zeros((2, 3)), "bias": np.zeros(3)}, "bias must have shape \\(2,\\)"),
+        ({"weight": new["weight"]}, r"missing \['bias'\]"),
+        (new | {"extra": 0}, r"unexpected \['extra'\]"),
+        (new | {"bias": np.zeros(3, np.float32)}, r"bias must have shape \(2,\), got \(3,\)"),
+        (new | {"bias": np.zeros(2)}, r"bias must have dtype float32, got float64; convert it"),
+        (new | {"bias": np.zeros(2, int)}, "bias must have dtype float32, got int64"),
+        (new | {"bias": np.zeros(2, complex)}, "bias must have dtype float32, got complex128"),
+        (new | {"bias": np.array([None, 1])}, "bias must be an array of numbers, got object"),
+        (new | {"bias": ["a", "b"]}, r"bias must be an array of numbers, got \['a', 'b'\]"),
+        (
+            new | {"bias": [[1.0], [1.0, 2.0]]},
+            r"bias must be an array, got \[\[1.0\], \[1.0, 2.0\]\]",
+        ),
+        (new | {"bias": np.ma.ones(2)}, "bias must be a plain array, got a MaskedArray"),
+        (list(new), "mapping must be a mapping of names, got list"),
     ]
     for mapping, message in wrong:
         with pytest.raises(ValueError, match=message):
@@ -137,18 +150,101 @@ def test_load_state_dict_takes_all_or_nothing():
     assert all((after[name] == before[name]).all() for name in before)
 
 
-def test_backward_in_the_wrong_order_says_so():
+def test_float32_values_go_into_float64_parameters():
+    layer = lstm.Linear(3, 2, dtype=np.float64, rng=0)
+    single = lstm.Linear(3, 2, rng=1)
+    layer.load_state_dict(single.state_dict())
+    assert layer.weight.dtype == np.float64
+    np.testing.assert_array_equal(layer.weight.data, single.weight.data)
+
+
+def tied():
+    model = lstm.Sequential(lstm.Embedding(5, 3, rng=0), lstm.Linear(3, 5, rng=1))
+    model.layers[1].weight = model.layers[0].weight
+    return model
+
+
+def tied_torch():
+    model = torch.nn.Sequential(torch.nn.Embedding(5, 3), torch.nn.Linear(3, 5))
+    model[1].weight = model[0].weight
+    return model
+
+
+def test_a_parameter_is_one_however_often_it_is_reached():
+    for ours, theirs in (
+        (tied(), tied_torch()),
+        (
+            lstm.Sequential(*[lstm.Linear(3, 3)] * 2),
+            torch.nn.Sequential(*[torch.nn.Linear(3, 3)] * 2),
+        ),
+    ):
+        assert [n for n, _ in ours.named_parameters()] == [n for n, _ in theirs.named_parameters()]
+        every = [[n for n, _ in m.named_parameters(remove_duplicate=False)] for m in (ours, theirs)]
+        assert every[0] == every[1] == list(ours.state_dict()) == list(theirs.state_dict())
+        assert len(list(ours.parameters())) == len(list(theirs.parameters()))
+        assert len(list(ours.modules())) == len(list(theirs.modules()))
+        assert sum(p.size for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
+        ours.load_state_dict(theirs.state_dict())
+        again = pickle.loads(pickle.dumps(ours))
+        assert len(list(again.parameters())) == len(list(ours.parameters()))
+
+
+def test_tied_names_must_have_one_value():
+    model, before = tied(), tied().state_dict()
+    wrong = before | {"1.weight": before["1.weight"] + 1}
+    with pytest.raises(
+        ValueError, match=r"1.weight must have the values of 0.weight: they are one"
+    ):
+        model.load_state_dict(wrong)
+    assert all((model.state_dict()[name] == before[name]).all() for name in before)
+
+
+def test_an_array_does_not_replace_a_parameter():
+    layer = lstm.LSTM(3, 4, rng=0)
+    values = np.ones((16, 3), np.float32)
+    with pytest.raises(
+        ValueError, match=r"weight_ih_l0 must stay a Parameter, .*weight_ih_l0.data"
+    ):
+        layer.weight_ih_l0 = values
+    with pytest.raises(ValueError, match="must stay a Parameter"):
+        layer.weight_ih_l0 += values
+    layer.weight_ih_l0.data[...] = values
+    layer.bias_hh_l0 = lstm.Parameter(np.zeros(16, np.float32))
+    assert len(list(layer.parameters())) == 4
+
+
+def test_a_parameter_is_an_array_to_numpy():
+    parameter = lstm.Parameter(np.arange(3.0))
+    assert np.asarray(parameter) is parameter.data
+    assert np.asarray(parameter, np.float32).dtype == np.float32
+    assert np.array(parameter, copy=True) is not parameter.data
+    np.testing.assert_array_equal(np.exp(parameter), np.exp(parameter.data))
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    parameter = lstm.Parameter(np.zeros((3, 2)))
+    with pytest.raises(ValueError, match=r"gradient must have shape \(3, 2\), got \(1, 2\)"):
+        parameter.accumulate(np.ones((1, 2)))
+    with pytest.raises(ValueError, match=r"gradient must have shape \(2, 2\), got \(2,\)"):
+        parameter.accumulate(np.ones(2), np.array([0, 2]))
+    parameter.accumulate(np.ones((2, 2)), np.array([0, 2]))
+    assert parameter.grad.tolist() == [[1, 1], [0, 0], [1, 1]]
+    x = np.ones((3, 2))
+    for layer in (lstm.Dropout(0.5), lstm.Dropout(0.5).eval(), lstm.ReLU()):
+        _, backward = layer.vjp(x)
+        for wrong in (np.ones(2), np.ones((1, 2)), np.ones((2, 3, 2)), 1.0):
+            with pytest.raises(ValueError, match=r"d_output must have shape \(3, 2\), got"):
+                backward(wrong)
+
+
+def test_copies_and_files_hold_no_activations():
     layer = lstm.Linear(3, 2, rng=0)
-    d_y = np.zeros((1, 2), np.float32)
-    with pytest.raises(RuntimeError, match=r"Linear\.backward was called before a forward pass"):
-        layer.backward(d_y)
-    layer(np.zeros((1, 3), np.float32))
-    layer.eval()
-    with pytest.raises(RuntimeError, match="in evaluation mode"):
-        layer.backward(d_y)
-    layer(np.zeros((1, 3), np.float32))
-    with pytest.raises(RuntimeError, match="in evaluation mode"):
-        layer.backward(d_y)
+    empty = len(pickle.dumps(layer))
+    layer(np.zeros((10_000, 3), np.float32))
+    assert len(pickle.dumps(layer)) == empty
+    with pytest.raises(RuntimeError, match="before a call"):
+        copy.deepcopy(layer).backward(np.zeros((10_000, 2), np.float32))
+    layer.backward(np.zeros((10_000, 2), np.float32))
 
 
 def test_modes_reach_every_inner_module():
@@ -166,21 +262,40 @@ WRONG = {
     "Linear dtype": (lambda: lstm.Linear(3, 2, dtype=int), "dtype must be float32 or float64"),
     "Linear input shape": (
         lambda: lstm.Linear(3, 2)(np.zeros((4, 5), np.float32)),
-        r"x must have shape \(\.\.\., 3\), got \(4, 5\)",
+        r"input must have shape \(\.\.\., 3\), got \(4, 5\)",
     ),
     "Linear input dtype": (
         lambda: lstm.Linear(3, 2)(np.zeros((4, 3))),
-        "x must have dtype float32, got float64",
+        r"input must have dtype float32, got float64; convert it: input.astype\(np.float32\)",
     ),
     "Embedding index": (
         lambda: lstm.Embedding(7, 3)([0, 7]),
-        r"index must be in \[0, 7\), got values from 0 to 7",
+        r"input must be in \[0, 6\], got values from 0 to 7",
     ),
-    "Embedding negative": (lambda: lstm.Embedding(7, 3)([-1]), r"index must be in \[0, 7\)"),
-    "Embedding float": (lambda: lstm.Embedding(7, 3)([0.5]), "index must hold integers"),
+    "Embedding negative": (lambda: lstm.Embedding(7, 3)([-1]), r"input must be in \[0, 6\]"),
+    "Embedding float": (lambda: lstm.Embedding(7, 3)([0.5]), "input must hold integers"),
     "Embedding padding": (lambda: lstm.Embedding(7, 3, 7), "padding_idx must be None or in"),
-    "Dropout": (lambda: lstm.Dropout(1.5), r"p must be in \[0, 1\], got 1.5"),
-    "Dropout NaN": (lambda: lstm.Dropout(float("nan")), r"p must be in \[0, 1\], got nan"),
+    "Dropout integers": (
+        lambda: lstm.Dropout(0.3)(np.ones(3, int)),
+        "input must have dtype float32 or",
+    ),
+    "list for float32": (
+        lambda: lstm.Linear(3, 2)([[1.0, 2.0, 3.0]]),
+        r"got float64; convert it: np.array\(input, np.float32\)",
+    ),
+    "None": (lambda: lstm.Linear(3, 2)(None), "input must be an array of numbers, got None"),
+    "matrix": (lambda: lstm.ReLU()(np.ma.ones(2)), "input must be a plain array, got a Mask"),
+    "dtype None": (lambda: lstm.Linear(3, 2, dtype=None), "dtype must be float32 or .*, got None"),
+    "no dtype": (lambda: lstm.Linear(3, 2, dtype="long"), "dtype must be float32 or float64, got"),
+    "rng": (lambda: lstm.Linear(3, 2, rng="x"), "rng must be a Generator, a seed or None, got 'x'"),
+    "layers": (lambda: lstm.Sequential(lstm.ReLU(), 3), "layers must be Modules, got 3"),
+    "mode": (lambda: lstm.ReLU().train("on"), "mode must be True or False, got 'on'"),
+    "Parameter": (
+        lambda: lstm.Parameter([1, 2]),
+        "data must have dtype float32 or float64, got int",
+    ),
+    "Dropout": (lambda: lstm.Dropout(1.5), r"p must be a number in \[0, 1\], got 1.5"),
+    "Dropout NaN": (lambda: lstm.Dropout(float("nan")), r"p must be a number in \[0, 1\], got nan"),
 }
 
 

@@ -76,7 +76,7 @@ def test_clip_refuses_a_step_that_would_destroy_the_weights():
     with pytest.raises(ValueError, match="gradient norm must be finite, got nan"):
         lstm.clip_grad_norm_([parameter], 1.0)
     for wrong in (0, -1, np.nan):
-        with pytest.raises(ValueError, match="max_norm must be positive"):
+        with pytest.raises(ValueError, match=r"max_norm must be a number in \(0, inf\], got"):
             lstm.clip_grad_norm_([parameter], wrong)
 
 
@@ -107,26 +107,65 @@ def test_state_dict_resumes_bit_for_bit(case):
     assert second.steps == 6
 
 
-def test_load_state_dict_is_all_or_nothing():
-    parameter = lstm.Parameter(np.zeros(3))
-    adam, sgd = lstm.Adam([parameter]), lstm.SGD([parameter], momentum=0.9)
-    with pytest.raises(ValueError, match=r"the state of this Adam: missing .*unexpected"):
-        adam.load_state_dict(sgd.state_dict())
-    wrong = adam.state_dict() | {"square.0": np.ones(4), "mean.0": np.ones(3)}
-    with pytest.raises(ValueError, match=r"square.0 must have shape \(3,\), got \(4,\)"):
-        adam.load_state_dict(wrong)
-    assert not adam.state_dict()["mean.0"].any()
+WRONG_STATES = [
+    ({"lr": np.nan}, r"lr must be a number in \[0, inf\), got .*nan"),
+    ({"lr": "fast"}, "lr must be a number"),
+    ({"steps": -3}, "steps must be an integer of at least 0, got -3"),
+    ({"steps": 2.5}, "steps must be an integer"),
+    ({"square.0": np.ones(4)}, r"square.0 must have shape \(3,\), got \(4,\)"),
+    ({"square.0": np.ones(3, int)}, "square.0 must have dtype float64, got int64"),
+    ({"square.0": np.array([1, 2, None])}, "square.0 must be an array of numbers, got object"),
+    ({"square.0": np.ones(3, complex)}, "square.0 must have dtype float64, got complex128"),
+    ({"more": 1}, r"the state of this Adam: missing \[\], unexpected \['more'\]"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG_STATES)
+def test_load_state_dict_is_all_or_nothing(wrong, message):
+    adam = lstm.Adam([lstm.Parameter(np.zeros(3))])
+    good = {"lr": np.array(0.5), "steps": np.array(7), "mean.0": np.ones(3), "square.0": np.ones(3)}
+    before = adam.state_dict()
+    with pytest.raises(ValueError, match=message):
+        adam.load_state_dict(good | wrong)
+    after = adam.state_dict()
+    assert all((after[name] == before[name]).all() for name in before)
+    adam.load_state_dict(good)
+    assert (adam.lr, adam.steps) == (0.5, 7)
+    with pytest.raises(ValueError, match="mapping must be a mapping"):
+        adam.load_state_dict([])
+
+
+@pytest.mark.parametrize("case", CASES, ids=names)
+def test_a_parameter_given_twice_is_one(case):
+    ours, _, options = case
+    results = []
+    for times in (1, 2):
+        parameter = lstm.Parameter(np.ones(3))
+        parameter.grad[...] = [1, -2, 3]
+        optimizer = ours([parameter] * times, **options)
+        assert optimizer.clip_grad_norm_(100.0) == pytest.approx(14**0.5)
+        assert lstm.clip_grad_norm_([parameter] * times, 1.0) == pytest.approx(14**0.5)
+        np.testing.assert_allclose((parameter.grad**2).sum(), 1)
+        optimizer.step()
+        results.append(parameter.data)
+    np.testing.assert_array_equal(*results)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda p: lstm.SGD([], 0.1), "parameters must hold at least one"),
-        (lambda p: lstm.SGD([p], -0.1), "lr must be a finite number of at least 0, got -0.1"),
+        (lambda p: lstm.SGD([p], -0.1), r"lr must be a number in \[0, inf\), got -0.1"),
+        (lambda p: lstm.SGD(p.data, 0.1), "parameters must be Parameters, got float64"),
+        (lambda p: lstm.Adam([p], betas=0.9), "betas must be a pair of numbers, got 0.9"),
+        (lambda p: lstm.RMSprop([p], eps_inside=1), "eps_inside must be True or False, got 1"),
         (lambda p: lstm.SGD([p], 0.1, momentum=-1), "momentum must be"),
-        (lambda p: lstm.RMSprop([p], alpha=1.0), r"alpha must be in \[0, 1\), got 1.0"),
-        (lambda p: lstm.Adam([p], betas=(0.9, 1.0)), r"betas\[1\] must be in \[0, 1\), got 1.0"),
-        (lambda p: lstm.Adam([p], eps=np.inf), "eps must be a finite number"),
+        (lambda p: lstm.RMSprop([p], alpha=1.0), r"alpha must be a number in \[0, 1\), got 1.0"),
+        (
+            lambda p: lstm.Adam([p], betas=(0.9, 1.0)),
+            r"betas\[1\] must be a number in \[0, 1\), got 1.0",
+        ),
+        (lambda p: lstm.Adam([p], eps=np.inf), "eps must be a number in"),
     ],
 )
 def test_errors(make, message):

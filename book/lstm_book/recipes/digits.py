@@ -9,7 +9,7 @@ import numpy as np
 
 import lstm
 from lstm.datasets import load_mnist
-from lstm.init import initialise_lstm
+from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier
 from lstm_book.recipes import baselines
 from lstm_book.recipes.recipe import Part, Recipe, Settings, Task, checksum, split

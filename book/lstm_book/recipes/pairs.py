@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lstm import checks
-from lstm.module import Embedding
+from lstm.module import Backward, Embedding
 from lstm.text import PADDING_ID, UNKNOWN_ID
 
 
@@ -60,12 +60,13 @@ class Pairs:
 class SummedEmbedding(Embedding):
     """The sum of the vectors of several integers, as ``torch.nn.EmbeddingBag`` with mode "sum"."""
 
-    def forward(self, index: ArrayLike) -> np.ndarray:
-        """Map integers of shape (..., K) to vectors of shape (..., D)."""
-        return super().forward(index).sum(axis=-2)
+    def vjp(self, index: ArrayLike) -> tuple[np.ndarray, Backward]:
+        """Map integers of shape (..., K) to vectors of shape (..., D), the sums of K."""
+        vectors, backward = super().vjp(index)
+        output, shape = vectors.sum(axis=-2), vectors.shape
 
-    def backward(self, d_output: ArrayLike) -> None:
-        """Add the gradient of the vectors that were used: each has that of the sum."""
-        d_output = checks.float_array("d_output", d_output, self.weight.dtype)
-        summands = (*d_output.shape[:-1], self._take_saved().shape[-1], self.embedding_dim)
-        super().backward(np.broadcast_to(d_output[..., None, :], summands))
+        def backward_of_sum(d_output: ArrayLike) -> None:
+            d_output = checks.array("d_output", d_output, output.dtype, output.shape)
+            backward(np.broadcast_to(d_output[..., None, :], shape))
+
+        return output, backward_of_sum

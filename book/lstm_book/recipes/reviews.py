@@ -9,7 +9,7 @@ import numpy as np
 import lstm
 from lstm import checks
 from lstm.datasets import load_imdb, stratified_split
-from lstm.init import initialise_lstm
+from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier
 from lstm.text import UNKNOWN_ID, Vocabulary
 from lstm_book.recipes import baselines

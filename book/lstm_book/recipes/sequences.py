@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import lstm
-from lstm.init import initialise_lstm
+from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier, Stack
 from lstm_book.recipes import baselines
 from lstm_book.recipes.recipe import Part, Recipe, Settings, Task, checksum

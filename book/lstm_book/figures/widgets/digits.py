@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 import lstm
 from lstm import equations as eq
 from lstm.datasets import load_mnist
-from lstm.init import initialise_lstm
+from lstm.initialise import initialise_lstm
 from lstm_book.figures import plots
 from lstm_book.figures.plots import style
 from lstm_book.figures.svg import inline_svg

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 import lstm
-from lstm.module import Module
+from lstm.module import Backward, Module
 from lstm.training import Loss
 from lstm_book.figures.widgets.files import pack, unpack
 
@@ -30,16 +30,19 @@ class Reader(Module):
         self.recurrent = recurrent
         self.head = head
 
-    def forward(self, x: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
+    def vjp(self, x: np.ndarray, lengths: np.ndarray | None = None) -> tuple[np.ndarray, Backward]:
         """Return the logits (B, T, K) after every step of ``x``, (B, T, D) or integers (B, T)."""
+        embed = None
         if self.embedding is not None:
-            x = self.embedding(x)
-        return self.head(self.recurrent(x, lengths=lengths)[0])
+            x, embed = self.embedding.vjp(x)
+        (output, _), read = self.recurrent.vjp(x, lengths=lengths)
+        logits, judge = self.head.vjp(output)
 
-    def backward(self, d_logits: np.ndarray) -> np.ndarray | None:
-        """Return the gradient of ``x``, None for integers."""
-        d_x, _ = self.recurrent.backward(self.head.backward(d_logits))
-        return d_x if self.embedding is None else self.embedding.backward(d_x)
+        def backward(d_logits: np.ndarray) -> np.ndarray | None:
+            d_x, _ = read(judge(d_logits))
+            return d_x if embed is None else embed(d_x)
+
+        return logits, backward
 
 
 def at_every_step(loss: Loss) -> Loss:

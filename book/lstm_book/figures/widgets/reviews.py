@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 import lstm
 from lstm import equations as eq
 from lstm.datasets import load_imdb
-from lstm.init import initialise_lstm
+from lstm.initialise import initialise_lstm
 from lstm.text import Vocabulary
 from lstm_book.figures.palette import COLORS
 from lstm_book.figures.plots import figure, style

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lstm import checks
-from lstm.layer import LSTM
+from lstm.layer import RecurrentLayer
 from lstm.module import Rng
 
 
@@ -27,7 +27,8 @@ def orthogonal(rows: int, columns: int, *, rng: Rng = None) -> np.ndarray:
     ndarray of float64, shape (rows, columns)
         Uniformly distributed over all such matrices.
     """
-    rng = np.random.default_rng(rng)
+    rows, columns = checks.positive_int("rows", rows), checks.positive_int("columns", columns)
+    rng = checks.generator(rng)
     tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(tall)
     q *= np.sign(np.diag(r))  # without it some matrices would be drawn more often than others
@@ -51,23 +52,28 @@ def glorot_uniform(rows: int, columns: int, *, rng: Rng = None) -> np.ndarray:
     -------
     ndarray of float64, shape (rows, columns)
     """
+    rows, columns = checks.positive_int("rows", rows), checks.positive_int("columns", columns)
     bound = np.sqrt(6 / (rows + columns))
-    return np.random.default_rng(rng).uniform(-bound, bound, (rows, columns))
+    return checks.generator(rng).uniform(-bound, bound, (rows, columns))
 
 
 def initialise_lstm(
-    layer: LSTM, *, forget_bias: float = 1.0, longest: int | None = None, rng: Rng = None
-) -> LSTM:
-    """Give an LSTM the initial weights of Keras, in place.
+    layer: RecurrentLayer,
+    *,
+    forget_bias: float = 1.0,
+    longest: int | None = None,
+    rng: Rng = None,
+) -> RecurrentLayer:
+    """Give an LSTM or one of its relatives the initial weights of Keras, in place.
 
     Parameters
     ----------
-    layer : LSTM
+    layer : LSTM, or another RecurrentLayer
         Its input weights are drawn by :func:`glorot_uniform`, its recurrent weights by
-        :func:`orthogonal`, each as one matrix of all four gates.
+        :func:`orthogonal`, each as one matrix of all gates. Gains become 1, peepholes and biases 0.
     forget_bias : float
         Bias of the forget gate (Gers, Schmidhuber and Cummins, 2000; Jozefowicz, Zaremba and
-        Sutskever, 2015); every other bias is zero.
+        Sutskever, 2015). It must be 0 for a layer without a forget gate.
     longest : int, optional
         Draw the forget biases instead as log u, with u uniform in [1, longest - 1], and let the
         input gate's be -log u (Tallec and Ollivier, 2018). A unit then forgets within about
@@ -78,27 +84,42 @@ def initialise_lstm(
 
     Returns
     -------
-    LSTM
+    RecurrentLayer
         The same layer.
 
     Raises
     ------
     ValueError
-        If ``longest`` is not an integer of at least 2.
+        If ``longest`` is not an integer of at least 2, or the layer has no forget gate to set.
     """
+    if not isinstance(layer, RecurrentLayer):
+        raise ValueError(f"layer must be a RecurrentLayer, got {type(layer).__name__}")
+    rng, forget_bias = checks.generator(rng), checks.number("forget_bias", forget_bias)
     if longest is not None:
         checks.positive_int("longest", longest, minimum=2)
-    rng, H = np.random.default_rng(rng), layer.hidden_size
-    for name, parameter in layer.named_parameters():
-        if name.startswith("weight_hh"):
-            parameter.data[...] = orthogonal(*parameter.shape, rng=rng)
-        elif name.startswith("weight"):
-            parameter.data[...] = glorot_uniform(*parameter.shape, rng=rng)
-        else:
-            parameter.data[...] = 0
-            if name.startswith("bias_ih"):
-                if longest is not None:
-                    forget_bias = np.log(rng.uniform(1, longest - 1, H))
-                    parameter.data[:H] = -forget_bias
-                parameter.data[H : 2 * H] = forget_bias
+    has_gate, kind = "f" in layer.gates, type(layer).__name__
+    if not has_gate and (forget_bias or longest is not None):
+        name, value = ("forget_bias", forget_bias) if longest is None else ("longest", longest)
+        wanted = "0" if longest is None else "None"
+        raise ValueError(f"{name} must be {wanted} for a {kind}: no forget gate, got {value}")
+
+    def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if name == "weight_hh":
+            return orthogonal(*shape, rng=rng)
+        if name.startswith("weight") and len(shape) == 2:
+            return glorot_uniform(*shape, rng=rng)
+        values = np.full(shape, float(name.startswith("gain")))
+        if has_gate and name == layer.gate_bias:
+            H, biases = layer.hidden_size, forget_bias
+            if longest is not None:
+                biases = np.log(rng.uniform(1, longest - 1, H))
+                values.reshape(-1, H)[layer.gates.index("i")] = -biases
+            values.reshape(-1, H)[layer.gates.index("f")] = biases
+        return values
+
+    for number in range(layer.num_layers):
+        for suffix in layer.suffixes(number):
+            for name in layer.parameter_shapes(layer.input_size):
+                parameter = getattr(layer, name + suffix)
+                parameter.data[...] = draw(name, parameter.shape)
     return layer

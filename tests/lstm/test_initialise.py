@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import lstm
-from lstm.init import glorot_uniform, initialise_lstm, orthogonal
+from lstm.initialise import glorot_uniform, initialise_lstm, orthogonal
 from lstm.schedules import SCHEDULES
 
 
@@ -61,10 +61,57 @@ def test_an_lstm_for_long_dependencies():
     assert set(g) == set(o) == {0.5}
 
 
+@pytest.mark.parametrize("kind", [lstm.PeepholeLSTM, lstm.LayerNormLSTM])
+@pytest.mark.parametrize("longest", [None, 50])
+def test_relatives_with_a_forget_gate(kind, longest):
+    """The same values at the same gates as in the LSTM; gains 1, peepholes 0."""
+    options = {"num_layers": 2, "bidirectional": True, "dtype": np.float64}
+    plain, relative = lstm.LSTM(3, 8, **options), kind(3, 8, **options)
+    for layer in (plain, relative):
+        initialise_lstm(layer, forget_bias=2.0, longest=longest, rng=0)
+    for name, value in relative.state_dict().items():
+        if name.startswith("bias_l"):
+            name = name.replace("bias_", "bias_ih_")
+        if name.startswith("bias_ih") and longest:
+            i, f, g, o = np.split(value, 4)
+            np.testing.assert_array_equal(i, -f)
+            assert 0 <= f.min() < f.max() <= np.log(49)
+            assert not g.any()
+            assert not o.any()
+        elif name.startswith(("bias_ih", "bias_hh")):
+            np.testing.assert_array_equal(value, plain.state_dict()[name])
+        elif name.startswith(("weight_ih", "weight_hh")):
+            np.testing.assert_array_equal(value.std() > 0.1, True)
+        else:
+            np.testing.assert_array_equal(value, 1.0 if name.startswith("gain") else 0.0)
+    x = np.random.default_rng(0).standard_normal((4, 2, 3))
+    assert relative(x)[0].any()
+
+
+@pytest.mark.parametrize("kind", [lstm.GRU, lstm.CIFGLSTM, lstm.LSTM1997, lstm.RNN])
+def test_relatives_without_a_forget_gate(kind):
+    name = kind.__name__
+    with pytest.raises(ValueError, match=f"forget_bias must be 0 for a {name}: no forget gate"):
+        initialise_lstm(kind(3, 4))
+    with pytest.raises(ValueError, match=f"longest must be None for a {name}: no forget gate"):
+        initialise_lstm(kind(3, 4), forget_bias=0, longest=9)
+    layer = initialise_lstm(kind(3, 4, dtype=np.float64), forget_bias=0, rng=0)
+    assert not layer.bias_ih_l0.data.any()
+    U = layer.weight_hh_l0.data
+    np.testing.assert_allclose(U.T @ U, np.eye(4), atol=1e-12)
+
+
 def test_longest_must_be_a_number_of_steps():
     for wrong in (1, 2.5, "long"):
         with pytest.raises(ValueError, match=r"longest must be an integer of at least 2, got"):
             initialise_lstm(lstm.LSTM(1, 2), longest=wrong)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="layer must be a RecurrentLayer, got Linear"):
+        initialise_lstm(lstm.Linear(3, 4))
+    with pytest.raises(ValueError, match=r"forget_bias must be a number in .*, got None"):
+        initialise_lstm(lstm.LSTM(3, 4), forget_bias=None)
 
 
 def test_schedules():

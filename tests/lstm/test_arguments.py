@@ -1,0 +1,348 @@
+"""Bad arguments of any public callable: a ValueError that names the argument, and no warning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import lstm
+from lstm.initialise import glorot_uniform, initialise_lstm, orthogonal
+from tests.lstm.parity import KINDS
+
+ODD = [None, "abc", "", b"x", 1j, object(), [], {}, (1, 2, 3), [1, [2, 3]], np.nan, lambda: None]
+"""What no argument takes that is a number, a switch, a dtype or an array (each its exceptions)."""
+NO_NUMBERS = [*(value for value in ODD if value is not np.nan), True, np.zeros(2)]
+
+positive = st.sampled_from([*ODD, 0, -1, 2.5, np.float64(3), True, np.zeros(2), 10**30 + 0.5])
+switch = st.sampled_from([*ODD, 0, 1, np.array([True, False]), np.int64(1)])
+not_none = [value for value in ODD if value is not None]
+rng = st.sampled_from(["abc", 1j, object(), {}, 1.5, -1, True, np.nan])
+dtype = st.sampled_from([*ODD, int, "float16", np.float16, complex, object, 3, np.zeros(2)])
+share = st.sampled_from([*NO_NUMBERS, np.nan, -0.1, 1.1, np.inf, -np.inf])
+rate = st.sampled_from([*NO_NUMBERS, np.nan, -0.1, np.inf, -np.inf])
+other_dtypes = st.sampled_from(["i1", "u1", "i8", "?", "f2", "f8", "c8", "c16", ">f4", "U3", "O"])
+NO_ARRAY = [None, "abc", b"x", object(), {}, [1, [2, 3]], len, np.ma.ones((2, 3), np.float32)]
+"""What is no array of numbers, whatever shape and dtype are wanted."""
+odd_arrays = [
+    *ODD,
+    3,
+    True,
+    np.ma.zeros((4, 2, 3), np.float32),
+    np.zeros((4, 2, 3), "M8[s]"),
+    np.recarray((4, 2, 3), [("a", "f4")]),
+]
+
+
+def other_array(*shape: int) -> st.SearchStrategy:
+    """Draw what is no float32 array of this shape."""
+    return st.one_of(
+        st.sampled_from(odd_arrays),
+        other_dtypes.map(lambda kind: np.zeros(shape, kind)),
+        hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
+        .filter(lambda other: other != shape)
+        .map(lambda other: np.zeros(other, np.float32)),
+    )
+
+
+def other_integers(low: int, high: int, *shape: int) -> st.SearchStrategy:
+    """Draw what is no array of integers in a range."""
+    return st.one_of(
+        st.sampled_from([value for value in odd_arrays if value is not None]),
+        st.sampled_from(["f4", "f8", "?", "c16", "O"]).map(lambda kind: np.ones(shape, kind)),
+        st.sampled_from([low - 1, high + 1, 2**62, -(2**62)]).map(lambda one: np.full(shape, one)),
+        st.just(np.full(shape, 2**63 + 7, np.uint64)),
+    )
+
+
+@dataclass
+class Target:
+    """Something to call, good arguments, and for each name what is bad."""
+
+    call: Callable
+    good: dict
+    bad: dict[str, st.SearchStrategy]
+    names: str = ""  # what a message may name instead
+
+
+F32 = np.float32
+X, D_Y = np.zeros((4, 2, 3), F32), np.zeros((4, 2, 5), F32)
+LAYOUT = {
+    "input_size": positive,
+    "hidden_size": positive,
+    "num_layers": positive,
+    "bias": switch,
+    "batch_first": switch,
+    "dropout": share,
+    "bidirectional": switch,
+    "dtype": dtype,
+    "rng": rng,
+}
+WHOLE = {"input_size": 3, "hidden_size": 5}
+
+
+def call(module: Callable[[], lstm.Module], mode: bool) -> Callable:
+    return lambda **arguments: module().train(mode)(**arguments)
+
+
+def backward(module: Callable[[], lstm.Module], *arguments) -> Callable:
+    return lambda **gradients: module().vjp(*arguments)[1](**gradients)
+
+
+def adam(**options):
+    return lstm.Adam([lstm.Parameter(np.zeros(2))], **options)
+
+
+def classifier():
+    return lstm.SequenceClassifier(lstm.LSTM(3, 5), lstm.Linear(5, 2), lstm.Embedding(7, 3))
+
+
+TARGETS = {
+    "Linear": Target(
+        lstm.Linear,
+        {"in_features": 3, "out_features": 5},
+        {
+            "in_features": positive,
+            "out_features": positive,
+            "bias": switch,
+            "dtype": dtype,
+            "rng": rng,
+        },
+    ),
+    "Embedding": Target(
+        lstm.Embedding,
+        {"num_embeddings": 7, "embedding_dim": 3},
+        {
+            "num_embeddings": positive,
+            "embedding_dim": positive,
+            "padding_idx": st.sampled_from([*not_none, -1, 7, 1.5]),
+            "dtype": dtype,
+            "rng": rng,
+        },
+    ),
+    "Dropout": Target(lstm.Dropout, {"p": 0.5}, {"p": share, "rng": rng}),
+    "LSTMCell": Target(
+        lstm.LSTMCell,
+        WHOLE,
+        {name: LAYOUT[name] for name in ("input_size", "hidden_size", "bias", "dtype", "rng")},
+    ),
+    "RNN nonlinearity": Target(
+        lstm.RNN, WHOLE, {"nonlinearity": st.sampled_from([*ODD, 3, "sine"])}
+    ),
+    "LSTM projection": Target(
+        lstm.LSTM,
+        WHOLE,
+        {"proj_size": st.sampled_from([*ODD, -1, 5, 6, 1.5, True])},
+    ),
+    "Parameter": Target(
+        lstm.Parameter,
+        {"data": X},
+        {
+            "data": st.sampled_from(
+                [*NO_ARRAY, 3, True, [1, 2], X.astype(int), X.astype("f2"), X.astype("c8")]
+            )
+        },
+    ),
+    "load_state_dict": Target(
+        lambda **mapping: lstm.Linear(3, 5).load_state_dict(mapping),
+        {"weight": np.zeros((5, 3), F32), "bias": np.zeros(5, F32)},
+        {"weight": other_array(5, 3), "bias": other_array(5)},
+    ),
+    "cross_entropy": Target(
+        lstm.cross_entropy,
+        {"logits": np.zeros((2, 3), F32), "labels": [0, 1]},
+        {
+            "logits": st.sampled_from([*NO_ARRAY, np.zeros((2, 3), int), np.zeros(3), np.nan, []]),
+            "labels": st.one_of(other_integers(0, 2, 2), st.just(None)),
+        },
+    ),
+    "binary_cross_entropy_with_logits": Target(
+        lstm.binary_cross_entropy_with_logits,
+        {"logits": np.zeros((2, 3), F32), "targets": np.zeros((2, 3), F32)},
+        {
+            "logits": st.sampled_from([*NO_ARRAY, np.zeros((2, 3), int), [1, 2], 3]),
+            "targets": st.sampled_from(
+                [*odd_arrays, np.full((2, 3), 2), np.full((2, 3), np.nan, F32), np.zeros((2, 3))]
+            ),
+        },
+    ),
+    "mse_loss": Target(
+        lstm.mse_loss,
+        {"prediction": np.zeros((2, 3), F32), "target": np.zeros((2, 3), F32)},
+        {
+            "prediction": st.sampled_from(
+                [*NO_ARRAY, np.zeros((2, 3), int), np.zeros((2, 3), "?"), 3]
+            ),
+            "target": st.one_of(other_array(2, 3), st.just(np.full((2, 3), np.inf, F32))),
+        },
+    ),
+    "clip_grad_norm_": Target(
+        lstm.clip_grad_norm_,
+        {"parameters": [lstm.Parameter(np.ones(2))], "max_norm": 1.0},
+        {
+            "parameters": st.sampled_from([None, 3, "abc", [3], [None], [np.zeros(2)]]),
+            "max_norm": st.sampled_from([*NO_NUMBERS, np.nan, 0, -1]),
+        },
+    ),
+    "Adam": Target(
+        adam,
+        {},
+        {
+            "lr": rate,
+            "eps": rate,
+            "betas": st.sampled_from([*ODD, 0.9, (0.9,), (0.9, 1.0), (0.9, "x"), (np.nan, 0.9)]),
+        },
+    ),
+    "RMSprop": Target(
+        lambda **options: lstm.RMSprop([lstm.Parameter(np.zeros(2))], **options),
+        {},
+        {"lr": rate, "alpha": share, "eps": rate, "eps_inside": switch},
+    ),
+    "SGD": Target(
+        lambda **options: lstm.SGD(**options),
+        {"parameters": [lstm.Parameter(np.zeros(2))]},
+        {
+            "lr": rate,
+            "momentum": rate,
+            "parameters": st.sampled_from([None, 3, "abc", [], [3], lstm.Linear(3, 2)]),
+        },
+    ),
+    "initialise_lstm": Target(
+        initialise_lstm,
+        {"layer": lstm.LSTM(3, 5)},
+        {
+            "layer": st.sampled_from([*ODD, lstm.Linear(3, 5)]),
+            "forget_bias": st.sampled_from([*NO_NUMBERS, np.nan, np.inf]),
+            "longest": st.sampled_from([*not_none, 1, 2.5, True]),
+            "rng": rng,
+        },
+    ),
+    "pooling": Target(
+        lambda pooling: lstm.SequenceClassifier(
+            lstm.LSTM(3, 5), lstm.Linear(5, 2), pooling=pooling
+        ),
+        {"pooling": "last"},
+        {"pooling": st.sampled_from([*ODD, 3, "sum"])},
+    ),
+    "classifier": Target(
+        lambda **arguments: classifier()(**arguments),
+        {"input": np.zeros((4, 2), int), "lengths": [4, 2]},
+        {"input": other_integers(0, 6, 4, 2), "lengths": other_integers(1, 4, 2)},
+        names="lengths",
+    ),
+    **{
+        function.__name__: Target(
+            function, {"rows": 3, "columns": 4}, {"rows": positive, "columns": positive, "rng": rng}
+        )
+        for function in (orthogonal, glorot_uniform)
+    },
+    **{kind: Target(getattr(lstm, kind), WHOLE, LAYOUT) for kind in KINDS},
+}
+for mode in (True, False):
+    TARGETS |= {
+        f"Linear call {mode}": Target(
+            call(lambda: lstm.Linear(3, 5), mode),
+            {"input": X},
+            {"input": st.sampled_from([*odd_arrays, X.astype(float), X.astype(int), X[..., :2]])},
+        ),
+        f"Dropout call {mode}": Target(
+            call(lambda: lstm.Dropout(0.5), mode),
+            {"input": X},
+            {"input": st.sampled_from([*NO_ARRAY, 3, [1, 2], X.astype(int), X > 0])},
+        ),
+        f"ReLU call {mode}": Target(
+            call(lstm.ReLU, mode),
+            {"input": X},
+            {"input": st.sampled_from([*NO_ARRAY, 3, [1, 2], X.astype(int), X > 0])},
+        ),
+        f"Embedding call {mode}": Target(
+            call(lambda: lstm.Embedding(7, 3), mode),
+            {"input": [0, 1]},
+            {"input": st.sampled_from([*NO_ARRAY, 1.5, [0.0], [True], [7], [-1], [[0], [1, 2]]])},
+        ),
+        f"LSTMCell call {mode}": Target(
+            call(lambda: lstm.LSTMCell(3, 5), mode),
+            {"input": X[0], "hx": (np.zeros((2, 5), F32),) * 2},
+            {
+                "input": other_array(2, 3),
+                "hx": st.one_of(
+                    st.sampled_from([*not_none, 3]),
+                    other_array(2, 5).map(lambda bad: (np.zeros((2, 5), F32), bad)),
+                ),
+            },
+            names="hx|h|c",
+        ),
+        **{
+            f"{kind} call {mode}": Target(
+                call(lambda kind=kind: getattr(lstm, kind)(3, 5), mode),
+                {"input": X, "lengths": [4, 2]},
+                {
+                    "input": other_array(4, 2, 3),
+                    "lengths": other_integers(1, 4, 2),
+                    "hx": st.sampled_from([*not_none, 3, X, (X, X), (None,), (None, X, None)]),
+                },
+                names="hx|h_0|c_0|lengths",
+            )
+            for kind in KINDS
+        },
+    }
+TARGETS |= {
+    "Linear backward": Target(
+        backward(lambda: lstm.Linear(3, 5), X),
+        {"d_output": D_Y},
+        {"d_output": other_array(4, 2, 5)},
+    ),
+    "Embedding backward": Target(
+        backward(lambda: lstm.Embedding(7, 5), np.zeros((4, 2), int)),
+        {"d_output": D_Y},
+        {"d_output": other_array(4, 2, 5)},
+    ),
+    "LSTMCell backward": Target(
+        backward(lambda: lstm.LSTMCell(3, 5), X[0]),
+        {"d_h": D_Y[0], "d_c": D_Y[0]},
+        {
+            name: other_array(2, 5).filter(lambda value: value is not None)
+            for name in ("d_h", "d_c")
+        },
+    ),
+    **{
+        f"{kind} backward": Target(
+            backward(lambda kind=kind: getattr(lstm, kind)(3, 5), X),
+            {"d_output": D_Y},
+            {
+                "d_output": other_array(4, 2, 5).filter(lambda value: value is not None),
+                "d_state": st.sampled_from([*not_none, 3, X, (X, X), (None,), (None, X, None)]),
+            },
+            names="d_state|d_h_n|d_c_n",
+        )
+        for kind in KINDS
+    },
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_good_arguments_are_taken(name):
+    TARGETS[name].call(**TARGETS[name].good)
+
+
+@st.composite
+def bad_calls(draw_from):
+    target = TARGETS[draw_from(st.sampled_from(sorted(TARGETS)))]
+    argument = draw_from(st.sampled_from(sorted(target.bad)))
+    return target, argument, draw_from(target.bad[argument])
+
+
+@settings(max_examples=1500)
+@given(bad_calls())
+def test_a_bad_argument_is_named(drawn):
+    target, argument, value = drawn
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the message is looked at below
+        target.call(**target.good | {argument: value})
+    allowed = {argument, *target.names.split("|")}
+    named = str(caught.value).split(" ")[0].split("[")[0]
+    assert named in allowed, f"{argument} = {value!r}: {caught.value}"

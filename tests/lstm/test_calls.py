@@ -1,0 +1,355 @@
+"""Gradients of any use: modules called many times, in any order, shared, tied, in threads."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lstm
+from tests.lstm import parity
+from tests.lstm.calls import PROGRAM, Subject, check_calls
+from tests.lstm.parity import Case
+
+F64 = {"dtype": np.float64}
+
+
+def vectors(*shape):
+    return lambda rng: (rng.standard_normal((int(rng.integers(1, 5)), *shape)),)
+
+
+def indices(*shape):
+    return lambda rng: (rng.integers(0, 7, shape),)
+
+
+def twice(kind, linear, relu):
+    """Return a model that uses one layer twice."""
+    return kind(linear, relu, linear)
+
+
+def tied():
+    """A language model whose output weights are those of its embedding, as in PyTorch."""
+    ours = lstm.Sequential(lstm.Embedding(7, 3, **F64), lstm.ReLU(), lstm.Linear(3, 7, **F64))
+    ours.layers[2].weight = ours.layers[0].weight
+    return ours
+
+
+def tied_torch():
+    nn = torch.nn
+    theirs = nn.Sequential(nn.Embedding(7, 3), nn.ReLU(), nn.Linear(3, 7)).double()
+    theirs[2].weight = theirs[0].weight
+    return theirs
+
+
+class TorchClassifier(torch.nn.Module):
+    """What ``lstm.SequenceClassifier`` is, in PyTorch."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(7, 3)
+        self.recurrent = torch.nn.LSTM(3, 4, batch_first=True, bidirectional=True)
+        self.head = torch.nn.Linear(8, 2)
+        self.double()
+
+    def forward(self, x, lengths):
+        _, (h_n, _) = parity.call_reference(self.recurrent, self.embedding(x), None, lengths)
+        return self.head(torch.cat([h_n[0], h_n[1]], dim=-1))
+
+
+SUBJECTS = {
+    "Linear": Subject(
+        lambda: lstm.Linear(3, 4, **F64), lambda: torch.nn.Linear(3, 4).double(), vectors(2, 3)
+    ),
+    "Embedding": Subject(
+        lambda: lstm.Embedding(7, 3, 2, **F64),
+        lambda: torch.nn.Embedding(7, 3, 2).double(),
+        indices(4, 5),
+    ),
+    "ReLU": Subject(lstm.ReLU, torch.nn.ReLU, vectors(3)),
+    "Dropout at rest": Subject(
+        lambda: lstm.Dropout(0.5).eval(), lambda: torch.nn.Dropout(0.5).eval(), vectors(3)
+    ),
+    "one Linear twice": Subject(
+        lambda: twice(lstm.Sequential, lstm.Linear(3, 3, **F64), lstm.ReLU()),
+        lambda: twice(torch.nn.Sequential, torch.nn.Linear(3, 3), torch.nn.ReLU()).double(),
+        vectors(3),
+    ),
+    "tied weights": Subject(tied, tied_torch, indices(4, 5)),
+    "LSTMCell": Subject(
+        lambda: lstm.LSTMCell(3, 5, **F64),
+        lambda: torch.nn.LSTMCell(3, 5).double(),
+        lambda rng: (
+            rng.standard_normal((4, 3)),
+            (rng.standard_normal((4, 5)), rng.standard_normal((4, 5))),
+        ),
+        lambda theirs, x, hx: theirs(x, hx),
+    ),
+    "SequenceClassifier": Subject(
+        lambda: lstm.SequenceClassifier(
+            lstm.LSTM(3, 4, batch_first=True, bidirectional=True, **F64),
+            lstm.Linear(8, 2, **F64),
+            lstm.Embedding(7, 3, **F64),
+        ),
+        TorchClassifier,
+        lambda rng: (rng.integers(0, 7, (4, 6)), rng.integers(1, 7, 4)),
+    ),
+}
+
+PROGRAMS = st.lists(
+    st.one_of(st.just("call"), st.just("weights"), st.integers(0, 3)), min_size=1, max_size=12
+)
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_one_program(name):
+    check_calls(SUBJECTS[name], PROGRAM)
+
+
+@settings(max_examples=60)
+@given(name=st.sampled_from(sorted(SUBJECTS)), program=PROGRAMS)
+def test_any_program(name, program):
+    check_calls(SUBJECTS[name], program)
+
+
+@settings(max_examples=60)
+@given(
+    kind=st.sampled_from(parity.KINDS),
+    program=PROGRAMS,
+    ragged=st.booleans(),
+    num_layers=st.integers(1, 2),
+)
+def test_any_program_of_a_recurrent_layer(kind, program, ragged, num_layers):
+    case = Case(kind, lengths="ragged" if ragged else "none", num_layers=num_layers)
+    parity.check_orders(getattr(lstm, kind), case, program)
+
+
+@settings(max_examples=20)
+@given(steps=st.integers(1, 6), batched=st.booleans(), bias=st.booleans())
+def test_a_cell_in_a_loop_is_backpropagation_through_time(steps, batched, bias):
+    rng = np.random.default_rng(0)
+    cell = lstm.LSTMCell(3, 4, bias, dtype=np.float64, rng=0)
+    theirs = torch.nn.LSTMCell(3, 4, bias).double()
+    theirs.load_state_dict({name: torch.tensor(w) for name, w in cell.state_dict().items()})
+    batch = (2,) if batched else ()
+    x, d_output = rng.standard_normal((steps, *batch, 3)), rng.standard_normal((steps, *batch, 4))
+
+    leaf, state, loss = torch.tensor(x, requires_grad=True), None, 0
+    for t in range(steps):
+        state = theirs(leaf[t], state)
+        loss = loss + (state[0] * torch.tensor(d_output[t])).sum()
+    loss.backward()
+
+    hx, passes = None, []
+    for x_t in x:
+        hx, backward = cell.vjp(x_t, hx)
+        passes.append(backward)
+    d_h, d_c, d_x = 0, None, np.empty_like(x)
+    for t in reversed(range(steps)):
+        d_x[t], (d_h, d_c) = passes[t](d_output[t] + d_h, d_c)
+    np.testing.assert_allclose(d_x, leaf.grad, atol=1e-12)
+    for name, parameter in cell.named_parameters():
+        wanted = dict(theirs.named_parameters())[name].grad
+        np.testing.assert_allclose(parameter.grad, wanted, atol=1e-12)
+
+
+# --- the closure and the short form --------------------------------------------------------------
+
+
+def modules_of_all_kinds():
+    """Name, module and the arguments of a call."""
+    rng = np.random.default_rng(0)
+    for name, subject in SUBJECTS.items():
+        yield name, subject.ours(), subject.draw(rng)
+    for kind in parity.KINDS:
+        yield kind, getattr(lstm, kind)(3, 5, dtype=np.float64), (rng.standard_normal((4, 2, 3)),)
+
+
+EVERYTHING = list(modules_of_all_kinds())
+NAMES = [name for name, _, _ in EVERYTHING]
+
+
+def gradients_of(output):
+    """Return arguments of a backward pass that fit an output."""
+    if not isinstance(output, tuple):
+        return (np.ones_like(output),)
+    return (np.ones_like(output[0]), None)
+
+
+@pytest.mark.parametrize(("name", "module", "arguments"), EVERYTHING, ids=NAMES)
+def test_one_backward_for_one_call(name, module, arguments):
+    own = type(module).__name__
+    output, backward = module.vjp(*arguments)
+    with pytest.raises(ValueError, match="must have shape"):  # refused, which uses nothing up
+        backward(np.ones((1, 1, 1, 1)), *[None] * isinstance(output, tuple))
+    backward(*gradients_of(output))
+    with pytest.raises(RuntimeError, match="this backward pass has run already"):
+        backward(*gradients_of(output))
+
+    module.train()
+    with pytest.raises(RuntimeError, match=f"{own}.backward was called before a call, or twice"):
+        module.backward(*gradients_of(output))
+    output = module(*arguments)
+    with pytest.raises(ValueError, match="must have shape"):
+        module.backward(np.ones((1, 1, 1, 1)))
+    module.backward(*gradients_of(output))
+    with pytest.raises(RuntimeError, match=r"or twice after one: .* vjp gives each call its own"):
+        module.backward(*gradients_of(output))
+
+    module(*arguments)
+    module.eval()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=f"{own}.backward was called in evaluation mode"):
+            module.backward(*gradients_of(output))
+        module(*arguments)  # keeps nothing
+    module.train()
+    with pytest.raises(RuntimeError, match="before a call"):
+        module.backward(*gradients_of(output))
+
+
+@pytest.mark.parametrize(("name", "module", "arguments"), EVERYTHING, ids=NAMES)
+def test_modes_differ_only_in_dropout(name, module, arguments):
+    module.zero_grad()
+    still, backward = module.eval().vjp(*arguments)
+    backward(*gradients_of(still))
+    grads = [parameter.grad.copy() for parameter in module.parameters()]
+    for output in (module(*arguments), module.forward(*arguments)):
+        for a, b in zip(parity.flat(output), parity.flat(still), strict=True):
+            np.testing.assert_array_equal(a, b)
+    if name.startswith("Dropout"):
+        return
+    module.zero_grad()
+    output, backward = module.train().vjp(*arguments)
+    backward(*gradients_of(output))
+    for parameter, grad in zip(module.parameters(), grads, strict=True):
+        np.testing.assert_array_equal(parameter.grad, grad)
+
+
+def test_a_refused_call_keeps_the_last_good_one():
+    layer = lstm.LSTM(3, 4)
+    output, _ = layer(np.zeros((5, 2, 3), np.float32))
+    with pytest.raises(ValueError, match="input must have shape"):
+        layer(np.zeros((5, 2, 7), np.float32))
+    layer.backward(output)
+
+
+def test_what_a_call_holds_is_freed_with_its_backward():
+    class Marked(lstm.Module):
+        def vjp(self, input):
+            kept = np.array(input)
+            alive.append(weakref.ref(kept))
+            return input, lstm.module.once(lambda d_output: d_output * kept)
+
+    alive, module, x = [], Marked(), np.ones(3)
+    _, backward = module.vjp(x)
+    assert alive[-1]() is not None
+    backward(x)  # run, though the closure is still here
+    assert alive[-1]() is None
+    _, backward = module.vjp(x)
+    del backward  # or never run
+    gc.collect()
+    assert alive[-1]() is None
+    module(x)
+    module.backward(x)
+    assert alive[-1]() is None
+    module(x)
+    module.eval()
+    assert alive[-1]() is None
+
+
+def test_who_writes_one_of_forward_and_vjp_does_not_inherit_the_other():
+    class Doubled(lstm.Linear):
+        def vjp(self, input):
+            y, backward = super().vjp(input)
+            return 2 * y, lambda d_y: backward(2 * d_y)
+
+    class Halved(lstm.Linear):
+        def forward(self, input):
+            return super().forward(input) / 2
+
+    x = np.ones((2, 3), np.float32)
+    layer = Doubled(3, 4, rng=0)
+    np.testing.assert_array_equal(layer(x), layer.eval()(x))
+    np.testing.assert_array_equal(layer(x), 2 * lstm.Linear(3, 4, rng=0)(x))
+    halved = Halved(3, 4, rng=0).eval()
+    np.testing.assert_array_equal(4 * halved(x), layer(x))
+    with pytest.raises(NotImplementedError, match="Halved does not define vjp"):
+        halved.train()(x)
+
+
+# --- threads -------------------------------------------------------------------------------------
+
+
+def in_threads(work, count=4):
+    """Run ``work(number)`` in several threads at once, and raise what one of them raised."""
+    failures, start = [], threading.Barrier(count)
+
+    def run(number):
+        start.wait()
+        try:
+            work(number)
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def model():
+    return lstm.SequenceClassifier(
+        lstm.LSTM(8, 16, batch_first=True, dtype=np.float64, rng=0),
+        lstm.Linear(16, 3, dtype=np.float64, rng=1),
+        lstm.Embedding(9, 8, dtype=np.float64, rng=2),
+    )
+
+
+def test_one_model_in_several_threads_in_evaluation():
+    shared, rng = model().eval(), np.random.default_rng(0)
+    inputs = [rng.integers(0, 9, (5, 7 + k)) for k in range(4)]
+    expected = [shared(x) for x in inputs]
+
+    def work(number):
+        for _ in range(30):
+            np.testing.assert_array_equal(shared(inputs[number]), expected[number])
+
+    in_threads(work)
+
+
+def test_gradients_of_several_threads_add_up():
+    shared, alone, rng = model(), model(), np.random.default_rng(0)
+    inputs = [rng.integers(0, 9, (5, 7 + k)) for k in range(4)]
+
+    def work(number, times=30, module=shared):
+        for _ in range(times):
+            logits, backward = module.vjp(inputs[number])
+            backward(np.ones_like(logits))
+
+    in_threads(work)
+    for number in range(4):
+        work(number, module=alone)
+    for ours, theirs in zip(shared.parameters(), alone.parameters(), strict=True):
+        np.testing.assert_allclose(ours.grad, theirs.grad, rtol=1e-10, atol=1e-10)
+
+
+def test_the_short_form_belongs_to_the_thread_that_called():
+    shared, x = lstm.Linear(3, 2, rng=0), np.ones((1, 3), np.float32)
+    y = shared(x)
+
+    def other(_):
+        with pytest.raises(RuntimeError, match="by another thread than the one that last called"):
+            shared.backward(y)
+
+    in_threads(other, 1)
+    shared.backward(y)  # it was not used up
+    shared(x)
+    in_threads(lambda _: shared(x), 1)
+    with pytest.raises(RuntimeError, match="use vjp"):
+        shared.backward(y)
