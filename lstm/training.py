@@ -170,9 +170,10 @@ class Trainer:
             If the loss is not finite: the weights stay as they are.
         """
         self.optimizer.zero_grad()
-        loss, d_outputs = self.loss(self.model(*_as_arrays(inputs)), targets)
+        outputs, backward = self.model.vjp(*_as_arrays(inputs))
+        loss, d_outputs = self.loss(outputs, targets)
         self.check_finite(loss)
-        self.model.backward(d_outputs)
+        backward(d_outputs)
         if self.max_norm is not None:
             self.optimizer.clip_grad_norm_(self.max_norm)
         self.optimizer.step()

@@ -236,11 +236,11 @@ def test_bucketed_training_with_lengths_ignores_what_stands_behind_the_end():
         ({"batch_size": 2.5}, "batch_size must be a positive integer, got 2.5"),
         ({"bucket_by": [1, 2]}, r"bucket_by must have shape \(40,\), got \(2,\)"),
         ({"max_norm": 0}, "max_norm must be positive, got 0"),
-        ({"targets": np.full(N, K)}, r"labels must be in \[0, 4\), got values from 4 to 4"),
+        ({"targets": np.full(N, K)}, r"labels must be in \[0, 3\], got values from 4 to 4"),
         ({"targets": np.ones(N)}, "labels must hold integers"),
-        ({"inputs": data()[0].astype(np.float32)}, "x must have dtype float64, got float32"),
-        ({"inputs": data()[0][..., :2]}, r"x must have shape \(..., 3\), got \(16, 6, 2\)"),
-        ({"inputs": (data()[0], np.zeros(N, int))}, r"lengths must be in \[1, 6\], got 0 to 0"),
+        ({"inputs": data()[0].astype(np.float32)}, "input must have dtype float64, got float32"),
+        ({"inputs": data()[0][..., :2]}, r"input must have shape \(..., 3\), got \(16, 6, 2\)"),
+        ({"inputs": (data()[0], np.zeros(N, int))}, r"lengths must be in \[1, 6\], got values from 0 to 0"),
     ],
 )
 def test_errors_leave_the_weights_alone(options, message):
@@ -275,7 +275,7 @@ def test_predict_leaves_every_part_in_its_mode():
     assert model.training
     assert model.head.training
     assert not model.recurrent.training
-    with pytest.raises(ValueError, match="x must have"):
+    with pytest.raises(ValueError, match="input must have"):
         lstm.predict(model, data(5)[0][..., :2])
     assert not model.recurrent.training
 

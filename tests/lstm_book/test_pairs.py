@@ -63,7 +63,7 @@ def test_summed_embedding_is_an_embedding_bag(dtype):
 
 
 def test_summed_embedding_needs_a_forward_pass():
-    with pytest.raises(RuntimeError, match="backward was called before a forward pass"):
+    with pytest.raises(RuntimeError, match="backward was called before a call"):
         SummedEmbedding(9, 3).backward(np.zeros((1, 3), np.float32))
 
 

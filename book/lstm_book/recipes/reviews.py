@@ -27,7 +27,7 @@ class DropWords:
     share: float
 
     def __post_init__(self) -> None:
-        checks.probability("word_dropout", self.share)
+        checks.number("word_dropout", self.share, "[0, 1]")
 
     def __call__(
         self, rng: np.random.Generator, ids: np.ndarray, lengths: np.ndarray
