@@ -253,8 +253,8 @@ def _baseline(job: Job, task: Task, seed: int) -> dict[str, Any]:
 
 def _train(job: Job, task: Task, seed: int, rank: int, signals: _Signals) -> dict[str, Any]:
     settings, path = job.settings, job.checkpoint(seed)
-    start = time.perf_counter(), time.process_time()
     trainer, belongs_to = _trainer(job, task, seed)
+    start = time.perf_counter(), time.process_time()
     state = _from_first(rank, lambda: load_checkpoint(path, belongs_to) if path.exists() else None)
     if state is not None:
         trainer.load_state_dict(state)
