@@ -202,7 +202,7 @@ class Trainer:
         Returns
         -------
         dict
-            The epoch's line of the :attr:`history`.
+            The epoch's line of the ``history``.
         """
         if self.schedule is not None and not self.epochs:
             raise ValueError("schedule needs a number of epochs: call fit")
@@ -265,7 +265,7 @@ class Trainer:
         Returns
         -------
         list of dict
-            The :attr:`history`. The model is in evaluation mode.
+            The ``history``. The model is in evaluation mode.
 
         Raises
         ------
@@ -289,9 +289,11 @@ class Trainer:
                 raise ValueError("patience must be given from the first epoch on, got it later")
         self._plan(checks.positive_int("epochs", epochs), len(targets))
         try:
-            while len(self.history) < epochs and not self._stale(patience):
+            while len(self.history) < epochs:
+                if patience is not None and self._epochs_since_best() >= patience:
+                    break
                 self.epoch(inputs, targets, validation, bucket_by, callback)
-                if patience is not None and self._best_epoch() == len(self.history) - 1:
+                if patience is not None and self._epochs_since_best() == 0:
                     self.best = self.weights()
         finally:
             self.lr = self.base_lr
@@ -340,15 +342,9 @@ class Trainer:
         done = len(self.history) * steps + place
         return self.base_lr * self.schedule(done / (self.epochs * steps))
 
-    def _best_epoch(self) -> int:
-        losses = [row["validation_loss"] for row in self.history]
-        return int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
-
-    def _stale(self, patience: int | None) -> bool:
-        """Tell whether the best epoch lies ``patience`` epochs back."""
-        if patience is None or not self.history:
-            return False
-        return len(self.history) - 1 - self._best_epoch() >= patience
+    def _epochs_since_best(self) -> int:
+        losses = [row["validation_loss"] for row in self.history] or [0.0]
+        return len(losses) - 1 - int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
 
     # Another engine has other weights and another optimiser: here it says how they become arrays.
 
@@ -419,7 +415,8 @@ class Trainer:
         info, order = json.loads(str(state["info"])), state["order"]
         epochs, steps = [row["epoch"] for row in info["history"]], self._steps(len(order))
         if not (
-            np.array_equal(np.sort(order), np.arange(len(order)))
+            np.issubdtype(order.dtype, np.integer)
+            and np.array_equal(np.sort(order), np.arange(len(order)))
             and info["place"] in range(steps + 1)
             and epochs == [*range(1, len(epochs) + 1)]
             and len(epochs) <= info["epochs"]

@@ -126,7 +126,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(path, monkeypatch, step, first):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(step, fail)
-    with pytest.raises(CheckpointError, match="No space left.* Nothing was changed"):
+    with pytest.raises(CheckpointError, match=r"No space left.* Nothing was changed"):
         save_checkpoint(path, {})
     monkeypatch.undo()
     assert (path.read_bytes() if path.exists() else None) == before
