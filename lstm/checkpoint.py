@@ -121,8 +121,9 @@ def replace_file(path: str | os.PathLike, content: bytes) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+    file = partial.open("xb")  # x: never a file, nor a link, that is there
     try:
-        with partial.open("xb") as file:  # x: never a file, nor a link, that is there
+        with file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

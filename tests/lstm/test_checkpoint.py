@@ -178,8 +178,8 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_planted_link_is_not_followed(path, tmp_path):
-    """Under the name that earlier versions took, and under any other."""
+def test_a_planted_link_is_not_followed(path, tmp_path, monkeypatch):
+    """Not even by somebody who knows under which name the file is written."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     path.parent.mkdir()
@@ -188,6 +188,13 @@ def test_a_planted_link_is_not_followed(path, tmp_path):
     save_checkpoint(path, STATE)
     assert victim.read_text() == "precious"
     assert not path.is_symlink()
+    planted = path.with_name(".guessed.partial")
+    planted.symlink_to(victim)
+    monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
+    with pytest.raises(CheckpointError, match="exists"):
+        save_checkpoint(path, {})
+    assert victim.read_text() == "precious"
+    assert planted.is_symlink()  # it may be another's: it is let alone
 
 
 def test_two_writers_never_leave_half_a_file(path):
