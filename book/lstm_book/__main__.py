@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # nobody reads on, as behind | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + getattr(signal, "SIGPIPE", 13)
-    except (ValueError, RuntimeError, ImportError, OSError, MemoryError) as error:
+    except (ValueError, RuntimeError, ImportError, OSError, MemoryError, OverflowError) as error:
         _tell(f"python -m lstm_book: {error or type(error).__name__}")
         return 1
     return 0
@@ -180,10 +180,12 @@ def _train(options: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         paths = (job.checkpoint(seed) for job in wanted for seed in job.seeds)
         saved = next((path for path in paths if path.exists()), None)
-        where = (
-            f"saved in {saved}: the same command with --resume goes on" if saved else "not saved"
-        )
-        _tell(f"Stopped. The training is {where}.")
+        if saved:
+            _tell(
+                f"Stopped. The training is saved in {saved}: the same command with --resume goes on."
+            )
+        else:
+            _tell("Stopped. Finished seeds are recorded; no training was under way to be saved.")
         raise
 
 

@@ -282,6 +282,8 @@ def words(text):
         (["--set", "epochs=None"], "epochs must be an integer, such as 10, got 'None'"),
         (["--set", "lr=None"], "lr must be a finite number, such as 0.001, got 'None'"),
         (["--set", "lr=1e999"], "lr must be a finite number, such as 0.001, got '1e999'"),
+        (["--set", "lr=nan"], "lr must be a finite number, such as 0.001, got 'nan'"),
+        (["--set", f"epochs=1{400 * '0'}"], "epochs must be an integer, such as 10, got '1000"),
         (["--set", "lr=-1"], "lr must be .*-1"),
         (["--set", "patience=x"], "patience must be a number or None, got 'x'"),
         (["--set", "patience=1.5"], "patience must be a positive integer, got 1.5"),
@@ -304,7 +306,7 @@ def test_errors_are_one_sentence(tmp_path, capsys, args, message):
     assert run("train", "stacked", "--out", str(tmp_path), *args) == 1
     error = capsys.readouterr().err
     assert error.startswith("python -m lstm_book: ")
-    assert max(map(len, error.splitlines())) <= 80 or "((((" in error
+    assert max(map(len, error.splitlines())) <= 80 or "((((" in error or "0000" in error
     assert re.search(message, words(error))
     assert not list(tmp_path.rglob("*.*"))
 

@@ -141,6 +141,7 @@ class Recipe:
 
 # Settings that may be None although their default is a number.
 OPTIONAL = {"max_norm", "patience", "max_length", "longest"}
+LARGEST = 10**15  # far beyond what a setting can mean, and what NumPy can count
 # What a value must be, for each kind of default.
 KINDS = {
     bool: ("True or False", (bool,)),
@@ -161,7 +162,7 @@ def parse(name: str, text: str, default: Any, may_be_none: bool = False) -> Any:
     if value is None and may_be_none:
         return None
     wanted, kinds = KINDS[type(default)]
-    if type(value) not in kinds or not np.isfinite(float(value)):
+    if type(value) not in kinds or abs(value) > LARGEST:
         such_as = "" if default is None else f", such as {default!r}"
         none = " or None" if may_be_none else ""
         raise ValueError(f"{name} must be {wanted}{none}{such_as}, got {text!r}")
