@@ -102,13 +102,9 @@ class Identity(Module):
 
     num_directions, batch_first = 1, True
 
-    def forward(self, x: np.ndarray, lengths: np.ndarray | None = None) -> tuple:
-        """Return ``x`` as the hidden states."""
-        return x, x[None, :, -1]
-
-    def backward(self, d_output: np.ndarray) -> tuple:
-        """Return the gradient as it is."""
-        return d_output, None
+    def vjp(self, x: np.ndarray, lengths: np.ndarray | None = None) -> tuple:
+        """Return ``x`` as the hidden states; their gradient is that of ``x``."""
+        return (x, x[None, :, -1]), lambda d_output, d_state=None: (d_output, None)
 
 
 def averaged_embeddings(task: Task, settings: Settings, seed: int) -> Result:
