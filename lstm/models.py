@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lstm import checks
-from lstm.module import Backward, Module
+from lstm.module import Backward, Module, is_module
 
 POOLINGS = ("last", "mean", "max")
 
@@ -38,9 +38,9 @@ class SequenceClassifier(Module):
         pooling: str = "last",
     ) -> None:
         self.pooling = checks.one_of("pooling", pooling, POOLINGS)
-        self.embedding = embedding
-        self.recurrent = recurrent
-        self.head = head
+        self.embedding = embedding and is_module("embedding", embedding)
+        self.recurrent = is_module("recurrent", recurrent)
+        self.head = is_module("head", head)
 
     def forward(self, input: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
         """Judge sequences.
@@ -141,7 +141,7 @@ class Stack(Module):
     def __init__(self, *layers: Module) -> None:
         if not layers:
             raise ValueError("layers must hold at least one layer, got none")
-        self.layers = list(layers)
+        self.layers = [is_module("layers", layer) for layer in layers]
         self.num_directions, self.batch_first = layers[-1].num_directions, layers[-1].batch_first
 
     def forward(self, input: ArrayLike, lengths: ArrayLike | None = None) -> tuple:

@@ -345,6 +345,13 @@ class Module:
         return ""
 
 
+def is_module(name: str, value: Any) -> Module:
+    """Return ``value`` if it is a module."""
+    if not isinstance(value, Module):
+        raise ValueError(f"{name} must be a Module, got {value!r}")
+    return value
+
+
 def same_names(owner: str, own: Mapping[str, Any], mapping: Mapping[str, Any]) -> None:
     """Check that what is to be loaded has exactly the names of what is there."""
     if not isinstance(mapping, Mapping):
@@ -577,10 +584,7 @@ class Sequential(Module):
     """
 
     def __init__(self, *layers: Module) -> None:
-        for layer in layers:
-            if not isinstance(layer, Module):
-                raise ValueError(f"layers must be Modules, got {layer!r}")
-        self.layers = list(layers)
+        self.layers = [is_module("layers", layer) for layer in layers]
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Yield the layers, named 0, 1, 2 …, as in ``torch.nn.Sequential``."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -220,6 +221,15 @@ TARGETS = {
             "forget_bias": st.sampled_from([*NO_NUMBERS, np.nan, np.inf]),
             "longest": st.sampled_from([*not_none, 1, 2.5, True]),
             "rng": rng,
+        },
+    ),
+    "SequenceClassifier": Target(
+        lstm.SequenceClassifier,
+        {"recurrent": lstm.LSTM(3, 5), "head": lstm.Linear(5, 2)},
+        {
+            "recurrent": st.sampled_from([*ODD, 3, torch.nn.LSTM(3, 5)]),
+            "head": st.sampled_from([*ODD, 3]),
+            "embedding": st.sampled_from(["abc", 1j, object(), len, 3]),
         },
     ),
     "pooling": Target(

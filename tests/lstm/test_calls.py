@@ -339,6 +339,19 @@ def test_gradients_of_several_threads_add_up():
         np.testing.assert_allclose(ours.grad, theirs.grad, rtol=1e-10, atol=1e-10)
 
 
+def test_no_gradient_is_lost_between_threads():
+    """Additions to the same memory by two threads at once would lose some."""
+    parameter, rows = lstm.Parameter(np.zeros((2_000, 100))), np.arange(2_000)
+    whole = np.ones(parameter.shape)
+
+    def work(number):
+        for _ in range(50):
+            parameter.accumulate(whole, *[rows] * (number % 2))
+
+    in_threads(work)
+    assert (parameter.grad == 200).all()
+
+
 def test_the_short_form_belongs_to_the_thread_that_called():
     shared, x = lstm.Linear(3, 2, rng=0), np.ones((1, 3), np.float32)
     y = shared(x)

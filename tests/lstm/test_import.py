@@ -14,6 +14,16 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 """
 
+# What an installation without PyTorch says.
+REFUSE_TORCH = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Refuse())
+"""
+
 
 def run(program: str) -> str:
     done = subprocess.run(
@@ -39,3 +49,21 @@ def test_nothing_heavy_is_imported():
     program = "import sys, lstm; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
     loaded = set(run(program).split())
     assert not loaded & {"torch", "matplotlib", "pandas", "scipy", "sklearn", "pooch", "tqdm"}
+
+
+def test_lstm_torch_is_there_when_it_is_asked_for():
+    assert run("import lstm; print(lstm.torch.LSTM(2, 3))").strip() == "LSTM(2, 3)"
+    program = """
+import lstm
+try:
+    lstm.torch
+except ImportError as error:
+    print(error)
+try:
+    lstm.jax
+except AttributeError as error:
+    print(error)
+"""
+    said = run(REFUSE_TORCH + program).splitlines()
+    assert said[0] == 'lstm.torch needs PyTorch: pip install "lstm-checked[torch]"'
+    assert said[1] == "module 'lstm' has no attribute 'jax'"

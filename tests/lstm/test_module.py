@@ -288,7 +288,7 @@ WRONG = {
     "dtype None": (lambda: lstm.Linear(3, 2, dtype=None), "dtype must be float32 or .*, got None"),
     "no dtype": (lambda: lstm.Linear(3, 2, dtype="long"), "dtype must be float32 or float64, got"),
     "rng": (lambda: lstm.Linear(3, 2, rng="x"), "rng must be a Generator, a seed or None, got 'x'"),
-    "layers": (lambda: lstm.Sequential(lstm.ReLU(), 3), "layers must be Modules, got 3"),
+    "layers": (lambda: lstm.Sequential(lstm.ReLU(), 3), "layers must be a Module, got 3"),
     "mode": (lambda: lstm.ReLU().train("on"), "mode must be True or False, got 'on'"),
     "Parameter": (
         lambda: lstm.Parameter([1, 2]),

@@ -62,9 +62,10 @@ def test_summed_embedding_is_an_embedding_bag(dtype):
     assert_allclose(ours.weight.grad, theirs.weight.grad.numpy(), atol=1e-6)
 
 
-def test_summed_embedding_needs_a_forward_pass():
-    with pytest.raises(RuntimeError, match="backward was called before a call"):
-        SummedEmbedding(9, 3).backward(np.zeros((1, 3), np.float32))
+def test_summed_embedding_refuses_a_gradient_of_another_shape():
+    _, backward = SummedEmbedding(9, 3).vjp(np.zeros((4, 2), int))
+    with pytest.raises(ValueError, match=r"d_output must have shape \(4, 3\), got \(1, 3\)"):
+        backward(np.zeros((1, 3), np.float32))
 
 
 def test_the_network_with_pairs_is_the_same_on_pytorch():
