@@ -7,7 +7,8 @@ the weights *and* of the input. A library is imported when its engine is built, 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from benchmarks.shapes import Shape
 
@@ -29,14 +30,6 @@ def ours(shape: Shape) -> tuple[Pass, Pass]:
         layer.backward(d_output)
 
     return lambda: inferring(x, lengths=lengths), train
-
-
-def ours_without_numba(shape: Shape) -> tuple[Pass, Pass]:
-    """``lstm.LSTM``, as it runs where numba is not installed."""
-    from lstm import kernel
-
-    kernel.USE_COMPILED = False
-    return ours(shape)
 
 
 def _torch_passes(layer, shape: Shape, run) -> tuple[Pass, Pass]:
@@ -181,12 +174,15 @@ def keras_lstm(shape: Shape) -> tuple[Pass, Pass]:
     return infer, train
 
 
-class Engine:
+class Engine(NamedTuple):
     """How an engine is built, what it needs, and which shapes it can do."""
 
-    def __init__(self, build, label: str, needs: str, dense: bool = True, ragged: bool = False):
-        self.build, self.label, self.needs = build, label, needs
-        self.dense, self.ragged = dense, ragged
+    build: Callable[[Shape], tuple[Pass, Pass]]
+    label: str
+    needs: str
+    dense: bool = True
+    ragged: bool = False
+    environment: Mapping[str, str] = {}
 
     @property
     def installed(self) -> bool:
@@ -200,7 +196,9 @@ class Engine:
 
 ENGINES = {
     "ours": Engine(ours, "lstm.LSTM", "numpy", ragged=True),
-    "ours, NumPy": Engine(ours_without_numba, "lstm.LSTM without numba", "numpy", ragged=True),
+    "ours, NumPy": Engine(
+        *(ours, "lstm.LSTM without numba", "numpy", True, True), {"LSTM_ENGINE": "numpy"}
+    ),
     "nn.LSTM": Engine(nn_lstm, "nn.LSTM, padded", "torch", ragged=True),
     "nn.LSTM packed": Engine(nn_lstm_packed, "nn.LSTM, packed", "torch", dense=False, ragged=True),
     "nn.LSTMCell": Engine(lstm_cell_loop, "nn.LSTMCell loop", "torch"),

@@ -25,7 +25,8 @@ MODES = ("inference", "training")
 
 def environment_of(regime: str, threads: int) -> dict[str, str]:
     """Return the environment of a worker: ours, without what tunes any engine's libraries."""
-    tuning = ("OPENBLAS_", "GOTO_", "OMP_", "MKL_", "KMP_", "ONEDNN_", "DNNL_", "ATEN_", "NUMBA_")
+    tuning = ("OPENBLAS_", "GOTO_", "OMP_", "MKL_", "KMP_", "ONEDNN_", "DNNL_", "ATEN_")
+    tuning += ("NUMBA_", "LSTM_ENGINE")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(tuning)}
     if REGIMES[regime]:
         environment["OPENBLAS_CORETYPE"] = REGIMES[regime]
@@ -40,6 +41,8 @@ class Worker:
 
     def __init__(self, engine: str, regime: str, threads: int) -> None:
         environment = environment_of(regime, threads)
+        if engine in ENGINES:  # and not a stage of chapter 08
+            environment |= ENGINES[engine].environment
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", engine],
             cwd=ROOT,

@@ -52,9 +52,11 @@ RATIO_TEXT = (
     "`OPENBLAS_CORETYPE=Haswell`, which leaves PyTorch untouched."
 )
 NUMPY_TEXT = (
-    "The same for `lstm.LSTM` where numba is not installed (`lstm.kernel.USE_COMPILED = False`)."
+    "The same for `lstm.LSTM` as it runs where numba is not installed (`LSTM_ENGINE=numpy`)."
 )
-MS_TEXT = "Medians of all calls; native, one thread. Training is forward and backward."
+MS_TEXT = (
+    "Medians of all calls, in processor time; native, one thread. Training is forward and backward."
+)
 MEMORY_TEXT = (
     "By how much the resident memory of a fresh process grew at its peak, in MiB, after a warm-up "
     "with a tiny batch; measured the same way for each engine (`VmHWM` minus `VmRSS` before)."

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -346,8 +345,6 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULT, help="where to write")
     options = parser.parse_args()
 
-    # Processor time leaves out what else the machine does meanwhile: with one thread, no more.
-    os.environ["BENCHMARK_CLOCK"] = "process_time"
     ENGINES.update(STAGES)  # for this run
     names = [*STAGES, *(name for name in BESIDE if ENGINES[name].installed)]
     run: dict = {"command": "python -m benchmarks.stages", "clock": "process_time"}

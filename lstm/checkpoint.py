@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -205,9 +206,12 @@ def _describe(value: Any, around: tuple[int, ...]) -> Any:
             }
         case types.ModuleType() | types.BuiltinFunctionType() | np.ufunc():
             return value.__name__
-    if not hasattr(value, "__dict__"):
-        return repr(value)
-    public = {n: each for n, each in vars(value).items() if n[0] != "_" and n not in STATE}
+    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    if not slots and not hasattr(value, "__dict__"):  # written in C
+        return re.sub(" at 0x[0-9A-Fa-f]+", "", repr(value))
+    found = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    found |= getattr(value, "__dict__", {})
+    public = {n: each for n, each in found.items() if n[0] != "_" and n not in STATE}
     return part(type(value)) | part(public)
 
 

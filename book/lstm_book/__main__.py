@@ -181,9 +181,8 @@ def _train(options: argparse.Namespace) -> None:
         paths = (job.checkpoint(seed) for job in wanted for seed in job.seeds)
         saved = next((path for path in paths if path.exists()), None)
         if saved:
-            _tell(
-                f"Stopped. The training is saved in {saved}: the same command with --resume goes on."
-            )
+            then = "the same command with --resume goes on"
+            _tell(f"Stopped. The training is saved in {saved}: {then}.")
         else:
             _tell("Stopped. Finished seeds are recorded; no training was under way to be saved.")
         raise

@@ -532,6 +532,11 @@ class Faster(lstm.Adam):
         super().step()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Slotted:
+    amount: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Shift:
     amount: float
@@ -561,6 +566,7 @@ def closure(floor):
             "schedule.1.0 was 1, is 2",
         ),
         ({"augment": Shift(0.1)}, {"augment": Shift(0.2)}, "augment.amount was 0.1, is 0.2"),
+        ({"augment": Slotted(0.1)}, {"augment": Slotted(0.2)}, "augment.amount was 0.1, is 0.2"),
         ({"model": Scaled(2.0)}, {"model": Scaled(3.0)}, "model.factor was 2.0, is 3.0"),
         ({}, {"data": [data()[0] + 1, data()[1]]}, "data.0 was 'float64.*is 'float64"),
         ({}, {"classifier": {"dropout": 0.5}}, "head.layers.0.p was 0.0, is 0.5|was 0.0, is 0.5"),
@@ -606,7 +612,8 @@ DESCRIPTION = textwrap.dedent("""
     model = lstm.SequenceClassifier(lstm.LSTM(3, 4), lstm.Linear(4, 2))
     schedule = functools.partial(lambda floor, done: done in {"a", "b", "c"} or floor, 0.1)
     adam = lstm.Adam(model.parameters())
-    print(json.dumps(describe([model, adam, schedule, {1.5, 2.5}, np.ones(3), np.float32])))
+    others = [{1.5, 2.5}, np.ones(3), np.float32, np.errstate(over="ignore"), object(), b"x"]
+    print(json.dumps(describe([model, adam, schedule, lstm.cross_entropy, lstm.Trainer, *others])))
 """)
 
 

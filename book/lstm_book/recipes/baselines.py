@@ -103,7 +103,7 @@ class Identity(Module):
     num_directions, batch_first = 1, True
 
     def vjp(self, x: np.ndarray, lengths: np.ndarray | None = None) -> tuple:
-        """Return ``x`` as the hidden states, and the gradient as it is."""
+        """Return ``x`` as the hidden states; their gradient is that of ``x``."""
         return (x, x[None, :, -1]), lambda d_output, d_state=None: (d_output, None)
 
 

@@ -409,9 +409,9 @@ class _Signals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not (self.number and self._to_the_end):
-            for number, before in self._before.items():
-                signal.signal(number, before or signal.SIG_DFL)
+        deaf = self.number and self._to_the_end
+        for number, before in self._before.items():
+            signal.signal(number, signal.SIG_IGN if deaf else before or signal.SIG_DFL)
 
     def _take(self, number: int, _: object) -> None:
         if not self.number:
