@@ -1,7 +1,7 @@
 """``python -m benchmarks.cost``: seconds per training step of an LSTM and of a plain network.
 
 The four layers take turns, one step each, so that a busy machine slows all of them alike. The
-record is ``results/experiments/cost.json``, which chapter 06 reads.
+record is ``results/experiments/cost.json``, which the chapter on what the LSTM solves reads.
 """
 
 from __future__ import annotations

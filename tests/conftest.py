@@ -25,7 +25,7 @@ LONGEST = (
     "09_training.ipynb",
     "10_pytorch.ipynb",
     "test_widgets.py",
-    "07_one_cell.ipynb",
+    "06_one_cell.ipynb",
     "test_elsewhere.py",
     "test_pdf.py",
 )

@@ -123,7 +123,6 @@ def test_no_module_imports_what_stands_further_up(package):
         for one in imports(package)
         if one.name in place
         and LAYERS[package].index(place[one.by]) < LAYERS[package].index(place[one.name])
-       
     ]
     assert climbing == []
 

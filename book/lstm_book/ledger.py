@@ -1,4 +1,4 @@
-"""The ledger of errata as HTML: what chapters 01 and 02 show of ``book/errata.yml``.
+"""The ledger of errata as HTML: what the pages show of ``book/errata.yml``.
 
 Everything here returns a string of HTML that is complete without scripts and without a network;
 ``book/assets/errata.js`` adds the search and ``book/assets/errata.css`` the look. In the ledger's
@@ -117,8 +117,8 @@ def _severities(by: str, groups: dict[str, list[dict]]) -> str:
 
 
 # -------------------------------------------------------------------------------------- findings
-def finding_link(number: str, page: str = "02_errata.html") -> str:
-    """Return a link to one finding, from chapter 02 itself with ``page=""``."""
+def finding_link(number: str, page: str = "ledger.html") -> str:
+    """Return a link to one finding, from the chapter on errata itself with ``page=""``."""
     return _tag("a", number, href=f"{page}#finding-{number}")
 
 

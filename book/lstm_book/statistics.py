@@ -1,6 +1,6 @@
 """What a handful of seeds says: their mean, their spread, and what to expect of another one.
 
-Two intervals are easily mixed up: that of the mean of all seeds, and that of one more (chapter 13).
+Two intervals are easily mixed up: that of the mean of all seeds, and that of one more.
 """
 
 from __future__ import annotations

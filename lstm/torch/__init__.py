@@ -1,4 +1,4 @@
-"""The same LSTM as a ``torch.nn.Module``, in two forms, and conversion both ways (chapter 10).
+"""The same LSTM as a ``torch.nn.Module``, in two forms, and conversion both ways.
 
 :class:`LSTM` is a loop over time that autograd differentiates; :class:`NumpyLSTM` hands both the
 forward and the backward pass to :class:`lstm.LSTM`. Either can stand where ``torch.nn.LSTM`` stood:

@@ -1,4 +1,4 @@
-"""Every stage of chapter 08 computes what the layer computes, and its record is complete."""
+"""Every stage computes what the layer computes, and its record is complete."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The experiments of chapters 03 and 06: the task, the networks, the training and the records."""
+"""The experiments: the task, the networks, the training and the records."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""Chapters 01 and 02 show the whole ledger, as it is now, and link to what exists."""
+"""The pages show the whole ledger, as it is now, and link to what exists."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def test_inline_marks_formulas_code_and_chinese(text, html):
 
 def test_every_chinese_word_of_the_pages_is_marked():
     """A screen reader changes its voice, a browser its font."""
-    for notebook in ("01_five_articles", "02_errata"):
+    for notebook in ("14_five_articles", "ledger"):
         for html in shown(notebook).values():
             for text in parse(html).find_all(string=re.compile(r"[\u3400-\u9fff]")):
                 assert text.find_parent(lang="zh"), text
@@ -101,7 +101,7 @@ def test_counts_add_up():
 # --------------------------------------------------------------------------------- the links
 def test_every_source_of_the_ledger_is_cited_on_the_page():
     """Only what a page cites stands in the bibliography, where the links go."""
-    text = "\n".join("".join(c["source"]) for c in cells("02_errata") if c["cell_type"] != "code")
+    text = "\n".join("".join(c["source"]) for c in cells("ledger") if c["cell_type"] != "code")
     keys = {
         key for group in re.findall(r"\{cite:[pt]\}`([^`]+)`", text) for key in group.split(",")
     }

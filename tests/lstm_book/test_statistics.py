@@ -1,4 +1,4 @@
-"""The two intervals of chapter 13: against a printed table, and by drawing seeds many times."""
+"""The two intervals of seeds: against a printed table, and by drawing seeds many times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m lstm_book.experiments NAME``: run an experiment of chapter 06 and record it."""
+"""``python -m lstm_book.experiments NAME``: run an experiment, and record it."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ def browser() -> str | None:
 def main() -> None:
     """Print the whole book."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pages", nargs="*", help="names of pages, such as 04_gates; default: all")
+    parser.add_argument("pages", nargs="*", help="names of pages, such as 03_gates; default: all")
     parser.add_argument("--out", type=Path, default=PDF, metavar="FILE")
     parser.add_argument("--check", action="store_true", help="only say whether Chromium is here")
     options = parser.parse_args()

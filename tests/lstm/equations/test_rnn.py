@@ -1,4 +1,4 @@
-"""The equations of chapter 03, each against an independent computation."""
+"""The equations of the chapter on recurrent networks, each against an independent computation."""
 
 import numpy as np
 import pytest
