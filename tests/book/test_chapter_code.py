@@ -2,7 +2,8 @@
 
 A cell whose first line names a file, ``# lstm/cell.py``, shows definitions of that file: functions,
 classes, or one method of a class under ``@add_to_class(Class)``. Docstrings, type hints and
-comments may differ; nothing else may. Stages of ``benchmarks/stages.py`` are shown too, and the sizes that were measured.
+comments may differ; nothing else may. Stages of ``benchmarks/stages.py`` are shown too, and the
+sizes that were measured.
 """
 
 from __future__ import annotations
