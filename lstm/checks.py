@@ -86,12 +86,12 @@ def float_dtype(dtype: DTypeLike) -> np.dtype:
 
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     """Return ``rng`` if it is a generator, else a new one with this seed."""
-    try:
-        if not isinstance(rng, bool):
-            return np.random.default_rng(rng)
-    except (TypeError, ValueError):
-        pass
-    raise ValueError(f"rng must be a Generator, a seed or None, got {rng!r}")
+    if isinstance(rng, np.random.Generator) or rng is None:
+        return np.random.default_rng(rng)
+    # Integers alone: NumPy would take arrays too, and some of them crash it.
+    if not isinstance(rng, int | np.integer) or isinstance(rng, bool) or rng < 0:
+        raise ValueError(f"rng must be a Generator, a seed or None, got {rng!r}")
+    return np.random.default_rng(rng)
 
 
 # --- arrays ----------------------------------------------------------------------------------
