@@ -2,87 +2,55 @@
 
 PYTHON ?= python3
 JOBS   ?= 2
-NB     ?= $(sort $(wildcard book/*.ipynb))
 
-VENV      := .venv
-PY        := $(VENV)/bin/python
-PACKAGES  := $(VENV)/.packages-installed
-READY     := $(VENV)/.ready
-HTML      := _build/html
-LOGS      := _build/logs
-SETUP_LOG := $(LOGS)/setup.log
-BOOK_LOG  := $(LOGS)/book.log
+VENV     := .venv
+PY       := $(VENV)/bin/python
+HTML     := _build/html
+BOOK_LOG := _build/logs/book.log
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 # What matplotlib and IPython remember stays here: a fresh home folder changes nothing.
-export MPLCONFIGDIR := $(CURDIR)/$(VENV)/cache/matplotlib
-export IPYTHONDIR := $(CURDIR)/$(VENV)/cache/ipython
+export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
+export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
+# Another lstm on that path would be imported in the place of this one.
+unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup book pdf test lint lab bench outputs times clean
+.PHONY: help book test quick lint pdf lab outputs times bench clean
 
 help:
 	@echo 'LSTM, Checked: every equation derived, every claim run.'
 	@echo
-	@echo '  make book     build the book and say where to open it'
-	@echo '  make test     run every check: style, package, equations, notebooks, pages, links'
-	@echo '  make pdf      build the book and print it, as one PDF (needs Chromium)'
+	@echo '  make book     build the book and say where to open it; needs no PyTorch'
+	@echo '  make test     run every check: style, package, equations, notebooks, pages, links;'
+	@echo '                one file alone: make test FILE=tests/lstm/test_cell.py'
+	@echo '  make quick    run the tests that take a minute together'
 	@echo '  make lint     run the style checks alone (seconds)'
+	@echo '  make pdf      build the book and print it, as one PDF (needs Chromium)'
 	@echo '  make lab      open the notebooks in JupyterLab'
-	@echo '  make bench    measure speed against other libraries'
 	@echo '  make outputs  run the notebooks from a fresh kernel and store what they print;'
 	@echo '                one of them alone: make outputs NB=book/NAME.ipynb'
 	@echo '  make times    measure how long each chapter runs, and write the page that says so'
+	@echo '  make bench    measure speed against other libraries'
 	@echo '  make clean    remove everything that was built (.venv stays)'
 	@echo
-	@echo 'The first of them sets up .venv, once. With another Python: make book PYTHON=python3.12'
+	@echo 'Each sets up in .venv what it needs, once. With another Python: make book PYTHON=python3.12'
 
 # ------------------------------------------------------------------------------------------ set-up
-# A stamp is written last, so a set-up that was interrupted starts again where it stopped.
+# The stamp is written last, so a set-up that was interrupted starts again.
 
-setup: $(READY)
-
-$(PACKAGES): requirements.txt
-	@mkdir -p $(LOGS)
-	@'$(PYTHON)' -c '' 2>$(SETUP_LOG) || { \
+$(VENV)/%.ready: requirements.txt pyproject.toml book/pyproject.toml
+	@command -v '$(PYTHON)' >/dev/null || { \
 	  echo "'$(PYTHON)' does not run here: install Python 3.11 or newer, or name yours: make PYTHON=/path/to/python3" >&2; \
 	  exit 1; }
-	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Python 3.11 or newer is needed, and '$(PYTHON)' is $$('$(PYTHON)' --version 2>&1): name a newer one: make PYTHON=/path/to/python3" >&2; \
-	  exit 1; }
-	@echo 'Setting up .venv with the packages in requirements.txt: once, some minutes.'
-	@'$(PYTHON)' -m venv $(VENV) >>$(SETUP_LOG) 2>&1 || { \
-	  echo "Python could not make .venv (on Debian or Ubuntu: apt install python3-venv); its own words are in $(SETUP_LOG)." >&2; \
-	  exit 1; }
-	@$(PY) -m pip install --requirement requirements.txt >>$(SETUP_LOG) 2>&1 || { \
-	  if grep -Eqi 'connection (broken|refused|reset|error)|new connection|name resolution|max retries|timed out|unreachable|proxyerror' $(SETUP_LOG); then \
-	    echo "The package index cannot be reached: connect to the network and run the same command again (pip's own words are in $(SETUP_LOG))." >&2; \
-	  else \
-	    echo "pip could not install the packages in requirements.txt; its own words are at the end of $(SETUP_LOG)." >&2; \
-	  fi; \
-	  exit 1; }
-	@touch $@
-
-# --no-build-isolation: build with the pinned setuptools, without asking the index for another.
-# The check compiles what numba compiles, too, so that no notebook waits for it.
-$(READY): $(PACKAGES) pyproject.toml book/pyproject.toml
-	@mkdir -p $(LOGS)
-	@$(PY) -m pip install --no-deps --no-build-isolation --editable . --editable book >>$(SETUP_LOG) 2>&1 || { \
-	  echo "pip could not install the package lstm itself; its own words are at the end of $(SETUP_LOG)." >&2; \
-	  exit 1; }
-	@mkdir -p $(MPLCONFIGDIR) $(IPYTHONDIR)
-	@$(PY) -c 'import matplotlib.font_manager' 2>>$(SETUP_LOG)
-	@$(PY) -m lstm check >>$(SETUP_LOG) 2>&1 || { \
-	  echo "The package was installed and computes wrong results here: see the end of $(SETUP_LOG)." >&2; \
-	  exit 1; }
-	@touch $@
+	@'$(PYTHON)' book/lstm_book/press/setup.py $* $(if $(CUDA),--cuda)
 
 # -------------------------------------------------------------------------------------------- book
 # Every warning is an error. --all, because a page that is not written again keeps an old sidebar.
 
-book: $(READY)
+book: $(VENV)/book.ready
 	@echo 'Building the book.'
-	@mkdir -p $(LOGS)
+	@mkdir -p $(dir $(BOOK_LOG))
 	@rm -rf $(HTML)
 	@{ $(PY) $(VENV)/bin/jupyter-book build . -n -W --keep-going --all -q && test -f $(HTML)/index.html; } >$(BOOK_LOG) 2>&1 || { \
 	  grep -E 'WARNING|ERROR|Error' $(BOOK_LOG) >&2 || tail -n 20 $(BOOK_LOG) >&2; \
@@ -95,49 +63,59 @@ book: $(READY)
 	@echo '  $(PY) -m http.server --bind 127.0.0.1 --directory $(HTML) 8000'
 	@echo
 
-pdf: $(READY)
+pdf: $(VENV)/pdf.ready
 	@$(PY) -m lstm_book.press.pdf --check
 	@$(MAKE) --no-print-directory book
 	@echo 'Printing it: a minute or two.'
 	@$(PY) -m lstm_book.press.pdf
 
 # ------------------------------------------------------------------------------------------- tests
-# All three parts run even where an earlier one fails. One thread for each of the JOBS processes.
+# One thread for each of the JOBS processes.
+PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest
+NBVAL  = --nbval --nbval-current-env --nbval-cell-timeout 120 --nbval-sanitize-with tests/nbval.cfg
+SPREAD = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-lint: $(READY)
+lint: $(VENV)/test.ready
 	@$(PY) -m ruff check --quiet .; checked=$$?; \
 	$(PY) -m ruff format --check --quiet . && exit $$checked; \
 	echo 'Files are not formatted: run  $(PY) -m ruff format' >&2; exit 1
 
-test: $(READY)
+ifdef FILE
+test: $(VENV)/test.ready
+	@$(PYTEST) $(if $(filter %.ipynb,$(FILE)),$(NBVAL)) '$(FILE)'
+else
+# All three parts run even where an earlier one fails.
+test: $(VENV)/test.ready
 	@failed=''; \
 	echo 'Checking style.'; \
 	$(MAKE) --no-print-directory lint || failed="$$failed style"; \
 	$(MAKE) --no-print-directory book || failed="$$failed book"; \
 	echo 'Testing the package, the notebooks (every cell runs again, outputs are compared) and the pages.'; \
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
-	  --nbval --nbval-current-env --nbval-cell-timeout 120 --nbval-sanitize-with tests/nbval.cfg \
-	  --durations 10 --durations-min 3 \
-	  || failed="$$failed tests"; \
+	$(PYTEST) $(SPREAD) $(NBVAL) --durations 10 --durations-min 3 || failed="$$failed tests"; \
 	if [ -n "$$failed" ]; then echo "Failed:$$failed." >&2; exit 1; fi
+endif
+
+quick: $(VENV)/test.ready
+	@$(PYTEST) $(SPREAD) --quiet -m 'not (slow or book or browser)' tests
 
 # -------------------------------------------------------------------------------------- notebooks
 
-outputs: $(READY)
-	@$(PY) -m lstm_book.press.execute $(NB)
-
-times: $(READY)
-	@$(PY) -m lstm_book.press.run_times
-
-lab: $(READY)
+lab: $(VENV)/lab.ready
 	@$(PY) -m jupyterlab --notebook-dir=book \
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
-bench: $(READY)
+outputs: $(VENV)/lab.ready
+	@$(PY) -m lstm_book.press.execute $(or $(NB),$(sort $(wildcard book/*.ipynb)))
+
+times: $(VENV)/lab.ready
+	@$(PY) -m lstm_book.press.run_times $(NB)
+
+bench: $(VENV)/lab.ready
 	@$(PY) -m benchmarks
 
+# `rm` takes a link itself, never what it leads to; `find` follows none.
 clean:
-	rm -rf _build *.egg-info
-	find . -name .venv -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -print \
-	  | xargs rm -rf
+	rm -rf _build ./*.egg-info book/*.egg-info
+	find . \( -name .venv -o -name .git \) -prune -o \
+	  -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

@@ -48,10 +48,11 @@ def main() -> None:
 
     output = options.output or RESULTS / ("quick" if options.quick else "full")
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.with_suffix(".json").write_text(json.dumps(run, indent=1) + "\n")
-    output.with_suffix(".md").write_text(report.markdown(run))
+    output.with_suffix(".json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    text = report.markdown(run)
+    output.with_suffix(".md").write_text(text, encoding="utf-8")
     report.plot(run, output.with_suffix(".svg"))
-    print(f"\n{output.with_suffix('.md').read_text()}\nwritten: {output}.json, .md, .svg")
+    print(f"\n{text}\nwritten: {output}.json, .md, .svg")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Worker:
 
     def __init__(self, engine: str, regime: str, threads: int) -> None:
         environment = environment_of(regime, threads)
-        if engine in ENGINES:  # and not a stage of chapter 08
+        if engine in ENGINES:  # and not a stage of the chapter on whole sequences
             environment |= ENGINES[engine].environment
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", engine],

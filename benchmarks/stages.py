@@ -1,4 +1,4 @@
-"""From the loop over cells to the layer: the stages of chapter 08, and how long each takes.
+"""From the loop over cells to the layer: its stages, and how long each takes.
 
 Each stage is a module with the forward and the backward pass of one layer over a batch of equal
 lengths, from zero states: ``output = stage(x)``, ``d_x = stage.backward(d_output)``. The next one
@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from lstm.kernel import halved
 from numpy.typing import DTypeLike
 
 from benchmarks.engines import ENGINES, Engine, Pass
 from benchmarks.shapes import Shape
 from lstm import LSTMCell
 from lstm import equations as eq
-from lstm.kernel import halved
 from lstm.module import Module, Rng
 
 RESULT = Path(__file__).parent / "results" / "stages.json"
@@ -352,7 +352,7 @@ def main() -> None:
     run["times"], about = measure.times(names, options.shapes, "native", 1, options.rounds)
     run["about"] = {"native": about}
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(run, indent=1) + "\n")
+    options.output.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     print(f"written: {options.output}")
 
 

@@ -54,7 +54,9 @@ def peak_memory(build: Callable, shape: Shape, mode: str) -> dict[str, int]:
     call = build(shape)[MODES.index(mode)]
     gc.collect()
     before = status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to what is now
+    Path("/proc/self/clear_refs").write_text(
+        "5", encoding="utf-8"
+    )  # sets the high-water mark to what is now
     for _ in range(3):
         call()
     return {"bytes": status("VmHWM") - before}
@@ -62,7 +64,7 @@ def peak_memory(build: Callable, shape: Shape, mode: str) -> dict[str, int]:
 
 def status(field: str) -> int:
     """Return a size from ``/proc/self/status`` in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"/proc/self/status has no {field}")

@@ -13,7 +13,7 @@ from lstm.losses import binary_cross_entropy_with_logits, cross_entropy, mse_los
 from lstm.models import SequenceClassifier
 from lstm.module import Dropout, Embedding, Linear, Module, Parameter, ReLU, Sequential
 from lstm.optim import SGD, Adam, RMSprop, clip_grad_norm_
-from lstm.training import evaluate, fit, predict
+from lstm.training import Trainer, evaluate, predict
 from lstm.variants import CIFGLSTM, GRU, LSTM1997, RNN, LayerNormLSTM, PeepholeLSTM
 
 __version__ = "0.1.0"
@@ -38,11 +38,11 @@ __all__ = [
     "ReLU",
     "SequenceClassifier",
     "Sequential",
+    "Trainer",
     "binary_cross_entropy_with_logits",
     "clip_grad_norm_",
     "cross_entropy",
     "evaluate",
-    "fit",
     "mse_loss",
     "predict",
 ]
@@ -52,11 +52,4 @@ def __getattr__(name: str) -> ModuleType:
     """Import ``lstm.torch`` when it is first asked for."""
     if name != "torch":
         raise AttributeError(f"module 'lstm' has no attribute {name!r}")
-    try:
-        return importlib.import_module("lstm.torch")
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ImportError(
-            'lstm.torch needs PyTorch: pip install "lstm-checked[torch]"', name="torch"
-        ) from None
+    return importlib.import_module("lstm.torch")

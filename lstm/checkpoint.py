@@ -1,19 +1,27 @@
-"""State of a training in one file: written whole or not at all, and checked when it is read."""
+"""The state of a training in one ``.npz`` file: whole or not at all, and only for its own training.
+
+A file holds what :meth:`lstm.Trainer.state_dict` returns, as ``numpy.savez`` writes it, and beside
+it, as ``belongs_to``, what the training was: with :func:`describe`, by value.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping
+import re
+import secrets
+import types
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-MAGIC = b"lstm checkpoint 1 "
+from lstm.module import Parameter
 
 
 class CheckpointError(RuntimeError):
@@ -21,78 +29,215 @@ class CheckpointError(RuntimeError):
 
 
 def save_checkpoint(
-    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]
+    path: str | os.PathLike, state: Mapping[str, np.ndarray], belongs_to: Any = None
 ) -> None:
-    """Write arrays and facts to one file, atomically.
-
-    The file is written beside ``path`` with ``.partial`` behind the name, forced to disk, and then
-    takes the name: whatever happens, ``path`` is the old checkpoint or the new one, never half of
-    one. A ``.partial`` file that a killed process left is overwritten the next time.
+    """Write the state of a training to one file, whole or not at all.
 
     Parameters
     ----------
     path : path-like
         Where to; its folder is made if needed.
-    arrays : mapping of str to ndarray
-        Weights and the like.
-    info : mapping
-        Whatever JSON can hold.
+    state : mapping of str to ndarray
+        What :meth:`lstm.Trainer.state_dict` returns.
+    belongs_to : optional
+        What :func:`describe` returned for everything that makes up the training.
 
     Raises
     ------
     CheckpointError
-        If the disk is full or the folder cannot be written to. The old checkpoint is intact.
+        If the disk is full or the folder cannot be written to. What was there is unchanged.
     """
-    path = Path(path)
     buffer = io.BytesIO()
-    # Some generators keep arrays in their state.
-    text = np.frombuffer(json.dumps(info, default=lambda array: array.tolist()).encode(), np.uint8)
-    np.savez(buffer, info=text, **{f"array:{name}": a for name, a in arrays.items()})
-    content = buffer.getvalue()
-    partial = path.with_name(path.name + ".partial")
+    np.savez(buffer, belongs_to=np.array(json.dumps(belongs_to)), **state)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(MAGIC + hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        replace_file(path, buffer.getvalue())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise CheckpointError(
-            f"{path} could not be written ({error}); the last good checkpoint is unchanged"
+            f"{path} could not be written: {error}. Nothing was changed"
         ) from error
 
 
-def load_checkpoint(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what :func:`save_checkpoint` wrote.
+def load_checkpoint(path: str | os.PathLike, belongs_to: Any = None) -> dict[str, np.ndarray]:
+    """Read what :func:`save_checkpoint` wrote, if it belongs to this training.
 
     Parameters
     ----------
     path : path-like
         The file.
+    belongs_to : optional
+        As for :func:`save_checkpoint`.
 
     Returns
     -------
-    arrays : dict of str to ndarray
-    info : dict
+    dict of str to ndarray
+        For :meth:`lstm.Trainer.load_state_dict`.
 
     Raises
     ------
     CheckpointError
-        If the file is missing, is no checkpoint, or its checksum is wrong.
+        If the file is missing, damaged, no checkpoint, or of another training; the message then
+        says in what they differ.
+    """
+    try:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
+            state = {name: content[name] for name in content.files}
+        saved = json.loads(str(state.pop("belongs_to")))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} could not be read: {error}") from error
+    except Exception as error:  # a damaged file can raise anything
+        raise CheckpointError(f"{path} is damaged, or no checkpoint: {error!r}") from error
+    if different := list(differences(saved, json.loads(json.dumps(belongs_to)))):
+        raise CheckpointError(
+            f"{path} belongs to another training: {'; '.join(different)}. "
+            "Use what it was begun with, or another file"
+        )
+    return state
+
+
+def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    """Yield ``"name was …, is …"`` for every place where two descriptions differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            inner = f"{name}.{key}" if name else key
+            yield from differences(old.get(key), new.get(key), inner)
+    elif old != new or type(old) is not type(new):
+        yield f"{name or 'it'} was {_short(old)}, is {_short(new)}"
+
+
+def _short(description: Any) -> str:
+    text = repr(description)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def replace_file(path: str | os.PathLike, content: bytes) -> None:
+    """Write a file under a name that nobody has, force it to disk, and give it its name.
+
+    Whatever happens, ``path`` is the old file or the new one, never half of one.
+
+    Raises
+    ------
+    OSError
+        If that is not possible; nothing is left behind.
     """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+    file = partial.open("xb")  # x: never a file, nor a link, that is there
     try:
-        head, _, content = path.read_bytes().partition(b"\n")
-    except OSError as error:
-        raise CheckpointError(f"{path} could not be read ({error})") from error
-    if not head.startswith(MAGIC):
-        raise CheckpointError(f"{path} is not a checkpoint of this package")
-    if head[len(MAGIC) :].decode("ascii", "replace") != hashlib.sha256(content).hexdigest():
-        raise CheckpointError(f"{path} is damaged: its checksum is wrong. Delete it to start anew")
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        info = json.loads(file["info"].tobytes())
-        arrays = {name[6:]: file[name] for name in file.files if name.startswith("array:")}
-    return arrays, info
+        with file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the new name to disk, where a folder can be opened (not on Windows)."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+# --- what a training is -------------------------------------------------------------------------
+
+# What a training changes, and what it starts anew: not what it is.
+STATE = {"training", "steps", "grad"}
+
+
+def describe(value: Any) -> Any:
+    """Return what something is, as JSON: the same in every process, another for another value.
+
+    Parameters
+    ----------
+    value : object
+        Numbers and texts stand for themselves, arrays for their type, shape and content. A
+        :class:`lstm.Parameter` stands for its type and shape, a generator for its kind: what they
+        hold is state. A function is its code with the values that it refers to, a class the code of
+        its methods, and any other object its class with its public attributes.
+
+    Returns
+    -------
+    object
+        Whatever JSON can hold.
+    """
+    return _describe(value, ())
+
+
+def _describe(value: Any, around: tuple[int, ...]) -> Any:
+    """Describe a value; ``around`` are those that it is part of, because some hold themselves."""
+    if id(value) in around:
+        return "itself"
+    part = functools.partial(_describe, around=(*around, id(value)))
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Parameter():
+            return f"{value.dtype} {value.shape}"
+        case np.ndarray():
+            content = repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
+            return f"{value.dtype} {value.shape} {hashlib.sha256(content).hexdigest()}"
+        case np.random.Generator():
+            return type(value.bit_generator).__name__
+        case Mapping():
+            return {str(key): part(each) for key, each in value.items()}
+        case list() | tuple():
+            return {str(place): part(each) for place, each in enumerate(value)}
+        case set() | frozenset():
+            return sorted(json.dumps(part(each)) for each in value)
+        case functools.partial():
+            return part([value.func, value.args, value.keywords])
+        case types.MethodType():
+            return part([value.__func__, value.__self__])
+        case types.FunctionType():
+            return {"name": value.__qualname__, "code": _digest(_function(value, part))}
+        case types.CodeType():
+            return [value.co_code.hex(), list(value.co_names), part(value.co_consts)]
+        case type():
+            return {"name": f"{value.__module__}.{value.__qualname__}"} | {
+                "code": _digest(_methods(value, part))
+            }
+        case types.ModuleType() | types.BuiltinFunctionType() | np.ufunc():
+            return value.__name__
+    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    if not slots and not hasattr(value, "__dict__"):  # written in C
+        return re.sub(" at 0x[0-9A-Fa-f]+", "", repr(value))
+    found = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    found |= getattr(value, "__dict__", {})
+    public = {n: each for n, each in found.items() if n[0] != "_" and n not in STATE}
+    return part(type(value)) | part(public)
+
+
+def _digest(description: Any) -> str:
+    return hashlib.sha256(json.dumps(description).encode()).hexdigest()[:16]
+
+
+def _function(function: types.FunctionType, part: Callable[[Any], Any]) -> Any:
+    """Describe the code of a function and the values that it finds outside of itself."""
+    code, around = function.__code__, function.__globals__
+    enclosed = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    values = {name: cell.cell_contents for name, cell in enclosed if name != "__class__"}
+    for name in code.co_names:  # only plain constants: a name may stand for a whole library
+        if isinstance(around.get(name), bool | int | float | str):
+            values[name] = around[name]
+    return part([code, function.__defaults__, function.__kwdefaults__, values])
+
+
+def _methods(kind: type, part: Callable[[Any], Any]) -> dict[str, Any]:
+    """Describe the methods and constants of a class, with those that it inherits."""
+    found = {}
+    for base in reversed(kind.__mro__[:-1]):
+        for name, each in vars(base).items():
+            each = getattr(each, "__func__", getattr(each, "fget", each))  # what decorators wrap
+            if isinstance(each, types.FunctionType):
+                found[name] = _function(each, part)
+            elif isinstance(each, bool | int | float | str) and not name.startswith("__"):
+                found[name] = each
+    return found

@@ -15,7 +15,9 @@ Tokeniser = Callable[[str], list[str]]
 PADDING, UNKNOWN = "<pad>", "<unk>"
 PADDING_ID, UNKNOWN_ID = 0, 1
 
-_TAG = re.compile(r"<[^<>]*>")
+# A tag is a name, then attributes with a value: "a < b, c > d" holds none.
+_VALUE = r"""(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+)"""
+_TAG = re.compile(rf"</?[a-z][a-z0-9]*(?:\s+[\w:-]+\s*=\s*{_VALUE})*\s*/?>", re.IGNORECASE)
 # A word may hold apostrophes ("don't") but not end in one; ! and ? say something about the mood.
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[!?]")
 

@@ -1,24 +1,15 @@
-"""Training: batches, epochs, early stopping, and checkpoints that resume bit for bit."""
+"""Training: batches, epochs, early stopping, and a state from which it goes on bit for bit."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
-import signal
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lstm import checks, losses
-from lstm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from lstm.module import Module, Rng
 from lstm.optim import Optimizer
 
@@ -26,6 +17,7 @@ Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 Augment = Callable[..., tuple[np.ndarray, ...]]
 Inputs = ArrayLike | Sequence[ArrayLike]
 Epoch = dict[str, float]
+State = dict[str, np.ndarray]
 
 
 def accuracy(outputs: np.ndarray, targets: np.ndarray) -> float:
@@ -47,7 +39,7 @@ def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarr
     Parameters
     ----------
     model : Module
-        Its mode is restored afterwards.
+        Every part of it is in the mode afterwards that it was in before.
     inputs : ndarray or sequence of ndarrays
         One array per argument of the model; the first axis counts the N examples.
     batch_size : int
@@ -60,13 +52,24 @@ def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarr
     """
     inputs = _as_arrays(inputs)
     batch_size = checks.positive_int("batch_size", batch_size)
-    was_training = model.training
+    size = len(inputs[0]) if inputs and inputs[0].ndim else 0
+    _check_sizes("", inputs, size)
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        batches = range(0, len(inputs[0]), batch_size)
+        batches = range(0, size, batch_size)
         return np.concatenate([model(*(a[i : i + batch_size] for a in inputs)) for i in batches])
     finally:
-        model.train(was_training)
+        for module, was_training in modes:
+            module.training = was_training
+
+
+def scores(outputs: np.ndarray, targets: ArrayLike, loss: Loss) -> dict[str, float]:
+    """Return the ``"loss"`` of outputs and, for the cross-entropies, their ``"accuracy"``."""
+    targets = np.asarray(targets)
+    return {"loss": float(loss(outputs, targets)[0])} | {
+        name: metric(outputs, targets) for name, metric in METRICS.get(loss, {}).items()
+    }
 
 
 def evaluate(
@@ -88,196 +91,386 @@ def evaluate(
     dict of str to float
         ``"loss"`` and, for the cross-entropies, ``"accuracy"``; means over all examples.
     """
-    targets = np.asarray(targets)
-    outputs = predict(model, inputs, batch_size=batch_size)
-    metrics = METRICS.get(loss, {})
-    return {"loss": float(loss(outputs, targets)[0])} | {
-        name: metric(outputs, targets) for name, metric in metrics.items()
-    }
+    return scores(predict(model, inputs, batch_size=batch_size), targets, loss)
 
 
-def fit(
-    model: Module,
-    inputs: Inputs,
-    targets: ArrayLike,
-    loss: Loss,
-    optimizer: Optimizer,
-    *,
-    epochs: int,
-    batch_size: int = 32,
-    validation: tuple[Inputs, ArrayLike] | None = None,
-    max_norm: float | None = None,
-    schedule: Callable[[float], float] | None = None,
-    patience: int | None = None,
-    bucket_by: ArrayLike | None = None,
-    augment: Augment | None = None,
-    checkpoint: str | os.PathLike | None = None,
-    checkpoint_seconds: float = 60.0,
-    belongs_to: Mapping[str, Any] | None = None,
-    rng: Rng = None,
-    progress: bool = True,
-) -> list[Epoch]:
-    """Train a model.
+# What a state holds besides arrays.
+INFO = ("history", "epochs", "base_lr", "place", "total")
+
+
+class Trainer:
+    """Trains a model; knows at every step all that the rest of the training depends on.
 
     Parameters
     ----------
     model : Module
-        What to train; in evaluation mode when this returns.
-    inputs : ndarray or sequence of ndarrays
-        One array per argument of the model; the first axis counts the N examples.
-    targets : ndarray, shape (N, ...)
-        The right answers.
+        What to train.
     loss : callable
         One of ``lstm.losses``.
     optimizer : Optimizer
-        Made from ``model.parameters()``.
-    epochs, batch_size : int
-        Passes over the data, and examples per step. Every pass is shuffled; the last batch of a
-        pass may be smaller.
-    validation : (inputs, targets), optional
-        Measured after every epoch. Never the test set.
+        Made from ``model.parameters()``, or from some of them.
+    batch_size : int
+        Examples per step. Every epoch is shuffled; its last batch may be smaller.
     max_norm : float, optional
         Clip the gradient's norm to this.
     schedule : callable, optional
         The share of the learning rate to use when the share ``p`` in [0, 1) of all steps is done.
-    patience : int, optional
-        Stop after this many epochs without a smaller validation loss, and go back to the best.
-    bucket_by : ndarray, shape (N,), optional
-        Lengths of the sequences: a batch then holds sequences of similar length, and less time
-        goes into padding. Batches are still drawn at random.
     augment : callable, optional
         ``augment(rng, *inputs)`` returns the inputs of a batch as training shall see them.
-    checkpoint : path-like, optional
-        Saved after every epoch, and on Ctrl-C. If the file exists, training goes on where it
-        stopped and ends in the same bits as if it had never stopped.
-    checkpoint_seconds : float
-        Within an epoch, save again when the last time was this long ago.
-    belongs_to : mapping, optional
-        What else the checkpoint belongs to, e.g. the settings that ``model`` was built with, which
-        cannot be seen in it. A training with anything else here does not go on from it.
     rng : Generator, int or None
         Source of the shuffling and the augmentation.
-    progress : bool
-        Whether to show a progress bar (tqdm, if installed).
 
-    Returns
-    -------
-    list of dict
+    Attributes
+    ----------
+    history : list of dict
         One dict per epoch: ``"epoch"``, ``"loss"`` (mean over the epoch's batches while they were
         trained on), ``"lr"`` and, with validation, ``"validation_loss"`` and
         ``"validation_accuracy"``.
-
-    Raises
-    ------
-    ValueError
-        If arrays do not fit together or hold NaN or infinity.
-    RuntimeError
-        If the loss becomes infinite or NaN; the message says where, and what to try.
-    CheckpointError
-        If the checkpoint is damaged or belongs to another training, or cannot be written.
+    order, place, total
+        Of the epoch that is running: the examples in their order, the number of steps done, and
+        the sum of the examples' losses.
     """
-    inputs, targets = _as_examples("", inputs, targets)
-    if validation is not None:
-        validation = _as_examples("validation ", *validation)
-    elif patience is not None:
-        raise ValueError("patience needs validation data, got None")
-    if bucket_by is not None:
-        bucket_by = np.asarray(bucket_by)
-        checks.shape("bucket_by", bucket_by, (len(targets),))
-    settings = {
-        "model": repr(model),
-        "optimizer": repr(optimizer),
-        "loss": _name(loss),
-        "batch_size": checks.positive_int("batch_size", batch_size),
-        "epochs": checks.positive_int("epochs", epochs),
-        "max_norm": max_norm,
-        "patience": patience if patience is None else checks.positive_int("patience", patience),
-        "schedule": _name(schedule),
-        "bucketed": bucket_by is not None,
-        "augment": _name(augment),
-    }
-    run = _Run(model, optimizer, np.random.default_rng(rng), settings)
-    if checkpoint is not None:
-        arrays = [*inputs, targets, *([] if bucket_by is None else [bucket_by])]
-        settings["data"] = _digest(arrays)
-        if validation is not None:
-            settings["validation data"] = _digest([*validation[0], validation[1]])
-        settings |= json.loads(json.dumps(dict(belongs_to or {})))  # as a checkpoint gives it back
-        if Path(checkpoint).exists():
-            run.resume(checkpoint)
-    steps = -(-len(targets) // batch_size)
 
-    def train_step() -> None:
-        batch = run.order[run.step * batch_size : (run.step + 1) * batch_size]
-        if schedule is not None:
-            done = (len(run.history) * steps + run.step) / (epochs * steps)
-            optimizer.lr = run.base_lr * schedule(done)
-        examples = [array[batch] for array in inputs]
-        if augment is not None:
-            examples = augment(run.rng, *examples)
-        value = _descend(model, examples, targets[batch], loss, optimizer, max_norm)
-        if not np.isfinite(value):
+    def __init__(
+        self,
+        model: Module,
+        loss: Loss,
+        optimizer: Optimizer,
+        *,
+        batch_size: int = 32,
+        max_norm: float | None = None,
+        schedule: Callable[[float], float] | None = None,
+        augment: Augment | None = None,
+        rng: Rng = None,
+    ) -> None:
+        if isinstance(optimizer, Optimizer):
+            own = {id(parameter) for parameter in model.parameters()}
+            if foreign := sum(id(parameter) not in own for parameter in optimizer.parameters):
+                raise ValueError(
+                    f"optimizer must be made from model.parameters(), got {foreign} others"
+                )
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.batch_size = checks.positive_int("batch_size", batch_size)
+        if max_norm is not None and not max_norm > 0:
+            raise ValueError(f"max_norm must be positive, got {max_norm!r}")
+        self.max_norm, self.schedule, self.augment = max_norm, schedule, augment
+        self.rng = np.random.default_rng(rng)
+        self.base_lr = self.lr
+        self.epochs = 0  # of which the schedule sees a share
+        self.history: list[Epoch] = []
+        self.best: State = {}
+        self.order, self.place, self.total = np.arange(0), 0, 0.0
+
+    def step(self, inputs: Inputs, targets: np.ndarray) -> float:
+        """Make one step with a batch, and return its loss from before.
+
+        Raises
+        ------
+        RuntimeError
+            If the loss is not finite: the weights stay as they are.
+        """
+        self.optimizer.zero_grad()
+        outputs, backward = self.model.vjp(*_as_arrays(inputs))
+        loss, d_outputs = self.loss(outputs, targets)
+        self.check_finite(loss)
+        backward(d_outputs)
+        if self.max_norm is not None:
+            self.optimizer.clip_grad_norm_(self.max_norm)
+        self.optimizer.step()
+        return float(loss)
+
+    def check_finite(self, loss: float) -> None:
+        """Stop a training whose loss explodes, and say what to try."""
+        if not np.isfinite(loss):
             raise RuntimeError(
-                f"the loss became {value} in epoch {len(run.history) + 1}, step {run.step + 1}: "
+                f"the loss became {loss} in epoch {len(self.history) + 1}, step {self.place + 1}: "
                 "try a smaller learning rate, or max_norm to clip the gradient"
             )
-        run.total += value * len(batch)
-        run.step += 1
 
-    try:
-        with _bar(epochs * steps, len(run.history) * steps + run.step, progress) as bar:
-            while len(run.history) < epochs and not run.stale(patience):
-                model.train()
-                with _uninterrupted():
-                    if not len(run.order):
-                        run.order = _shuffled(len(targets), batch_size, run.rng, bucket_by)
-                while run.step < steps:
-                    with _uninterrupted():
-                        train_step()
-                    bar.update()
-                    if checkpoint is not None and run.seconds_unsaved() > checkpoint_seconds:
-                        run.save(checkpoint)
-                row = {"epoch": len(run.history) + 1, "loss": run.total / len(targets)}
-                row["lr"] = optimizer.lr
-                if validation is not None:
-                    scores = evaluate(model, *validation, loss)
-                    row |= {f"validation_{name}": value for name, value in scores.items()}
-                with _uninterrupted():
-                    run.finish_epoch(row)
-                bar.set_postfix({k: f"{v:.3g}" for k, v in row.items() if k != "epoch"})
-                if checkpoint is not None:
-                    run.save(checkpoint)
-    except KeyboardInterrupt:
-        if checkpoint is not None:
-            run.save(checkpoint)
-        raise
-    finally:
-        optimizer.lr = run.base_lr
-        model.eval()
-    if patience is not None:
-        model.load_state_dict(run.best_weights)
-    return run.history
+    def epoch(
+        self,
+        inputs: Inputs,
+        targets: np.ndarray,
+        validation: tuple[Inputs, np.ndarray] | None = None,
+        bucket_by: np.ndarray | None = None,
+        callback: Callable[[Trainer], Any] | None = None,
+    ) -> Epoch:
+        """Train on every example once, or on those that a broken-off epoch has left.
+
+        The arguments are those of :meth:`fit`, which says how many epochs a schedule is for.
+
+        Returns
+        -------
+        dict
+            The epoch's line of the ``history``.
+        """
+        if self.schedule is not None and not self.epochs:
+            raise ValueError("schedule needs a number of epochs: call fit")
+        inputs = _as_arrays(inputs)
+        if not len(self.order):
+            self.order = shuffled(len(targets), self.batch_size, self.rng, bucket_by)
+        steps = self._steps(len(targets))
+        self.model.train()
+        while self.place < steps:
+            self.lr = self._rate(self.place, steps)
+            batch = self.order[self.place * self.batch_size :][: self.batch_size]
+            examples = [array[batch] for array in inputs]
+            if self.augment is not None:
+                examples = self.augment(self.rng, *examples)
+            self.total += self.step(examples, targets[batch]) * len(batch)
+            self.place += 1
+            if callback is not None:
+                callback(self)
+        row = {"epoch": len(self.history) + 1, "loss": self.total / len(targets)}
+        row["lr"] = self._rate(steps - 1, steps)
+        if validation is not None:
+            measured = self.evaluate(*validation)
+            row |= {f"validation_{name}": value for name, value in measured.items()}
+        self.history.append(row)
+        self.order, self.place, self.total = np.arange(0), 0, 0.0
+        return row
+
+    def fit(
+        self,
+        inputs: Inputs,
+        targets: ArrayLike,
+        *,
+        epochs: int,
+        validation: tuple[Inputs, ArrayLike] | None = None,
+        patience: int | None = None,
+        bucket_by: ArrayLike | None = None,
+        callback: Callable[[Trainer], Any] | None = None,
+    ) -> list[Epoch]:
+        """Train until ``epochs`` epochs are done, those counted that were done before.
+
+        Parameters
+        ----------
+        inputs : ndarray or sequence of ndarrays
+            One array per argument of the model; the first axis counts the N examples.
+        targets : ndarray, shape (N, ...)
+            The right answers.
+        epochs : int
+            Passes over the data. A training that has done some goes on where it stopped.
+        validation : (inputs, targets), optional
+            Measured after every epoch. Never the test set.
+        patience : int, optional
+            Stop after so many epochs without a smaller validation loss, and go back to the best.
+        bucket_by : ndarray, shape (N,), optional
+            Lengths of the sequences: a batch then holds sequences of similar length, and less time
+            goes into padding. Batches are still drawn at random.
+        callback : callable, optional
+            ``callback(trainer)`` is called after every step. What it raises ends the training,
+            which can go on from there: weights and counters have changed together.
+
+        Returns
+        -------
+        list of dict
+            The ``history``. The model is in evaluation mode.
+
+        Raises
+        ------
+        ValueError
+            If arrays do not fit together or hold NaN or infinity, or if what was done before does
+            not fit: another number of examples, or a schedule that had begun for other ``epochs``.
+        RuntimeError
+            If the loss becomes infinite or NaN; the message says where, and what to try.
+        """
+        inputs, targets = _as_examples("", inputs, targets)
+        if validation is not None:
+            validation = _as_examples("validation ", *validation)
+        if bucket_by is not None:
+            bucket_by = np.asarray(bucket_by)
+            checks.shape("bucket_by", bucket_by, (len(targets),))
+        if patience is not None:
+            checks.positive_int("patience", patience)
+            if validation is None:
+                raise ValueError("patience needs validation data, got None")
+            if self.history and not self.best:
+                raise ValueError("patience must be given from the first epoch on, got it later")
+        self._plan(checks.positive_int("epochs", epochs), len(targets))
+        try:
+            while len(self.history) < epochs:
+                if patience is not None and self._epochs_since_best() >= patience:
+                    break
+                self.epoch(inputs, targets, validation, bucket_by, callback)
+                if patience is not None and self._epochs_since_best() == 0:
+                    self.best = self.weights()
+        finally:
+            self.lr = self.base_lr
+            self.model.eval()
+        if patience is not None:
+            self.load_weights(self.best)
+        return self.history
+
+    def predict(self, inputs: Inputs) -> np.ndarray:
+        """Return the model's outputs, as :func:`predict` does."""
+        return predict(self.model, inputs)
+
+    def evaluate(self, inputs: Inputs, targets: ArrayLike) -> dict[str, float]:
+        """Measure the model, as :func:`evaluate` does."""
+        return scores(self.predict(inputs), targets, self.loss)
+
+    def _plan(self, epochs: int, size: int) -> None:
+        """Lay out the schedule for so many epochs, if what was done fits into them."""
+        if len(self.order) not in (0, size):
+            raise ValueError(
+                f"targets must hold {len(self.order)} examples, as in the epoch that is running, "
+                f"got {size}"
+            )
+        begun = len(self.history) + (self.place > 0)
+        if begun > epochs:
+            raise ValueError(f"epochs must be at least {begun}, which have begun, got {epochs}")
+        steps = self._steps(size)
+        if self.schedule is not None and self.epochs not in (0, epochs):
+            for step in range(len(self.history) * steps + self.place):
+                rate, wanted = (self.schedule(step / (n * steps)) for n in (self.epochs, epochs))
+                if rate != wanted:
+                    raise ValueError(
+                        f"epochs must stay {self.epochs}, for which the schedule began, got "
+                        f"{epochs}: all rates until now would have been others"
+                    )
+        self.epochs = epochs
+
+    def _steps(self, size: int) -> int:
+        """Return the number of batches of so many examples."""
+        return -(-size // self.batch_size)
+
+    def _rate(self, place: int, steps: int) -> float:
+        """Return the learning rate of a step of the epoch that is running."""
+        if self.schedule is None:
+            return self.lr
+        done = len(self.history) * steps + place
+        return self.base_lr * self.schedule(done / (self.epochs * steps))
+
+    def _epochs_since_best(self) -> int:
+        losses = [row["validation_loss"] for row in self.history] or [0.0]
+        return len(losses) - 1 - int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
+
+    # Another engine has other weights and another optimiser: here it says how they become arrays.
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the step."""
+        return self.optimizer.lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer.lr = value
+
+    def weights(self) -> State:
+        """Return a copy of the model's weights."""
+        return self.model.state_dict()
+
+    def load_weights(self, weights: State) -> None:
+        """Copy weights into the model."""
+        self.model.load_state_dict(weights)
+
+    def moments(self) -> State:
+        """Return a copy of the optimiser's state."""
+        return self.optimizer.state_dict()
+
+    def load_moments(self, moments: State) -> None:
+        """Copy state into the optimiser."""
+        self.optimizer.load_state_dict(moments)
+
+    def state_dict(self) -> State:
+        """Return all that the rest of the training depends on, its data apart.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Weights, best weights and the optimiser's state, each array under its own name; the
+            order of the epoch that is running; and ``"info"``, a text (JSON) with counters, history
+            and the states of the generators (of shuffling, augmentation, dropout).
+        """
+        groups = {"model": self.weights(), "best": self.best, "optimizer": self.moments()}
+        info = {name: getattr(self, name) for name in INFO}
+        info["generators"] = [rng.bit_generator.state for rng in self._generators()]
+        text = json.dumps(info, default=lambda array: array.tolist())
+        arrays = {
+            f"{kind}/{name}": a for kind, named in groups.items() for name, a in named.items()
+        }
+        return arrays | {"order": self.order, "info": np.array(text)}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go back to where :meth:`state_dict` was called, in this process or another.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of another training, or one that no training has. Then nothing has
+            changed.
+        """
+        before = self.state_dict()
+        try:
+            self._check(state, before)
+            self._restore(state)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            self._restore(before)
+            raise ValueError(
+                f"state must be one of this training, nothing changed: {error}"
+            ) from error
+
+    def _check(self, state: State, own: State) -> None:
+        info, order = json.loads(str(state["info"])), state["order"]
+        epochs, steps = [row["epoch"] for row in info["history"]], self._steps(len(order))
+        if not (
+            np.issubdtype(order.dtype, np.integer)
+            and np.array_equal(np.sort(order), np.arange(len(order)))
+            and info["place"] in range(steps + 1)
+            and epochs == [*range(1, len(epochs) + 1)]
+            and len(epochs) <= info["epochs"]
+            and np.isfinite([info["total"], info["base_lr"]]).all()
+        ):
+            raise ValueError(
+                f"no training does step {info['place']} of {steps} after {len(epochs)} epochs of "
+                f"{info['epochs']}"
+            )
+        wanted = _group(own, "model")  # the optimiser checks what is its own
+        for kind in ("model", "best"):
+            given = _group(state, kind)
+            wrong = {n for n in {**given, **wanted} if _kind(given, n) != _kind(wanted, n)}
+            if wrong and (given or kind != "best"):
+                name = min(wrong)
+                raise ValueError(
+                    f"{kind}/{name} must be {_kind(wanted, name)}, got {_kind(given, name)}"
+                )
+
+    def _restore(self, state: State) -> None:
+        info = json.loads(str(state["info"]))
+        self.load_weights(_group(state, "model"))
+        self.load_moments(_group(state, "optimizer"))
+        for rng, saved in zip(self._generators(), info["generators"], strict=True):
+            rng.bit_generator.state = saved
+        self.best, self.order = _group(state, "best"), state["order"]
+        for name in INFO:
+            setattr(self, name, info[name])
+
+    def _generators(self) -> list[np.random.Generator]:
+        """Return this training's own generators and those of every module that draws (dropout)."""
+        owners = (self, *self.model.modules())
+        found = (value for owner in owners for value in vars(owner).values())
+        return [value for value in found if isinstance(value, np.random.Generator)]
 
 
-def _descend(model, inputs, targets, loss, optimizer, max_norm) -> float:
-    """Take one step, unless the loss is not finite: then the weights stay as they are."""
-    optimizer.zero_grad()
-    value, d_outputs = loss(model(*inputs), targets)
-    if np.isfinite(value):
-        model.backward(d_outputs)
-        if max_norm is not None:
-            optimizer.clip_grad_norm_(max_norm)
-        optimizer.step()
-    return float(value)
-
-
-def _shuffled(
-    size: int, batch_size: int, rng: np.random.Generator, bucket_by: np.ndarray | None
+def shuffled(
+    size: int, batch_size: int, rng: np.random.Generator, bucket_by: np.ndarray | None = None
 ) -> np.ndarray:
     """Return the order of an epoch: every ``batch_size`` examples in a row are a batch.
 
-    With ``bucket_by``, each 50 batches drawn at random are sorted by it among themselves, and the
-    batches shuffled again (all but the last, which may be smaller).
+    Parameters
+    ----------
+    size, batch_size : int
+        Number of examples in all and in a batch.
+    rng : Generator
+        Source.
+    bucket_by : ndarray, shape (size,), optional
+        Each 50 batches drawn at random are sorted by it among themselves, and the batches shuffled
+        again (all but the last, which may be smaller).
+
+    Returns
+    -------
+    ndarray of int, shape (size,)
     """
     order = rng.permutation(size)
     if bucket_by is None:
@@ -289,117 +482,8 @@ def _shuffled(
     return np.concatenate([rng.permutation(batches).ravel(), order[full:]])
 
 
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back to the end of the block: weights and counters change together."""
-    if threading.current_thread() is not threading.main_thread():  # it has no signals
-        yield
-        return
-    held = []
-    previous = signal.signal(signal.SIGINT, lambda *_: held.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if held:
-        signal.raise_signal(signal.SIGINT)
-
-
-class _Run:
-    """Everything that a training has become so far: what a checkpoint must hold."""
-
-    def __init__(
-        self,
-        model: Module,
-        optimizer: Optimizer,
-        rng: np.random.Generator,
-        settings: dict[str, Any],
-    ) -> None:
-        self.model, self.optimizer, self.rng, self.settings = model, optimizer, rng, settings
-        self.base_lr = optimizer.lr
-        self.history: list[Epoch] = []
-        self.best_weights = model.state_dict() if settings["patience"] else {}
-        # Of the epoch that is running: its order, the steps done, the sum of their losses.
-        self.order, self.step, self.total = np.arange(0), 0, 0.0
-        self.saved_at = time.monotonic()
-
-    def seconds_unsaved(self) -> float:
-        """Return how long ago the last checkpoint was written."""
-        return time.monotonic() - self.saved_at
-
-    def _generators(self) -> list[np.random.Generator]:
-        """Return the shuffling's generator and that of every module that draws (dropout)."""
-        drawn = (vars(module).get("rng") for module in self.model.modules())
-        return [self.rng, *(rng for rng in drawn if isinstance(rng, np.random.Generator))]
-
-    def _best_epoch(self) -> int:
-        scores = [row["validation_loss"] for row in self.history]
-        return int(np.argmin(np.nan_to_num(scores, nan=np.inf)))
-
-    def stale(self, patience: int | None) -> bool:
-        """Tell whether the best epoch lies ``patience`` epochs back."""
-        if patience is None or not self.history:
-            return False
-        return len(self.history) - 1 - self._best_epoch() >= patience
-
-    def finish_epoch(self, row: Epoch) -> None:
-        """Take up the epoch into the history, and its weights if they are the best so far."""
-        self.history.append(row)
-        self.order, self.step, self.total = np.arange(0), 0, 0.0
-        if self.settings["patience"] and self._best_epoch() == len(self.history) - 1:
-            self.best_weights = self.model.state_dict()
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the checkpoint."""
-        groups = {
-            "model": self.model.state_dict(),
-            "best": self.best_weights,
-            "optimizer": self.optimizer.state_dict(),
-            "epoch": {"order": self.order},
-        }
-        save_checkpoint(
-            path,
-            {f"{group}/{name}": a for group, named in groups.items() for name, a in named.items()},
-            {
-                "settings": self.settings,
-                "history": self.history,
-                "step": self.step,
-                "total": self.total,
-                "rng": [generator.bit_generator.state for generator in self._generators()],
-            },
-        )
-        self.saved_at = time.monotonic()
-
-    def resume(self, path: str | os.PathLike) -> None:
-        """Go back to where the checkpoint was written; change nothing if it is not ours."""
-        arrays, info = load_checkpoint(path)
-        saved = info.get("settings", {})
-        now = self.settings
-        if changed := [name for name in saved | now if saved.get(name) != now.get(name)]:
-            differences = [
-                f"{name} was {saved.get(name)!r}, is {now.get(name)!r}" for name in changed
-            ]
-            raise CheckpointError(
-                f"{path} belongs to another training: {'; '.join(differences)}. "
-                "Use the old settings, or another checkpoint file"
-            )
-
-        def group(prefix: str) -> dict[str, np.ndarray]:
-            return {
-                name.removeprefix(prefix): array
-                for name, array in arrays.items()
-                if name.startswith(prefix)
-            }
-
-        self.model.load_state_dict(group("model/"))
-        self.optimizer.load_state_dict(group("optimizer/"))
-        self.best_weights, self.order = group("best/"), arrays["epoch/order"]
-        self.history, self.step, self.total = info["history"], info["step"], info["total"]
-        for generator, state in zip(self._generators(), info["rng"], strict=True):
-            generator.bit_generator.state = state
-
-
 def _as_arrays(inputs: Inputs) -> list[np.ndarray]:
+    """Return one array per argument of a model."""
     return [np.asarray(a) for a in (inputs if isinstance(inputs, list | tuple) else [inputs])]
 
 
@@ -410,64 +494,31 @@ def _as_examples(
     inputs, targets = _as_arrays(inputs), np.asarray(targets)
     if targets.ndim == 0 or not len(targets):
         raise ValueError(f"{kind}targets must hold at least one example, got {targets!r}")
-    for number, array in enumerate(inputs):
-        _check_examples(f"{kind}inputs[{number}]", array, len(targets))
-    _check_examples(f"{kind}targets", targets, len(targets))
+    _check_sizes(kind, inputs, len(targets))
+    for name, array in [*((f"inputs[{i}]", a) for i, a in enumerate(inputs)), ("targets", targets)]:
+        if np.issubdtype(array.dtype, np.inexact):
+            bad = ~np.isfinite(array.reshape(len(targets), -1)).all(axis=1)
+            if bad.any():
+                raise ValueError(
+                    f"{kind}{name} must be finite: {bad.sum()} of {len(targets)} examples hold "
+                    f"NaN or infinity, the first is number {bad.argmax()}"
+                )
     return inputs, targets
 
 
-def _check_examples(name: str, array: np.ndarray, size: int) -> None:
-    if array.ndim == 0 or len(array) != size:
-        raise ValueError(
-            f"{name} must hold one entry for each of {size} targets, got {array.shape}"
-        )
-    if np.issubdtype(array.dtype, np.inexact):
-        bad = ~np.isfinite(array.reshape(size, -1)).all(axis=1)
-        if bad.any():
+def _check_sizes(kind: str, inputs: list[np.ndarray], size: int) -> None:
+    for number, array in enumerate(inputs):
+        if array.ndim == 0 or len(array) != size:
             raise ValueError(
-                f"{name} must be finite: {bad.sum()} of {size} examples hold NaN or infinity, "
-                f"the first is number {bad.argmax()}"
+                f"{kind}inputs[{number}] must hold one entry for each of {size} examples, "
+                f"got shape {array.shape}"
             )
 
 
-def _name(function: Callable | None) -> str | None:
-    """Return a name that is the same in the next process, with the numbers that it stands for."""
-    if function is None or hasattr(function, "__qualname__"):
-        return getattr(function, "__qualname__", None)
-    has_address = type(function).__repr__ is object.__repr__
-    return type(function).__qualname__ if has_address else repr(function)
+def _group(state: State, kind: str) -> State:
+    """Return the arrays whose names begin with ``kind/``, under the rest of their names."""
+    return {n.partition("/")[2]: a for n, a in state.items() if n.startswith(f"{kind}/")}
 
 
-def _digest(arrays: Sequence[np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-class _NoBar:
-    """What a progress bar can do, without one."""
-
-    def __enter__(self) -> _NoBar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self) -> None:
-        pass
-
-    def set_postfix(self, _: dict[str, str]) -> None:
-        pass
-
-
-def _bar(total: int, done: int, wanted: bool) -> Any:
-    if wanted:
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            pass
-        else:
-            return tqdm(total=total, initial=done, unit="step", file=sys.stdout, mininterval=0.5)
-    return _NoBar()
+def _kind(arrays: State, name: str) -> str:
+    return f"{arrays[name].dtype} {arrays[name].shape}" if name in arrays else "missing"

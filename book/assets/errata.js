@@ -1,4 +1,4 @@
-// Search and filters for the ledger of chapter 02. Without this script every finding is on the page
+// Search and filters for the ledger of the chapter on errata. Without this script every finding is on the page
 // and open. No module: browsers load modules from a server only, and the book opens as files.
 (() => {
   "use strict";

@@ -3,35 +3,73 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+
+MOST_SEEDS = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    parser = argparse.ArgumentParser(
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ±
+    try:
+        options = parser().parse_args(arguments)
+        options.is_process = arguments is None
+        options.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt as stopped:
+        return 128 + getattr(stopped, "number", signal.SIGINT)
+    except BrokenPipeError:  # nobody reads on, as behind | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + getattr(signal, "SIGPIPE", 13)
+    except (ValueError, RuntimeError, ImportError, OSError, MemoryError, OverflowError) as error:
+        _tell(f"python -m lstm_book: {error or type(error).__name__}")
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the arguments: train, results and export."""
+    whole = argparse.ArgumentParser(
         prog="python -m lstm_book", description="Train and record what the book speaks of."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
     results = commands.add_parser("results", help="print the table of all recorded runs")
-    results.add_argument("--out", type=Path, default=Path("results"), help="folder of the records")
+    results.add_argument("--out", type=Path, help="folder of the records; default: results")
+    results.add_argument("--commands", action="store_true", help="print what makes each of them")
     results.set_defaults(run=_results)
     export = commands.add_parser("export", help="write the data of the book's interactive figures")
     export.add_argument("widgets", nargs="*", metavar="WIDGET", help="which; default: all")
     export.add_argument("--out", type=Path, help="default: book/assets/widgets")
     export.add_argument("--train", action="store_true", help="train their networks again")
     export.set_defaults(run=_export)
-    options = parser.parse_args(arguments)
-    try:
-        return options.run(options) or 0
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, RuntimeError, ImportError) as error:
-        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
-        return 1
+    return whole
+
+
+def _tell(message: str) -> None:
+    """Say something that is no result, once where there are several processes."""
+    if os.environ.get("RANK", "0") == "0":
+        print(_wrapped(message), file=sys.stderr)
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    width = min(80, shutil.get_terminal_size().columns)
+    return textwrap.fill(
+        text,
+        max(width, 40),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 # --- train --------------------------------------------------------------------------------------
@@ -41,18 +79,18 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     from lstm_book.recipes import RECIPES
     from lstm_book.recipes.runner import has_siblings
 
-    lines = [
-        f"  {r.name:16} {r.article}  {r.about}\n{'':22}models: {', '.join(r.model_names)}"
-        for r in RECIPES.values()
-    ]
     train = commands.add_parser(
         "train",
         help="train a recipe with several seeds, and record it",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="recipes (name, article, what):\n" + "\n".join(lines),
+        epilog="recipes, the default model first, and what --set takes:\n\n"
+        + "\n\n".join(map(_about, RECIPES.values())),
     )
     train.add_argument("recipe", choices=RECIPES, metavar="RECIPE", help="what to train, see below")
-    train.add_argument("--model", help="a network or baseline of the recipe; 'all' for every one")
+    train.add_argument(
+        "--model",
+        help="a network or baseline of the recipe; 'all' for every one; default: its first",
+    )
     train.add_argument(
         "--scale",
         choices=("quick", "full"),
@@ -80,6 +118,16 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.set_defaults(run=_train)
 
 
+def _about(recipe) -> str:
+    settings = recipe.settings(recipe.model_names[0], "quick")
+    lines = (
+        f"{recipe.name}: article {recipe.article}, {recipe.about}",
+        f"  models: {', '.join(recipe.model_names)}",
+        f"  --set: {' '.join(f'{name}={value}' for name, value in settings.items())}",
+    )
+    return "\n".join(_wrapped(line, indent="    ") for line in lines)
+
+
 def seeds(text: str) -> list[int]:
     """Read ``5`` as 0 to 4, ``10-14`` as 10 to 14, ``3,7`` as these two."""
     try:
@@ -87,27 +135,26 @@ def seeds(text: str) -> list[int]:
         if "," in text:
             numbers = list(dict.fromkeys(int(part) for part in text.split(",")))
         else:
-            numbers = list(range(int(first), int(last) + 1) if dash else range(int(first)))
-        if numbers and min(numbers) >= 0:
-            return numbers
-    except ValueError:
+            numbers = range(int(first), int(last) + 1) if dash else range(int(first))
+        if 0 < len(numbers) <= MOST_SEEDS and min(numbers) >= 0:
+            return list(numbers)
+    except (ValueError, OverflowError):
         pass
     raise argparse.ArgumentTypeError(
         f"must be a number (5), a range (10-14) or a list (3,7), got {text!r}"
     )
 
 
-def _train(options: argparse.Namespace) -> int:
+def jobs(options: argparse.Namespace) -> list:
+    """Return what ``train`` is asked to run."""
     from lstm_book.recipes import RECIPES
-    from lstm_book.recipes.runner import Job, run
+    from lstm_book.recipes.runner import Job
 
     recipe = RECIPES[options.recipe]
-    # A batch system asks with SIGTERM: it shall be answered like Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    default = next(iter(recipe.models))
-    models = recipe.model_names if options.model == "all" else [options.model or default]
-    for model in models:
-        job = Job(
+    names = recipe.model_names
+    models = names if options.model == "all" else [options.model or names[0]]
+    return [
+        Job(
             recipe,
             model,
             options.scale,
@@ -120,41 +167,53 @@ def _train(options: argparse.Namespace) -> int:
             options.overwrite,
             not options.quiet,
         )
-        try:
-            run(job)
-        except KeyboardInterrupt:
-            saved = [path for seed in job.seeds if (path := job.checkpoint(seed)).exists()]
-            where = (
-                f"saved in {saved[0]}: the same command with --resume goes on"
-                if saved
-                else "not saved"
-            )
-            print(f"\nStopped. The training is {where}.", file=sys.stderr)
-            raise
-    return 0
+        for model in models
+    ]
+
+
+def _train(options: argparse.Namespace) -> None:
+    from lstm_book.recipes.runner import run
+
+    wanted = jobs(options)
+    try:
+        run(*wanted, then_exit=options.is_process)
+    except KeyboardInterrupt:
+        paths = (job.checkpoint(seed) for job in wanted for seed in job.seeds)
+        saved = next((path for path in paths if path.exists()), None)
+        if saved:
+            then = "the same command with --resume goes on"
+            _tell(f"Stopped. The training is saved in {saved}: {then}.")
+        else:
+            _tell("Stopped. Finished seeds are recorded; no training was under way to be saved.")
+        raise
 
 
 # --- results, export ------------------------------------------------------------------------------
 
 
-def _results(options: argparse.Namespace) -> int:
+def _results(options: argparse.Namespace) -> None:
+    from lstm_book.checkout import ROOT
     from lstm_book.recipes import records
 
-    found = records.read_all(options.out)
+    here = Path("results")
+    folder = options.out or (here if here.is_dir() else ROOT / "results")
+    found = records.read_all(folder)
     if not found:
         raise RuntimeError(
-            f"there is no record in {options.out}/: make one with python -m lstm_book train RECIPE"
+            f"there is no record in {folder}: make one with python -m lstm_book train RECIPE, "
+            "or name another folder with --out"
         )
-    print(records.table(found.values()))
-    return 0
+    if options.commands:
+        print("\n".join(records.command(record) for record in found.values()))
+    else:
+        print(records.table(found.values()), end="")
 
 
-def _export(options: argparse.Namespace) -> int:
+def _export(options: argparse.Namespace) -> None:
     from lstm_book.figures.widgets import FOLDER, export
 
     for path in export(options.widgets, options.out or FOLDER, train=options.train):
         print(path.name)
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Where each equation stands: its page, its function, its tests.
 
 Reads the pages in ``book/`` and the tests in ``tests/`` as text: nothing is run.
-``python -m lstm_book.binding`` writes the appendix that lists them all.
 """
 
 from __future__ import annotations
@@ -10,27 +9,17 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import lstm_book.statistics  # noqa: F401 - with its equations all are registered
 from lstm.equations.registry import EQUATIONS
-from lstm_book.checkout import ROOT
-
-APPENDIX = "appendix_equations.md"
 
 _MATH = re.compile(
-    r"^[ \t]*(?P<fence>`{3,}|:{3,})\{math\}[ \t]*\n"
-    r"(?P<options>(?:[ \t]*:[\w-]+:[^\n]*\n)*)"
-    r"(?P<latex>.*?)"
-    r"^[ \t]*(?P=fence)[ \t]*$",
+    r"^```\{math\}\n(?:[ \t]*:(?!label)[\w-]+:.*\n)*:label:[ \t]*(\S+)\n(.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-_DOLLARS = re.compile(r"\$\$(?P<latex>[^$]+)\$\$[ \t]*\((?P<label>[\w-]+)\)")
-_LABEL = re.compile(r":label:[ \t]*(\S+)")
-# A fence of four or more shows how to write an equation; it is none.
-_EXAMPLE = re.compile(r"^(`{4,}|~{4,})(?!\{).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _DIRECTIVE = re.compile(r"^\.\. math::(.*\n(?:\n|[ ]+.*\n)*)", re.MULTILINE)
 
 
@@ -62,26 +51,16 @@ def title(path: Path) -> str:
 
 
 def equations_in(text: str, page: str) -> list[PageEquation]:
-    """Return the labelled equations of one page's Markdown, in the order of the page."""
-    text = _EXAMPLE.sub("", text + "\n")
-    found = []
-    for match in _MATH.finditer(text):
-        label = _LABEL.search(match["options"])
-        if label:
-            found.append((match.start(), label[1], match["latex"]))
-    found += [(m.start(), m["label"], m["latex"]) for m in _DOLLARS.finditer(text)]
-    return [PageEquation(label, page, normalized(latex)) for _, label, latex in sorted(found)]
+    """Return the labelled ``math`` blocks of one page's Markdown, in the order of the page."""
+    return [
+        PageEquation(label, page, normalized(latex)) for label, latex in _MATH.findall(text + "\n")
+    ]
 
 
 def page_equations(book: Path) -> list[PageEquation]:
     """Return every labelled equation of every page in ``book``, page by page."""
     pages = sorted([*book.glob("*.ipynb"), *book.glob("*.md")])
-    return [
-        equation
-        for path in pages
-        if path.name != APPENDIX
-        for equation in equations_in(page_text(path), path.name)
-    ]
+    return [equation for path in pages for equation in equations_in(page_text(path), path.name)]
 
 
 def docstring_latex(function: Callable) -> str:
@@ -91,55 +70,58 @@ def docstring_latex(function: Callable) -> str:
 
 
 def marked_tests(tests: Path) -> dict[str, list[str]]:
-    """Return label → the tests marked ``@pytest.mark.equation(label)``, as ``file::test``."""
+    """Return label → the tests marked ``pytest.mark.equation(label)``, as ``file::test``.
+
+    A mark stands over a test, or in a row of the table that it is parametrised with: there a call
+    whose first argument is a label is a mark, too.
+    """
     found: dict[str, list[str]] = {}
     for path in sorted(tests.glob("**/test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tables = {
+            target.id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-                for label in _marks(node):
+                parts = [part for mark in node.decorator_list for part in ast.walk(mark)]
+                rows = [
+                    part
+                    for name in parts
+                    if isinstance(name, ast.Name) and name.id in tables
+                    for part in ast.walk(tables[name.id])
+                ]
+                marks = [p for p in parts if _is_mark(p)]
+                for label in dict.fromkeys(filter(None, map(_label, marks + rows))):
                     found.setdefault(label, []).append(f"{path.name}::{node.name}")
     return found
 
 
-def _marks(node: ast.FunctionDef) -> Iterator[str]:
-    for call in (part for mark in node.decorator_list for part in ast.walk(mark)):
-        if (
-            isinstance(call, ast.Call)
-            and ast.unparse(call.func) == "pytest.mark.equation"
-            and isinstance(call.args[0], ast.Constant)
-        ):
-            yield call.args[0].value
+def _is_mark(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.equation"
 
 
-def appendix(root: Path) -> str:
-    """Return the page that lists label, function and tests of every equation, page by page."""
+def _label(node: ast.AST) -> str | None:
+    """Return the label that is the first argument of a call."""
+    first = node.args[0] if isinstance(node, ast.Call) and node.args else None
+    label = first.value if isinstance(first, ast.Constant) else None
+    return label if isinstance(label, str) and label.startswith("eq-") else None
+
+
+def index(root: Path) -> str:
+    """Return the tables of label, function and tests of every equation, page by page."""
     tests = marked_tests(root / "tests")
-    lines = [_HEAD]
-    page = ""
+    lines, page = [], ""
     for label, name, _ in page_equations(root / "book"):
         if name != page:
             page = name
             # With the title written out: a sidebar shows nothing for a link without text.
             heading = f"\n## [{title(root / 'book' / page)}](./{page})\n"
             lines += [heading, "| equation | function, and tests |", "| --- | --- |"]
-        function = EQUATIONS.get(label)
-        where = f"`{function.__module__}.{function.__name__}`" if function else "not computed"
-        checked = [f"`{test}`" for test in tests.get(label, [])]
-        lines.append(f"| {{eq}}`{label}`<br>`{label}` | {'<br>'.join([where, *checked])} |")
+        function = f"{EQUATIONS[label].__module__}.{EQUATIONS[label].__name__}"
+        places = "<br>".join(f"`{place}`" for place in [function, *tests.get(label, [])])
+        lines.append(f"| {{eq}}`{label}`<br>`{label}` | {places} |")
     return "\n".join(lines) + "\n"
-
-
-_HEAD = """\
-<!-- Written by `python -m lstm_book.binding`: change the pages, the functions or the tests, and \
-run it again. -->
-# Every equation, its function and its tests
-
-Each numbered equation of the book has a name that never changes. The function that computes it
-carries the same formula in its docstring, and `tests/book/test_binding.py` compares the two,
-letter by letter. The tests named here compute it in a second way: from plain loops, from PyTorch
-or ONNX, or, where it is a derivative, by the complex step.
-"""
-
-
-if __name__ == "__main__":
-    (ROOT / "book" / APPENDIX).write_text(appendix(ROOT), encoding="utf-8")

@@ -30,12 +30,18 @@ def random_weights(input_size: int, hidden_size: int, rng, scale: float = 1.0) -
     return {gate: tuple(scale * rng.standard_normal(s) for s in shapes) for gate in "ifgo"}
 
 
+GATES = {"i": eq.input_gate, "f": eq.forget_gate, "g": eq.candidate, "o": eq.output_gate}
+
+
+def gates(x_t, h_prev, weights: Weights, **instead: Callable) -> tuple[np.ndarray, ...]:
+    """Return i, f, g and o of one step; ``instead`` computes one of them by another function."""
+    functions = GATES | instead
+    return tuple(functions[gate](x_t, h_prev, *weights[gate]) for gate in "ifgo")
+
+
 def step(x_t, h_prev, c_prev, weights: Weights):
     """One step of the LSTM, as it should be: arrays (B, D), (B, H), (B, H) → ``h_t, c_t``."""
-    i_t = eq.input_gate(x_t, h_prev, *weights["i"])
-    f_t = eq.forget_gate(x_t, h_prev, *weights["f"])
-    g_t = eq.candidate(x_t, h_prev, *weights["g"])
-    o_t = eq.output_gate(x_t, h_prev, *weights["o"])
+    i_t, f_t, g_t, o_t = gates(x_t, h_prev, weights)
     c_t = eq.cell_state(f_t, c_prev, i_t, g_t)
     return eq.hidden_state(o_t, c_t), c_t
 
@@ -75,10 +81,7 @@ def hidden_state_000(f_t, h_prev, i_t, g_t, o_t):
 
 def step_000(x_t, h_prev, c_prev, weights: Weights):
     """Article 000, sections 3 and 4 together: one step; ``c_prev`` passes through unused."""
-    i_t = eq.input_gate(x_t, h_prev, *weights["i"])
-    f_t = eq.forget_gate(x_t, h_prev, *weights["f"])
-    g_t = eq.candidate(x_t, h_prev, *weights["g"])
-    o_t = output_gate_000(x_t, h_prev, *weights["o"])
+    i_t, f_t, g_t, o_t = gates(x_t, h_prev, weights, o=output_gate_000)
     return hidden_state_000(f_t, h_prev, i_t, g_t, o_t), c_prev
 
 
@@ -270,10 +273,7 @@ def hidden_state_relu_004(o_t, c_t):
 
 def step_relu_004(x_t, h_prev, c_prev, weights: Weights):
     """One step of the LSTM that article 004 trains."""
-    i_t = eq.input_gate(x_t, h_prev, *weights["i"])
-    f_t = eq.forget_gate(x_t, h_prev, *weights["f"])
-    g_t = candidate_relu_004(x_t, h_prev, *weights["g"])
-    o_t = eq.output_gate(x_t, h_prev, *weights["o"])
+    i_t, f_t, g_t, o_t = gates(x_t, h_prev, weights, g=candidate_relu_004)
     c_t = eq.cell_state(f_t, c_prev, i_t, g_t)
     return hidden_state_relu_004(o_t, c_t), c_t
 
@@ -392,34 +392,13 @@ def worked_teaching_version(c_prev=(0.5, -0.5)) -> dict[str, np.ndarray]:
 
 
 def _named_step(x_t, h_prev, c_prev, weights: Weights) -> dict:
-    i_t = eq.input_gate(x_t, h_prev, *weights["i"])
-    f_t = eq.forget_gate(x_t, h_prev, *weights["f"])
-    g_t = eq.candidate(x_t, h_prev, *weights["g"])
-    o_t = eq.output_gate(x_t, h_prev, *weights["o"])
+    i_t, f_t, g_t, o_t = gates(x_t, h_prev, weights)
     c_t = eq.cell_state(f_t, np.asarray(c_prev), i_t, g_t)
     named = {"f_t": f_t, "i_t": i_t, "g_t": g_t, "o_t": o_t, "c_t": c_t}
     named["h_t"] = eq.hidden_state(o_t, c_t)
     return {
         name: float(value[0, 0]) if value.size == 1 else value[0] for name, value in named.items()
     }
-
-
-# ----------------------------------------------------------------------------- counting weights
-
-
-def lstm_parameters(input_size: int, hidden_size: int) -> int:
-    """Count an LSTM layer with one bias, as Keras has it: 4H(D + H + 1)."""
-    return 4 * hidden_size * (input_size + hidden_size + 1)
-
-
-def elman_parameters(input_size: int, hidden_size: int) -> int:
-    """Count an Elman layer: H(D + H + 1), a quarter of an LSTM."""
-    return hidden_size * (input_size + hidden_size + 1)
-
-
-def dense_parameters(input_size: int, units: int) -> int:
-    """Count a dense layer: units · (D + 1)."""
-    return units * (input_size + 1)
 
 
 CORRECTIONS: dict[Callable, Callable] = {

@@ -1,4 +1,4 @@
-"""The ledger of errata as HTML: what chapters 01 and 02 show of ``book/errata.yml``.
+"""The ledger of errata as HTML: what the pages show of ``book/errata.yml``.
 
 Everything here returns a string of HTML that is complete without scripts and without a network;
 ``book/assets/errata.js`` adds the search and ``book/assets/errata.css`` the look. In the ledger's
@@ -9,43 +9,31 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
 
 import yaml
-from pybtex.database import parse_file
+from pybtex.database import Entry, parse_file
 from pybtex.richtext import Text
 
+from lstm_book.binding import title
 from lstm_book.checkout import ROOT
 
 LEDGER = yaml.safe_load((ROOT / "book" / "errata.yml").read_text(encoding="utf-8"))
 ARTICLES = {article["id"]: article for article in LEDGER["articles"]}
 FINDINGS = LEDGER["findings"]
 
-SEVERITIES = {
-    "fatal": "cannot work, or is another model",
-    "major": "wrong or unusable as written",
-    "minor": "the rest",
+SEVERITIES = ("fatal", "major", "minor")
+TEXTS = {
+    "printed": "Printed",
+    "gloss": "In English",
+    "why": "Why it is wrong",
+    "correct": "Correct",
+    "fair_reading": "In fairness",
 }
+"""What a finding says, and what the page calls it."""
 KINDS = ("equation", "number", "prose", "claim", "code", "citation", "editorial")
-
-CHAPTERS = {
-    "01": ("01_five_articles", "Five articles"),
-    "02": ("02_errata", "Errata"),
-    "03": ("03_recurrent_networks", "Recurrent networks and their gradients"),
-    "04": ("04_gates", "From the constant error carousel to the gates"),
-    "05": ("05_lstm_backward", "Backpropagation through the LSTM"),
-    "06": ("06_what_it_solves", "What the LSTM solves, and what it does not"),
-    "07": ("07_one_cell", "One cell in NumPy"),
-    "08": ("08_whole_sequences", "Whole sequences"),
-    "09": ("09_training", "Training"),
-    "10": ("10_pytorch", "The same LSTM in PyTorch"),
-    "11": ("11_movie_reviews", "Sentiment of movie reviews"),
-    "12": ("12_mnist_rows", "MNIST, row by row"),
-    "13": ("13_results", "Results"),
-}
-"""Number of a chapter → its file (without ending) and its subject."""
 
 _MARKED = re.compile(r"(\$\$?[^$]+\$\$?|`[^`]+`)")
 # Chinese words with the punctuation and the spaces between them.
@@ -88,8 +76,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = ""
         _tag("tr", _tag("th", first, scope="row") + "".join(_tag("td", c) for c in rest))
         for first, *rest in rows
     )
-    title = _tag("caption", caption) if caption else ""
-    parts = title + _tag("thead", _tag("tr", top)) + _tag("tbody", body)
+    named = _tag("caption", caption) if caption else ""
+    parts = named + _tag("thead", _tag("tr", top)) + _tag("tbody", body)
     return _page(_tag("table", parts, class_="ledger-table"))
 
 
@@ -111,35 +99,26 @@ def count(key: str, findings: Iterable[dict] = FINDINGS) -> Counter[str]:
 
 def severity_table() -> str:
     """Return the number of findings by article and severity."""
-    rows = []
-    for article in (*ARTICLES, None):
-        found = of_article(article) if article else FINDINGS
-        by = count("severity", found)
-        rows.append(
-            [
-                f"article {article}" if article else "all",
-                *_numbers(by, SEVERITIES, found),
-            ]
-        )
-    return _table(["", *SEVERITIES, "all"], rows, "Findings by article and severity")
+    groups = {f"article {article}": of_article(article) for article in ARTICLES}
+    return _severities("article", groups | {"all": FINDINGS})
 
 
 def kind_table() -> str:
     """Return the number of findings by kind and severity."""
+    return _severities("kind", {k: [f for f in FINDINGS if f["kind"] == k] for k in KINDS})
+
+
+def _severities(by: str, groups: dict[str, list[dict]]) -> str:
     rows = []
-    for kind in KINDS:
-        found = [finding for finding in FINDINGS if finding["kind"] == kind]
-        rows.append([kind, *_numbers(count("severity", found), SEVERITIES, found)])
-    return _table(["", *SEVERITIES, "all"], rows, "Findings by kind and severity")
-
-
-def _numbers(by: Counter[str], names: Iterable[str], found: Sequence[dict]) -> list[str]:
-    return [str(by[name]) for name in names] + [str(len(found))]
+    for name, found in groups.items():
+        each = count("severity", found)
+        rows.append([name, *(str(each[severity]) for severity in SEVERITIES), str(len(found))])
+    return _table(["", *SEVERITIES, "all"], rows, f"Findings by {by} and severity")
 
 
 # -------------------------------------------------------------------------------------- findings
-def finding_link(number: str, page: str = "02_errata.html") -> str:
-    """Return a link to one finding, from chapter 02 itself with ``page=""``."""
+def finding_link(number: str, page: str = "ledger.html") -> str:
+    """Return a link to one finding, from the chapter on errata itself with ``page=""``."""
     return _tag("a", number, href=f"{page}#finding-{number}")
 
 
@@ -160,22 +139,16 @@ def findings_table(article: str, *, last: bool = False) -> str:
 
 def _finding(finding: dict) -> str:
     number, severity, kind = finding["id"], finding["severity"], finding["kind"]
-    sections = {s["id"]: s for s in ARTICLES[finding["article"]]["sections"]}
-    section = sections[finding["section"]]
+    sections = ARTICLES[finding["article"]]["sections"]
+    section = next(each for each in sections if each["id"] == finding["section"])
     head = (
         finding_link(number, page="")
         + _tag("span", severity, class_=f"errata-severity errata-{severity}")
         + _tag("span", kind, class_="errata-kind")
     )
-    items = [
-        ("Where", f"section {escape(section['id'])}, {escape(section['gloss'])}"),
-        ("Printed", inline(finding["printed"])),
-        ("In English", inline(finding["gloss"])),
-        ("Why it is wrong", inline(finding["why"])),
-        ("Correct", inline(finding["correct"])),
-    ]
-    if "fair_reading" in finding:
-        items.append(("In fairness", inline(finding["fair_reading"])))
+    where = f"section {escape(section['id'])}, {escape(section['gloss'])}"
+    items = [("Where", where)]
+    items += [(name, inline(finding[key])) for key, name in TEXTS.items() if key in finding]
     if finding["evidence"]:
         items.append(("Evidence", "<br>".join(map(_evidence, finding["evidence"]))))
     body = "".join(_tag("dt", name) + _tag("dd", text) for name, text in items)
@@ -203,7 +176,8 @@ def _evidence(item: dict[str, str]) -> str:
 
 # ----------------------------------------------------------------------------------- bibliography
 @cache
-def _bibliography():
+def bibliography() -> Mapping[str, Entry]:
+    """Return the works in ``references.bib``, by their keys."""
     return parse_file(str(ROOT / "book" / "references.bib")).entries
 
 
@@ -214,7 +188,7 @@ def citation_link(key: str) -> str:
 
 def author_year(key: str) -> str:
     """Return ``Gers et al. (2000)`` for a key of ``references.bib``."""
-    entry = _bibliography()[key]
+    entry = bibliography()[key]
     people = entry.persons.get("author") or entry.persons.get("editor") or []
     names = [_plain(" ".join([*p.prelast_names, *p.last_names])) for p in people]
     who = " et al.".join([names[0], ""]) if len(names) > 2 else " and ".join(names)
@@ -233,28 +207,10 @@ def cited() -> list[str]:
 
 
 # --------------------------------------------------------------------------- the five articles
-@cache
-def written_chapters() -> frozenset[str]:
-    """Return the numbers of the chapters that the table of contents lists."""
-    listed = re.findall(
-        r"^\s*- file: book/(\S+)",
-        (ROOT / "_toc.yml").read_text("utf-8"),
-        re.MULTILINE,
-    )
-    return frozenset(number for number, (file, _) in CHAPTERS.items() if file in listed)
-
-
 def chapter_link(number: str) -> str:
-    """Return a chapter's number, as a link once the chapter is written."""
-    file, title = CHAPTERS[number]
-    if number not in written_chapters():
-        return _tag(
-            "span",
-            number,
-            class_="ledger-unwritten",
-            title=f"{title} (not yet written)",
-        )
-    return _tag("a", number, href=f"{file}.html", title=title)
+    """Return a chapter's number, as a link that names its title."""
+    (path,) = (ROOT / "book").glob(f"{number}_*.ipynb")
+    return _tag("a", number, href=f"{path.stem}.html", title=title(path))
 
 
 def chapter_links(numbers: Iterable[str]) -> str:
@@ -270,19 +226,10 @@ def system_table(article: str) -> str:
     parameters = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items())
     if "parameters_note" in builds:
         parameters += f" ({builds['parameters_note']})"
-    fields = (
-        "data",
-        "model",
-        "sizes",
-        "loss",
-        "optimiser",
-        "metric",
-        "epochs",
-        "batch",
-    )
-    rows = [(name, inline(str(builds[name]))) for name in fields]
-    rows.insert(3, ("parameters", inline(parameters)))
-    rows += [("framework", inline(builds["framework"]))]
+    rows = [(name, inline(str(builds[name]))) for name in ("data", "model", "sizes")]
+    rows += [("parameters", inline(parameters))]
+    others = ("loss", "optimiser", "metric", "epochs", "batch", "framework")
+    rows += [(name, inline(str(builds[name]))) for name in others]
     rows += [
         ("it promises", inline(about["promises"])),
         ("it does not give", inline(about["missing"])),
@@ -294,14 +241,11 @@ def system_table(article: str) -> str:
 
 def credit_list(article: str) -> str:
     """Return what one article gets right, section by section."""
-    items = (
-        _tag(
-            "li",
-            f"{inline(credit['text'])} <small>(section {credit['section']})</small>",
-        )
+    items = "".join(
+        _tag("li", f"{inline(credit['text'])} <small>(section {credit['section']})</small>")
         for credit in ARTICLES[article]["credits"]
     )
-    return _page(_tag("ul", "".join(items), class_="ledger-credits"))
+    return _page(_tag("ul", items, class_="ledger-credits"))
 
 
 def concordance(article: str) -> str:
@@ -310,16 +254,10 @@ def concordance(article: str) -> str:
     for section in ARTICLES[article]["sections"]:
         found = [f["id"] for f in of_article(article) if f["section"] == section["id"]]
         printed = f"{_chinese(section['printed'])}<br>" if section["printed"] else ""
-        rows.append(
-            [
-                escape(section["id"]),
-                printed + escape(section["gloss"], quote=False),
-                chapter_links(section["chapters"]),
-                " ".join(map(finding_link, found)),
-            ]
-        )
-    head = ["section", "its heading", "chapters", "findings"]
-    return _table(head, rows)
+        heading = printed + escape(section["gloss"], quote=False)
+        treated = chapter_links(section["chapters"]), " ".join(map(finding_link, found))
+        rows.append([escape(section["id"]), heading, *treated])
+    return _table(["section", "its heading", "chapters", "findings"], rows)
 
 
 # ----------------------------------------------------------------------- what an article contains
@@ -336,10 +274,10 @@ def contents() -> dict[str, list[str]]:
 
 def contents_table() -> str:
     """Return :func:`contents` in words, each state with the finding that says why."""
-    rows = []
-    for thing in contents():
-        states = (article["contains"][thing] for article in ARTICLES.values())
-        rows.append([thing, *map(_state_html, states)])
+    rows = [
+        [thing, *(_state_html(article["contains"][thing]) for article in ARTICLES.values())]
+        for thing in contents()
+    ]
     return _table(["", *ARTICLES], rows, "What each article contains")
 
 
@@ -348,10 +286,8 @@ def _state(entry: str | dict[str, str]) -> str:
 
 
 def _state_html(entry: str | dict[str, str]) -> str:
-    if isinstance(entry, str):
-        return entry
-    ((state, number),) = entry.items()
-    return f"{state} {finding_link(number)}"
+    numbers = [] if isinstance(entry, str) else entry.values()
+    return " ".join([_state(entry), *map(finding_link, numbers)])
 
 
 def programs(article: str) -> str:

@@ -1,21 +1,23 @@
-"""Two intervals that are easily mixed up: of the mean of all seeds and of one more (chapter 13)."""
+"""What a handful of seeds says: their mean, their spread, and what to expect of another one.
+
+Two intervals are easily mixed up: that of the mean of all seeds, and that of one more.
+"""
 
 from __future__ import annotations
 
-from lstm.equations.registry import equation
+from collections.abc import Sequence
+from typing import NamedTuple
 
-# 97.5 % points of Student's t for 1, 2, ... degrees of freedom: half widths of 95 % intervals.
-STUDENT = (
-    *(12.706205, 4.302653, 3.182446, 2.776445, 2.570582),
-    *(2.446912, 2.364624, 2.306004, 2.262157, 2.228139),
-)
+import numpy as np
+
+from lstm.equations.registry import equation
 
 
 def student(freedom: int) -> float:
     """Return the 97.5 % point of Student's t distribution with so many degrees of freedom."""
-    # Beyond the table its expansion in 1/freedom is good to a ten-thousandth.
-    far = 1.959964 + 2.372271 / freedom + 2.822499 / freedom**2 + 2.555873 / freedom**3
-    return STUDENT[freedom - 1] if freedom <= len(STUDENT) else far
+    from scipy import stats  # here: a book is built, and its equations are listed, without SciPy
+
+    return float(stats.t.ppf(0.975, freedom))
 
 
 @equation("eq-interval-of-mean")
@@ -58,3 +60,39 @@ def interval_of_seed(deviation: float, count: int) -> float:
         What stands behind the ±.
     """
     return student(count - 1) * deviation * (1 + 1 / count) ** 0.5
+
+
+class Summary(NamedTuple):
+    """Mean, standard deviation, and the half widths of two intervals; NaN where not known."""
+
+    #: Mean of the values.
+    mean: float
+    #: Their standard deviation.
+    deviation: float
+    #: Half width of the 95 % interval of the mean.
+    of_mean: float
+    #: Half width of the interval in which one more seed falls with 95 %.
+    of_seed: float
+
+
+def summary(values: Sequence[float]) -> Summary:
+    """Summarise one value per seed.
+
+    Parameters
+    ----------
+    values : sequence of float
+        With a single one, all but the mean is not known: NaN.
+
+    Returns
+    -------
+    Summary
+        Mean, standard deviation, and half widths of the 95 % intervals of the mean of all seeds
+        and of one more seed.
+    """
+    count, mean = len(values), float(np.mean(values))
+    if count < 2:
+        return Summary(mean, *[float("nan")] * 3)
+    deviation = float(np.std(values, ddof=1))
+    return Summary(
+        mean, deviation, interval_of_mean(deviation, count), interval_of_seed(deviation, count)
+    )

@@ -6,7 +6,7 @@ variable ``LSTM_DATA``, else from the cache, else by download; every file is che
 """
 
 from lstm.datasets.files import DataError
-from lstm.datasets.imdb import load_imdb
+from lstm.datasets.imdb import load_imdb, load_imdb_films
 from lstm.datasets.mnist import load_mnist
 from lstm.datasets.split import stratified_split
 
@@ -40,4 +40,4 @@ def load(name: str, source: str = "bundled", **options):
     return LOADERS[name](source, **options)
 
 
-__all__ = ["DataError", "load", "load_imdb", "load_mnist", "stratified_split"]
+__all__ = ["DataError", "load", "load_imdb", "load_imdb_films", "load_mnist", "stratified_split"]

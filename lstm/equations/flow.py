@@ -1,4 +1,4 @@
-"""How gradients flow through the LSTM over many steps, in closed form (chapter 06).
+"""How gradients flow through the LSTM over many steps, in closed form.
 
 The one-unit formulas are for a cell at rest: zero state and zero input, so that the gates i, f, o
 are constants (σ of their biases), and the candidate's weights are w (input) and u (recurrent).

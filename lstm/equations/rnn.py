@@ -1,4 +1,4 @@
-"""A plain recurrent network, its gradient, and how that gradient grows or shrinks (chapter 03).
+"""A plain recurrent network, its gradient, and how that gradient grows or shrinks.
 
 The functions of one step take rows of a batch, as everywhere. Those of a whole sequence take it
 with time first: ``h[t]`` is the hidden state after step t + 1.
@@ -260,7 +260,7 @@ def spectral_radius(U):
 
 
 def _window_sum(d_loss, h, h_0, U, window):
-    """Sum the terms (t, k) of d_U with ``t - k < window``; the double sum of chapter 03."""
+    """Sum the terms (t, k) of d_U with ``t - k < window``."""
     before = np.concatenate([h_0[None], h[:-1]])
     d_U = np.zeros_like(U)
     for t in range(len(h)):

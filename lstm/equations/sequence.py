@@ -1,4 +1,4 @@
-"""Around the recursion: ragged lengths, two directions, several layers (chapter 05)."""
+"""Around the recursion: ragged lengths, two directions, several layers."""
 
 from __future__ import annotations
 

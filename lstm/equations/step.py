@@ -1,4 +1,4 @@
-"""From an input and the states before it to gates and new states (chapter 04)."""
+"""From an input and the states before it to gates and new states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The LSTM's ancestor of 1997, and three later changes (chapters 04, 05).
+"""The LSTM's ancestor of 1997, and three later changes.
 
 The same symbols as in :mod:`lstm.equations.step`, so that a difference in a formula is a difference
 in the model.

@@ -40,7 +40,7 @@ class CIFGLSTM(StepwiseLayer):
     gates = ("i", "g", "o")
 
     def step(self, weights, a_x, a_h, previous):
-        """Compute one step; see :meth:`StepwiseLayer.step`."""
+        """Compute one step; see :meth:`lstm.variants.StepwiseLayer.step`."""
         _, c_prev = previous
         a_i, a_g, a_o = np.split(a_x + a_h, 3, axis=1)
         i_t, g_t, o_t = eq.sigmoid(a_i), np.tanh(a_g), eq.sigmoid(a_o)
@@ -48,7 +48,7 @@ class CIFGLSTM(StepwiseLayer):
         return (eq.hidden_state(o_t, c_t), c_t), (i_t, g_t, o_t, c_t)
 
     def step_backward(self, weights, previous, saved, d_current):
-        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
+        """Differentiate it; see :meth:`lstm.variants.StepwiseLayer.step_backward`."""
         (_, c_prev), (i_t, g_t, o_t, c_t), (d_h_t, d_c_next) = previous, saved, d_current
         d_o_t = eq.d_output_gate(d_h_t, c_t)
         d_c_t = eq.d_cell_state(d_c_next, d_h_t, o_t, c_t)

@@ -43,7 +43,7 @@ class GRU(StepwiseLayer):
     states = ("h",)
 
     def step(self, weights, a_x, a_h, previous):
-        """Compute one step; see :meth:`StepwiseLayer.step`."""
+        """Compute one step; see :meth:`lstm.variants.StepwiseLayer.step`."""
         (h_prev,) = previous
         (x_r, x_z, x_n), (h_r, h_z, h_n) = np.split(a_x, 3, axis=1), np.split(a_h, 3, axis=1)
         r_t, z_t = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
@@ -52,7 +52,7 @@ class GRU(StepwiseLayer):
         return (h_t,), (r_t, z_t, n_t, h_n)
 
     def step_backward(self, weights, previous, saved, d_current):
-        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
+        """Differentiate it; see :meth:`lstm.variants.StepwiseLayer.step_backward`."""
         (h_prev,), (r_t, z_t, n_t, h_n), (d_h_t,) = previous, saved, d_current
         d_a_n = d_h_t * (1 - z_t) * tanh_derivative(n_t)
         d_a_z = d_h_t * (h_prev - n_t) * sigmoid_derivative(z_t)

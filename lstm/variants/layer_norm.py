@@ -68,7 +68,7 @@ class LayerNormLSTM(StepwiseLayer):
         return shapes | ({"bias": (4 * H,), "bias_c": (H,)} if self.bias else {})
 
     def step(self, weights, a_x, a_h, previous):
-        """Compute one step; see :meth:`StepwiseLayer.step`."""
+        """Compute one step; see :meth:`lstm.variants.StepwiseLayer.step`."""
         _, c_prev = previous
         y_x, s_x = normalize(a_x)
         y_h, s_h = normalize(a_h)
@@ -82,7 +82,7 @@ class LayerNormLSTM(StepwiseLayer):
         return (eq.hidden_state(o_t, m_t), c_t), saved
 
     def step_backward(self, weights, previous, saved, d_current):
-        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
+        """Differentiate it; see :meth:`lstm.variants.StepwiseLayer.step_backward`."""
         (_, c_prev), (d_h_t, d_c_next) = previous, d_current
         (i_t, f_t, g_t, o_t, m_t), (y_x, s_x), (y_h, s_h), (y_c, s_c) = saved
         d_o_t = eq.d_output_gate(d_h_t, m_t)

@@ -56,7 +56,7 @@ class LSTM1997(StepwiseLayer):
         super().__init__(*args, **kwargs)
 
     def step(self, weights, a_x, a_h, previous):
-        """Compute one step; see :meth:`StepwiseLayer.step`."""
+        """Compute one step; see :meth:`lstm.variants.StepwiseLayer.step`."""
         _, c_prev = previous
         a_i, a_g, a_o = np.split(a_x + a_h, 3, axis=1)
         i_t, g_t, o_t = eq.sigmoid(a_i), 4 * eq.sigmoid(a_g) - 2, eq.sigmoid(a_o)
@@ -64,7 +64,7 @@ class LSTM1997(StepwiseLayer):
         return (eqv.hidden_state_1997(o_t, c_t), c_t), (i_t, g_t, o_t, c_t)
 
     def step_backward(self, weights, previous, saved, d_current):
-        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
+        """Differentiate it; see :meth:`lstm.variants.StepwiseLayer.step_backward`."""
         (i_t, g_t, o_t, c_t), (d_h_t, d_c_next) = saved, d_current
         d_o_t = eqv.hidden_state_1997(d_h_t, c_t)  # the squashed cell, times d_h_t
         d_c_t = eqv.d_cell_state_1997(d_c_next, d_h_t, o_t, c_t)

@@ -47,7 +47,7 @@ class PeepholeLSTM(StepwiseLayer):
         return super().parameter_shapes(input_size) | peepholes
 
     def step(self, weights, a_x, a_h, previous):
-        """Compute one step; see :meth:`StepwiseLayer.step`."""
+        """Compute one step; see :meth:`lstm.variants.StepwiseLayer.step`."""
         p_i, p_f, p_o = weights["weight_ci"], weights["weight_cf"], weights["weight_co"]
         _, c_prev = previous
         a_i, a_f, a_g, a_o = np.split(a_x + a_h, 4, axis=1)
@@ -58,7 +58,7 @@ class PeepholeLSTM(StepwiseLayer):
         return (eq.hidden_state(o_t, c_t), c_t), (i_t, f_t, g_t, o_t, c_t)
 
     def step_backward(self, weights, previous, saved, d_current):
-        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
+        """Differentiate it; see :meth:`lstm.variants.StepwiseLayer.step_backward`."""
         p_i, p_f, p_o = weights["weight_ci"], weights["weight_cf"], weights["weight_co"]
         (_, c_prev), (i_t, f_t, g_t, o_t, c_t), (d_h_t, d_c_next) = previous, saved, d_current
         # The output gate comes first: its peephole is one more way into c_t.

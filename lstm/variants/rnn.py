@@ -10,7 +10,7 @@ from lstm.variants.stepwise import StepwiseLayer
 
 
 class RNN(StepwiseLayer):
-    r"""Elman network with the semantics of ``torch.nn.RNN`` (chapter 03; Elman, 1990).
+    r"""Elman network with the semantics of ``torch.nn.RNN`` (Elman, 1990).
 
     .. math:: h_t = \varphi(W x_t + U h_{t-1} + b)
 
@@ -48,13 +48,13 @@ class RNN(StepwiseLayer):
         super().__init__(input_size, hidden_size, num_layers, *args, **kwargs)
 
     def step(self, weights, a_x, a_h, previous):
-        """Compute one step; see :meth:`StepwiseLayer.step`."""
+        """Compute one step; see :meth:`lstm.variants.StepwiseLayer.step`."""
         a_t = a_x + a_h
         h_t = np.tanh(a_t) if self.nonlinearity == "tanh" else a_t * (a_t.real > 0)
         return (h_t,), (h_t,)
 
     def step_backward(self, weights, previous, saved, d_current):
-        """Differentiate it; see :meth:`StepwiseLayer.step_backward`."""
+        """Differentiate it; see :meth:`lstm.variants.StepwiseLayer.step_backward`."""
         (h_t,), (d_h_t,) = saved, d_current
         d_a_t = d_h_t * (tanh_derivative(h_t) if self.nonlinearity == "tanh" else h_t > 0)
         return d_a_t, d_a_t, (0,), {}

@@ -8,6 +8,8 @@ import pytest
 from benchmarks import engines, measure, report
 from benchmarks.shapes import SHAPES, Shape
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run():
@@ -66,7 +68,7 @@ def test_report(run, tmp_path):
     assert "| single | 1, 100, 128, 128 |" in text
     assert "Haswell" in text
     report.plot(run, tmp_path / "plot.svg")
-    assert "<svg" in (tmp_path / "plot.svg").read_text()
+    assert "<svg" in (tmp_path / "plot.svg").read_text(encoding="utf-8")
 
 
 def test_ragged_lengths():

@@ -1,4 +1,4 @@
-"""Every stage of chapter 08 computes what the layer computes, and its record is complete."""
+"""Every stage computes what the layer computes, and its record is complete."""
 
 import json
 
@@ -9,6 +9,7 @@ import lstm
 from benchmarks import measure, stages
 from benchmarks.engines import ENGINES
 
+pytestmark = pytest.mark.slow
 D, H = 3, 5
 each_stage = pytest.mark.parametrize("name", stages.STAGES)
 
@@ -58,7 +59,7 @@ def test_a_stage_can_be_measured():
 
 @pytest.mark.skipif(not stages.RESULT.exists(), reason="python -m benchmarks.stages was not run")
 def test_record_is_complete():
-    run = json.loads(stages.RESULT.read_text())
+    run = json.loads(stages.RESULT.read_text(encoding="utf-8"))
     found = {(r["engine"], r["shape"]) for r in run["times"] if r["mode"] == "training"}
     beside = [name for name in stages.BESIDE if name in ENGINES]
     assert found == {(e, s) for e in (*stages.STAGES, *beside) for s in stages.MEASURED}

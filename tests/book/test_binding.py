@@ -1,32 +1,18 @@
 """Every numbered equation has one page, one function with the same LaTeX, and a test of its own."""
 
-import importlib
-import pkgutil
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from lstm_book import binding
 
-import lstm
-import lstm.equations
 from lstm.equations import EQUATIONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = binding.page_equations(ROOT / "book")
 TESTS = binding.marked_tests(ROOT / "tests")
 ON_PAGES = {equation.label: equation for equation in PAGES}
-
-for module in pkgutil.iter_modules(lstm.equations.__path__, "lstm.equations."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
-
-# Numbered equations that nothing computes, each with the reason: definitions, for example.
-NOT_COMPUTED: dict[str, str] = {}
-
-# Functions whose page is not written yet, and the chapter that will hold it. When the equation
-# stands on its page, `test_pending_labels_are_on_no_page` asks you to take its line out.
-PENDING = {}
 
 
 def test_a_label_stands_on_one_page_only():
@@ -35,56 +21,33 @@ def test_a_label_stands_on_one_page_only():
     assert not twice, f"labels defined more than once: {twice}"
 
 
-@pytest.mark.parametrize("label", sorted(ON_PAGES))
-def test_an_equation_on_a_page_has_a_function(label):
-    known = label in EQUATIONS or label in NOT_COMPUTED
-    page = ON_PAGES[label].page
-    assert known, f"{page}: {label} has no @equation({label!r}), nor a reason in NOT_COMPUTED"
+def test_equations_are_numbered_in_math_blocks_alone():
+    """The reader of pages knows no other way; Sphinx does."""
+    for path in [*(ROOT / "book").glob("*.ipynb"), *(ROOT / "book").glob("*.md")]:
+        text = binding.page_text(path)
+        read = [label for label, _, _ in binding.equations_in(text, path.name)]
+        assert re.findall(r"^[ \t]*:label:[ \t]*(eq-\S+)", text, re.MULTILINE) == read
+        assert not re.search(r"\$\$[ \t]*\([\w-]+\)", text)
+
+
+def test_every_label_has_a_page_a_function_and_a_test():
+    assert set(ON_PAGES) == set(EQUATIONS)
+    assert set(TESTS) == set(EQUATIONS)
 
 
 @pytest.mark.parametrize("label", sorted(ON_PAGES.keys() & EQUATIONS.keys()))
 def test_page_and_function_write_the_same_formula(label):
-    latex = binding.docstring_latex(EQUATIONS[label])
-    assert latex == ON_PAGES[label].latex, f"{ON_PAGES[label].page} and {EQUATIONS[label]} differ"
-
-
-@pytest.mark.parametrize("label", sorted(EQUATIONS))
-def test_a_function_has_its_equation_on_a_page(label):
-    place = label in ON_PAGES or label in PENDING
-    assert place, f"{label} stands on no page: number it there, or name its chapter in PENDING"
-
-
-@pytest.mark.parametrize("label", sorted(EQUATIONS))
-def test_a_functions_docstring_has_its_label_and_formula(label):
     function = EQUATIONS[label]
     assert f"``{label}``" in function.__doc__
-    assert binding.docstring_latex(function), f"{function.__name__} has no `.. math::`"
+    latex = binding.docstring_latex(function)
+    assert latex == ON_PAGES[label].latex, f"{ON_PAGES[label].page} and {function} differ"
 
 
-@pytest.mark.parametrize("label", sorted(EQUATIONS))
-def test_an_equation_has_a_test(label):
-    assert label in TESTS, f"no test is marked @pytest.mark.equation({label!r})"
-
-
-def test_a_marked_test_has_an_equation():
-    unknown = {label: tests for label, tests in TESTS.items() if label not in EQUATIONS}
-    assert not unknown, f"tests of equations that do not exist: {unknown}"
-
-
-def test_pending_labels_are_on_no_page():
-    arrived = PENDING.keys() & ON_PAGES.keys()
-    assert not arrived, f"take these out of PENDING, their pages are there: {sorted(arrived)}"
-
-
-def test_pending_and_not_computed_hold_nothing_else():
-    assert PENDING.keys() <= EQUATIONS.keys()
-    assert not NOT_COMPUTED.keys() & EQUATIONS.keys()
-    assert NOT_COMPUTED.keys() <= ON_PAGES.keys()
-
-
-def test_the_appendix_is_up_to_date():
-    stored = (ROOT / "book" / binding.APPENDIX).read_text(encoding="utf-8")
-    assert stored == binding.appendix(ROOT), "run  python -m lstm_book.binding"
+def test_the_index_lists_every_equation():
+    listed = binding.index(ROOT)
+    for label in ON_PAGES:
+        (line,) = (line for line in listed.splitlines() if f"{{eq}}`{label}`" in line)
+        assert all(f"`{test}`" in line for test in TESTS[label])
 
 
 # ------------------------------------------------------------------------ the readers themselves
@@ -97,33 +60,21 @@ a = b
   + c
 ```
 
-:::{math}
-:label: eq-two
-:nowrap:
-d = e
-:::
-
 ```{math}
 no = label
 ```
 
-$$ f = g $$ (eq-three)
-
-````md
 ```{math}
-:label: eq-example
-not = counted
+:nowrap:
+:label: eq-two
+d = e
 ```
-````
 """
 
 
 def test_reader_of_pages():
-    assert binding.equations_in(PAGE, "page.md") == [
-        ("eq-one", "page.md", "a = b + c"),
-        ("eq-two", "page.md", "d = e"),
-        ("eq-three", "page.md", "f = g"),
-    ]
+    found = binding.equations_in(PAGE, "page.md")
+    assert found == [("eq-one", "page.md", "a = b + c"), ("eq-two", "page.md", "d = e")]
 
 
 INLINE = r"""One line.
@@ -159,11 +110,15 @@ def test_reader_of_docstrings(text, latex):
 def test_reader_of_tests(tmp_path):
     (tmp_path / "test_some.py").write_text(
         "import pytest\n"
+        'TABLE = [pytest.param(1, marks=pytest.mark.equation("eq-in-table"))]\n'
         '@pytest.mark.equation("eq-a")\n'
         '@pytest.mark.equation("eq-b")\n'
         "def test_both(): pass\n"
+        '@pytest.mark.parametrize("x", TABLE)\n'
+        "def test_table(x): pass\n"
         '@pytest.mark.other("eq-c")\n'
         "def test_other(): pass\n"
     )
-    both = ["test_some.py::test_both"]
-    assert binding.marked_tests(tmp_path) == {"eq-a": both, "eq-b": both}
+    both, table = ["test_some.py::test_both"], ["test_some.py::test_table"]
+    expected = {"eq-a": both, "eq-b": both, "eq-in-table": table}
+    assert binding.marked_tests(tmp_path) == expected

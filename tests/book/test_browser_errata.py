@@ -1,4 +1,4 @@
-"""The ledger of chapter 02 in Chromium: search, filters, links, keyboard, a phone, no scripts."""
+"""The ledger in Chromium: search, filters, links, keyboard, a phone, no scripts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.book.test_book import HTML
 
-PAGE = HTML / "book" / "02_errata.html"
+PAGE = HTML / "book" / "ledger.html"
 ALL = len(ledger.FINDINGS)
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 

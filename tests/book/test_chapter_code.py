@@ -1,9 +1,9 @@
-"""The definitions shown in chapters 07, 08 and 10 are the package's, statement by statement.
+"""The definitions shown in the chapters of Build are the package's, statement by statement.
 
 A cell whose first line names a file, ``# lstm/cell.py``, shows definitions of that file: functions,
 classes, or one method of a class under ``@add_to_class(Class)``. Docstrings, type hints and
-comments may differ; nothing else may. Chapter 08 shows the stages of ``benchmarks/stages.py`` too,
-and the sizes that were measured.
+comments may differ; nothing else may. Stages of ``benchmarks/stages.py`` are shown too, and the
+sizes that were measured.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from benchmarks.shapes import SHAPES
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = re.compile(r"# ((?:lstm|benchmarks)/\w+\.py)$")
+MARK = re.compile(r"# ((?:lstm|benchmarks)/(?:\w+/)*\w+\.py)$")
 
 # What a chapter must show in full: (file, definition), a class with every method of its own.
 STAGES = (
@@ -36,28 +36,19 @@ STAGES = (
 LAYER = ("forward", "backward", "_run_layers", "_run_layers_backward")
 LSTM = ("_parameter_shapes", "_state_sizes", "_scan", "_scan_backward")
 SHOWN = {
-    "07_one_cell": [("lstm/cell.py", "LSTMCell")],
-    "08_whole_sequences": [
+    "06_one_cell": [("lstm/cell.py", "LSTMCell")],
+    "07_whole_sequences": [
         *(("benchmarks/stages.py", name) for name in STAGES),
         ("lstm/kernel.py", "halved"),
         ("lstm/layer.py", "Rows"),
         *(("lstm/layer.py", f"RecurrentLayer.{name}") for name in LAYER),
         *(("lstm/layer.py", f"LSTM.{name}") for name in LSTM),
     ],
-    "10_pytorch": [("lstm/torch.py", "step"), ("lstm/torch.py", "LSTM")],
+    "10_pytorch": [("lstm/torch/layer.py", name) for name in ("step", "scan", "LSTM")],
 }
 # Methods of these classes that the chapter takes from the package, in a cell that says so.
 TAKEN = {
-    "10_pytorch:LSTM": {
-        f"LSTM.{name}"
-        for name in (
-            "_check_input",
-            "_check_lengths",
-            "_check_state",
-            "extra_repr",
-            "flatten_parameters",
-        )
-    }
+    "10_pytorch:LSTM": {"LSTM._tensor", "LSTM._autocast", "LSTM.flatten_parameters"},
 }
 CHAPTERS = [path for path in sorted((ROOT / "book").glob("*.ipynb")) if path.stem in SHOWN]
 
@@ -242,7 +233,7 @@ def test_only_a_first_line_that_names_a_file_is_a_mark():
 
 
 def test_sizes_in_chapter_08_are_those_that_are_measured():
-    notebook = json.loads((ROOT / "book/08_whole_sequences.ipynb").read_text(encoding="utf-8"))
+    notebook = json.loads((ROOT / "book/07_whole_sequences.ipynb").read_text(encoding="utf-8"))
     sources = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     shown = [
         ast.literal_eval(node.value)

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import ast
-import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from lstm_book.press import colab
+from lstm_book.press import colab, execute
 from lstm_book.sphinx import address
 from nbclient import NotebookClient
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from traitlets.config import Config
 
 from tests.book.test_book import HTML, WRITTEN
+from tests.book.test_quality import pins
 from tests.conftest import ROOT
 
+PROJECTS = {
+    "lstm-checked": ROOT / "pyproject.toml",
+    "lstm-book": ROOT / "book" / "pyproject.toml",
+}
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
-CHEAP = ROOT / "book" / "01_five_articles.ipynb"  # it reads the list of errata
+CHEAP = ROOT / "book" / "14_five_articles.ipynb"  # it reads the list of errata
 GITHUB = "https://github.com/somebody/lstm-checked"
 # What a chapter would read from the repository around it.
 AROUND = re.compile(r"""["']\.\./|\bgetcwd\b|\bPath\.cwd\b|\b__file__\b|\bbook/|\bsys\.path\b""")
@@ -36,34 +45,48 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 
 
 def code(path: Path) -> list[str]:
-    """Return the source of every code cell."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    """Return the source of every code cell but the one that installs."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell.source for cell in cells if cell.cell_type == "code" and cell.id != colab.CELL]
+
+
+def brought(name: str, *extras: str) -> set[str]:
+    """Return the packages that come with a package, those of its extras too."""
+    if name not in PROJECTS:
+        return {canonicalize_name(name)}
+    project = tomllib.loads(PROJECTS[name].read_text(encoding="utf-8"))["project"]
+    optional = project["optional-dependencies"]
+    lines = [*project["dependencies"], *(line for extra in extras for line in optional[extra])]
+    needed = [Requirement(line) for line in lines]
+    return set().union(*(brought(each.name, *each.extras) for each in needed))
 
 
 @cache
-def providers_of_modules() -> dict[str, list[str]]:
-    """Return the packages that bring each module."""
-    return dict(metadata.packages_distributions())
+def importable_in_a_chapter() -> set[str]:
+    """Return the modules that a chapter may import, beside those of Python."""
+    packages = brought("lstm-book", "chapters")
+    providers = metadata.packages_distributions().items()
+    found = {module for module, names in providers if packages & set(map(canonicalize_name, names))}
+    return found | {"lstm", "lstm_book", "IPython"}  # the last comes with ipykernel
 
 
-@cache
-def declared(extra: str) -> set[str]:
-    """Return the modules that come with an extra of the package, those of its extras too."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    modules = {"lstm", "IPython"}  # which ipykernel brings
-    providers = providers_of_modules()
-    for requirement in [*project["dependencies"], *project["optional-dependencies"][extra]]:
-        name = re.match(r"[\w.-]+", requirement)[0]
-        if name == project["name"]:
-            for inner in re.search(r"\[(.*)\]", requirement)[1].split(","):
-                modules |= declared(inner)
-        modules |= {
-            module
-            for module, packages in providers.items()
-            if name.lower().replace("-", "_") in {p.lower().replace("-", "_") for p in packages}
-        }
-    return modules
+def closure(names: set[str]) -> set[str]:
+    """Return the packages with all that they pull in on this system."""
+    todo, seen = {(name, "") for name in names}, set()
+    while todo:
+        name, extra = todo.pop()
+        seen.add((name, extra))
+        for needed in map(Requirement, metadata.requires(name) or []):
+            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                extras = needed.extras | {""}
+                todo |= {(canonicalize_name(needed.name), each) for each in extras} - seen
+    return {name for name, _ in seen}
+
+
+def test_everything_that_is_installed_is_pinned_and_needed():
+    pinned = {canonicalize_name(name) for name in pins()}
+    needed = closure(brought("lstm-book", "test")) | {"setuptools"}  # which builds our packages
+    assert needed == pinned
 
 
 @each_notebook
@@ -75,28 +98,13 @@ def test_a_chapter_imports_what_its_installation_brings(path):
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module.partition(".")[0])
-    assert imported - declared("chapters") - sys.stdlib_module_names == set()
+    assert imported - importable_in_a_chapter() - sys.stdlib_module_names == set()
 
 
 @each_notebook
 def test_a_chapter_reads_nothing_around_it(path):
     found = [match for source in code(path) for match in AROUND.findall(source)]
-    assert found == [], "read it with lstm_book.checkout.bundled"
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """Install the package, not editable, into an empty folder."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
-    for name in ("lstm", "results", "benchmarks", "book", "pyproject.toml", "README.md", "LICENSE"):
-        path = ROOT / name
-        copy = shutil.copytree if path.is_dir() else shutil.copyfile
-        copy(path, source / name)
-    shutil.copyfile(ROOT / "_toc.yml", source / "_toc.yml")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    command += ["--no-build-isolation", "--no-index", "--target", str(target), str(source)]
-    subprocess.run(command, check=True, capture_output=True)
-    return target
+    assert found == [], "read it from lstm_book.checkout.ROOT"
 
 
 def printed(cell: nbformat.NotebookNode) -> list[str]:
@@ -104,23 +112,76 @@ def printed(cell: nbformat.NotebookNode) -> list[str]:
     return [output.text for output in cell.get("outputs", []) if output.output_type == "stream"]
 
 
-def test_a_notebook_runs_alone(installed, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_notebook_runs_in_an_empty_folder(tmp_path, monkeypatch):
     shutil.copyfile(CHEAP, tmp_path / CHEAP.name)
     notebook = nbformat.read(tmp_path / CHEAP.name, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell("import lstm; print(lstm.__file__)"))
-    monkeypatch.setenv("PYTHONPATH", str(installed))
-    ipc = Config(KernelManager={"transport": "ipc", "ip": str(tmp_path / "kernel")})
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "book")]))
+    config = Config(KernelManager=execute.through_files(str(tmp_path)))
     NotebookClient(
-        notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}, config=ipc
+        notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}, config=config
     ).execute()
-    assert notebook.cells[-1].outputs[0].text.startswith(str(installed))
     stored = nbformat.read(CHEAP, as_version=4)
-    assert [printed(cell) for cell in notebook.cells[:-1]] == [printed(c) for c in stored.cells]
+    assert [printed(cell) for cell in notebook.cells] == [printed(cell) for cell in stored.cells]
+
+
+# ------------------------------------------------------------------------- the library on its own
+ONE_STEP = """
+import numpy as np
+import lstm
+
+layer, head = lstm.LSTM(3, 8, rng=0), lstm.Linear(8, 2, rng=0)
+optimiser = lstm.SGD([*layer.parameters(), *head.parameters()], lr=0.1)
+x, labels = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32), np.arange(4) % 2
+losses = []
+for step in range(2):
+    output, _ = layer(x)
+    loss, d_scores = lstm.cross_entropy(head(output[-1]), labels)
+    d_output = np.zeros_like(output)
+    d_output[-1] = head.backward(d_scores)
+    layer.backward(d_output)
+    optimiser.step()
+    losses.append(loss)
+assert losses[1] < losses[0], losses
+print(lstm.__file__)
+"""
+
+
+@pytest.mark.slow
+def test_the_library_is_a_small_wheel_that_trains_with_numpy_alone(tmp_path):
+    """From the files of the library alone, over a source distribution, into an empty folder."""
+    source, target, beside = (tmp_path / name for name in ("source", "target", "beside"))
+    shutil.copytree(ROOT / "lstm", source / "lstm")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(ROOT / name, source / name)
+    build = f"import setuptools.build_meta as backend; backend.build_sdist({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    pip = [sys.executable, "-m", "pip"]
+    offline = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*pip, "wheel", *offline, "--wheel-dir", tmp_path, archive], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 200_000
+    with zipfile.ZipFile(wheel) as files:
+        folders = {name.partition("/")[0] for name in files.namelist()}
+    assert folders == {"lstm", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"}
+
+    subprocess.run([*pip, "install", *offline, "--target", target, wheel], check=True)
+    beside.mkdir()
+    for path in Path(np.__file__).parents[1].glob("numpy*"):
+        (beside / path.name).symlink_to(path)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(target), str(beside)])}
+    command = [sys.executable, "-S", "-W", "error", "-c", ONE_STEP]
+    run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert Path(run.stdout.strip()).is_relative_to(target)
 
 
 def test_binder_installs_the_pinned_pytorch():
-    pinned = re.search(r"^torch==(.*)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)[1]
-    environment = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text())
+    pinned = re.search(
+        r"^torch==(.*)$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )[1]
+    environment = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text(encoding="utf-8"))
     assert f"pytorch-cpu={pinned}" in environment["dependencies"]
     assert (ROOT / ".binder" / "postBuild").stat().st_mode & 0o111
 
@@ -134,7 +195,7 @@ def test_a_notebook_installs_the_package_from_the_address(path):
     assert notebook.cells == stored, "run: python -m lstm_book.press.colab"
 
 
-def test_the_cell_that_installs_comes_first_once_and_goes_again():
+def test_the_cell_that_installs_comes_first_once_and_goes_again(monkeypatch):
     stored, notebook = (nbformat.read(CHEAP, as_version=4) for _ in range(2))
     colab.set_cell(stored, "")
     colab.set_cell(notebook, "https://old.example/book")
@@ -144,11 +205,19 @@ def test_the_cell_that_installs_comes_first_once_and_goes_again():
     assert f'ADDRESS = "{GITHUB}"' in found[0]
     assert found[1:] == [cell.source for cell in stored.cells if cell.cell_type == "code"]
     ran = []
-    shell = SimpleNamespace(run_line_magic=lambda *words: ran.append(words))
+    shell = SimpleNamespace(
+        system=ran.append, run_line_magic=lambda magic, words: ran.append(f"%{magic} {words}")
+    )
+    path = list(sys.path)
+    monkeypatch.setattr(sys, "path", path)
     exec(found[0], {"get_ipython": lambda: shell})
-    assert ran == []  # the package is here
-    exec(found[0].replace('"lstm"', '"no_such_package"'), {"get_ipython": lambda: shell})
-    assert ran == [("pip", f"install -q 'lstm-checked[chapters] @ git+{GITHUB}'")]
+    assert ran == []  # the course is here
+    exec(found[0].replace('"lstm_book"', '"no_such_package"'), {"get_ipython": lambda: shell})
+    assert ran == [
+        f"git clone --quiet --depth 1 {GITHUB} lstm-checked",
+        "%pip install --quiet --editable lstm-checked --editable 'lstm-checked/book[chapters]'",
+    ]
+    assert path[:2] == ["lstm-checked", "lstm-checked/book"]
     colab.set_cell(notebook, "")
     assert notebook.cells == stored.cells
 
@@ -173,7 +242,9 @@ def buttons(page: BeautifulSoup) -> list[str]:
 @pytest.mark.skipif(not WRITTEN, reason="the book is not built: make book")
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
 def test_buttons_of_a_built_page(path):
-    configured = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    configured = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"][
+        "url"
+    ]
     found = buttons(BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser"))
     notebook = (ROOT / "book" / f"{path.stem}.ipynb").exists()
     assert f"../_sources/book/{path.stem}.{'ipynb' if notebook else 'md'}" in found
@@ -182,22 +253,25 @@ def test_buttons_of_a_built_page(path):
     assert bool(elsewhere) == bool(configured)
 
 
+@pytest.mark.slow
 def test_with_an_address_a_chapter_opens_on_binder_and_colab(tmp_path):
     """A book of two pages, built with the project's own configuration and an address."""
     shutil.copytree(ROOT / "book", tmp_path / "book", ignore=shutil.ignore_patterns("*.ipynb"))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A chapter")])
     nbformat.write(notebook, tmp_path / "book" / "01_chapter.ipynb")
-    (tmp_path / "book" / "first.md").write_text("# First\n")
+    (tmp_path / "book" / "first.md").write_text("# First\n", encoding="utf-8")
     toc = {"format": "jb-book", "root": "book/first", "chapters": [{"file": "book/01_chapter"}]}
-    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc))
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["repository"]["url"] = f"{GITHUB}/"
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(tmp_path)]
     subprocess.run([*command, "-q", "-W", "-n"], check=True, capture_output=True)
     built = tmp_path / "_build" / "html" / "book"
-    pages = {name: BeautifulSoup((built / f"{name}.html").read_text(), "html.parser") for name in
-             ("first", "01_chapter")}  # fmt: skip
+    pages = {
+        path.stem: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in (built / "first.html", built / "01_chapter.html")
+    }
     found = buttons(pages["01_chapter"])
     place = "somebody/lstm-checked"
     file = "book/01_chapter.ipynb"

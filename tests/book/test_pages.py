@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lstm_book.press import cover, run_times
 from lstm_book.recipes import RECIPES
-from lstm_book.sphinx import line_breaks
+from lstm_book.sphinx import page_html
 
 import lstm
 from lstm.__main__ import main
@@ -98,19 +98,19 @@ FORMULA = '<span class="math notranslate nohighlight">\\(T\\)</span>'
 
 @pytest.mark.parametrize("text", [f"{FORMULA},", f"({FORMULA}).", f"({FORMULA}", f"{FORMULA}-th"])
 def test_a_formula_keeps_its_punctuation(text):
-    whole = re.search('<span class="one-line">(.*)</span>', line_breaks.breaks(f"<p>{text} T</p>"))
+    whole = re.search('<span class="one-line">(.*)</span>', page_html.breaks(f"<p>{text} T</p>"))
     assert whole[1] == text.removesuffix("th")
 
 
 def test_a_formula_alone_stays_as_it_is():
     html = f"<p>{FORMULA} steps, and {FORMULA}</p>"
-    assert line_breaks.breaks(html) == html
+    assert page_html.breaks(html) == html
 
 
 def test_long_names_break_in_tables_and_signatures_alone():
     name = '<span class="pre">test_gate.py::test_sigmoid_of_h_t 0.5</span>'
-    assert line_breaks.breaks(f"<p>{name}</p>") == f"<p>{name}</p>"
+    assert page_html.breaks(f"<p>{name}</p>") == f"<p>{name}</p>"
     broken = '<span class="pre">test_<wbr>gate.<wbr>py::<wbr>test_<wbr>sigmoid_of_h_t 0.5</span>'
     signature = '<dt class="sig py">{}</dt>'
-    assert line_breaks.breaks(f"<td><p>{name}</p></td>") == f"<td><p>{broken}</p></td>"
-    assert line_breaks.breaks(signature.format(name)) == signature.format(broken)
+    assert page_html.breaks(f"<td><p>{name}</p></td>") == f"<td><p>{broken}</p></td>"
+    assert page_html.breaks(signature.format(name)) == signature.format(broken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
 import re
@@ -135,7 +136,7 @@ def test_every_page_is_in_the_table_of_contents():
             for value in node:
                 yield from files(value)
 
-    listed = list(files(yaml.safe_load((ROOT / "_toc.yml").read_text())))
+    listed = list(files(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))))
     pages = [p for p in (ROOT / "book").rglob("*") if p.suffix in {".ipynb", ".md"}]
     there = {
         str(page.relative_to(ROOT).with_suffix(""))
@@ -174,11 +175,24 @@ def test_no_tracked_text_names_a_folder_of_a_machine():
     assert found == {}
 
 
+def test_text_is_read_and_written_as_utf_8():
+    """Some systems have another default."""
+    before = {"read_text": 0, "write_text": 1}  # how many arguments stand before the encoding
+    found = []
+    for path in [each for each in tracked() if each.suffix == ".py" and "tests" not in each.parts]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                named = any(each.arg == "encoding" for each in node.keywords)
+                if not named and len(node.args) <= before.get(node.func.attr, -1):
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
+
+
 # ------------------------------------------------------------------------------ pins and metadata
 def pins() -> dict[str, str]:
     """Return name -> version of the requirements that apply to this system."""
     result = {}
-    for line in (ROOT / "requirements.txt").read_text().splitlines():
+    for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
         requirement = line.partition("#")[0].strip()
         if not requirement:
             continue
@@ -198,7 +212,7 @@ def test_installed_packages_are_the_pinned_ones():
 def test_citation_and_package_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert {"cff-version", "message", "title", "authors", "license"} <= set(citation)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert str(citation["version"]) == project["version"]
 
 
@@ -210,7 +224,7 @@ def fences(path: Path, language: str) -> list[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_in_the_documents_exist(path):
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     named = set(re.findall(r"\bmake ([a-z]+)\b(?=[^\n]*[`\n])", "".join(fences(path, "sh"))))
     named |= set(re.findall(r"`make ([a-z]+)[^`]*`", path.read_text(encoding="utf-8")))
@@ -218,6 +232,7 @@ def test_commands_in_the_documents_exist(path):
     assert named <= targets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "code"),
     [(path, code) for path in DOCUMENTS if path.exists() for code in fences(path, "python")],

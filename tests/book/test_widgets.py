@@ -15,8 +15,8 @@ from tests import conftest
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 PAGES = {
-    "cell": "04_gates",
-    "gradient": "06_what_it_solves",
+    "cell": "03_gates",
+    "gradient": "05_what_it_solves",
     "digits": "12_mnist_rows",
     "reviews": "11_movie_reviews",
 }

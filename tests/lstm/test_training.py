@@ -1,19 +1,25 @@
-"""``fit``, ``evaluate`` and ``predict``: what they do, what they refuse, and resuming."""
+"""``Trainer``, ``evaluate`` and ``predict``: what they do, what they refuse, and resuming."""
 
+import contextlib
+import dataclasses
+import functools
+import io
+import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lstm
-from lstm.checkpoint import CheckpointError
-from lstm.training import _shuffled
+from lstm.checkpoint import CheckpointError, describe, load_checkpoint, save_checkpoint
+from lstm.schedules import constant, cosine, linear
+from lstm.training import shuffled
 
 N, T, D, K = 40, 6, 3, 4
 
@@ -25,24 +31,31 @@ def data(n=N, seed=0):
     return x, labels
 
 
-def classifier(seed=0, dropout=0.0):
+def classifier(seed=0, dropout=0.0, dtype=np.float64):
     rng = np.random.default_rng(seed)
-    reader = lstm.LSTM(D, 8, batch_first=True, dtype=np.float64, rng=rng)
-    head = lstm.Sequential(
-        lstm.Dropout(dropout, rng=rng), lstm.Linear(8, K, dtype=np.float64, rng=rng)
-    )
+    reader = lstm.LSTM(D, 8, batch_first=True, dtype=dtype, rng=rng)
+    head = lstm.Sequential(lstm.Dropout(dropout, rng=rng), lstm.Linear(8, K, dtype=dtype, rng=rng))
     return lstm.SequenceClassifier(reader, head)
 
 
-def train(model, epochs=3, inputs=None, targets=None, optimizer=None, **options):
+def trainer(model, optimizer=None, **options):
+    optimizer = optimizer or lstm.Adam(model.parameters(), lr=0.02)
+    return lstm.Trainer(
+        model, lstm.cross_entropy, optimizer, **{"batch_size": 16, "rng": 5} | options
+    )
+
+
+OF_FIT = ("validation", "patience", "bucket_by", "callback")
+
+
+def train(model, epochs=3, inputs=None, targets=None, **options):
     x, labels = data()
-    return lstm.fit(
-        model,
+    of_fit = {name: options.pop(name) for name in OF_FIT if name in options}
+    return trainer(model, **options).fit(
         x if inputs is None else inputs,
         labels if targets is None else targets,
-        lstm.cross_entropy,
-        optimizer or lstm.Adam(model.parameters(), lr=0.02),
-        **{"epochs": epochs, "batch_size": 16, "rng": 5, "progress": False} | options,
+        epochs=epochs,
+        **of_fit,
     )
 
 
@@ -183,7 +196,7 @@ def test_binary_accuracy_is_the_sign_of_the_logit():
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 3000])
 def test_buckets_hold_every_example_once_and_similar_lengths(size):
     lengths = np.random.default_rng(0).integers(1, 500, size)
-    order = _shuffled(size, 16, np.random.default_rng(1), lengths)
+    order = shuffled(size, 16, np.random.default_rng(1), lengths)
     np.testing.assert_array_equal(np.sort(order), np.arange(size))
     if size == 3000:
 
@@ -192,7 +205,7 @@ def test_buckets_hold_every_example_once_and_similar_lengths(size):
             return sum(len(batch) * batch.max() for batch in batches) / lengths.sum()
 
         assert padding(order) < 1.03 < 1.7 < padding(np.random.default_rng(1).permutation(size))
-        again = _shuffled(size, 16, np.random.default_rng(2), lengths)
+        again = shuffled(size, 16, np.random.default_rng(2), lengths)
         together = {frozenset(order[i : i + 16]) for i in range(0, size, 16)}
         assert not together & {frozenset(again[i : i + 16]) for i in range(0, size, 16)}
 
@@ -213,7 +226,7 @@ def test_bucketed_training_with_lengths_ignores_what_stands_behind_the_end():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"inputs": data()[0][:-1]}, r"inputs\[0\] must hold one entry for each of 40 targets"),
+        ({"inputs": data()[0][:-1]}, r"inputs\[0\] must hold one entry for each of 40 examples"),
         ({"inputs": (data()[0], [1, 2])}, r"inputs\[1\] must hold one entry for each of 40"),
         ({"inputs": np.zeros((0, T, D)), "targets": []}, "targets must hold at least one example"),
         ({"validation": (data()[0], [1, 2])}, r"validation inputs\[0\] must hold one entry"),
@@ -223,11 +236,11 @@ def test_bucketed_training_with_lengths_ignores_what_stands_behind_the_end():
         ({"batch_size": 2.5}, "batch_size must be a positive integer, got 2.5"),
         ({"bucket_by": [1, 2]}, r"bucket_by must have shape \(40,\), got \(2,\)"),
         ({"max_norm": 0}, "max_norm must be positive, got 0"),
-        ({"targets": np.full(N, K)}, r"labels must be in \[0, 4\), got values from 4 to 4"),
+        ({"targets": np.full(N, K)}, r"labels must be in \[0, 3\], got values from 4 to 4"),
         ({"targets": np.ones(N)}, "labels must hold integers"),
-        ({"inputs": data()[0].astype(np.float32)}, "x must have dtype float64, got float32"),
-        ({"inputs": data()[0][..., :2]}, r"x must have shape \(..., 3\), got \(16, 6, 2\)"),
-        ({"inputs": (data()[0], np.zeros(N, int))}, r"lengths must be in \[1, 6\], got 0 to 0"),
+        ({"inputs": data()[0].astype(np.float32)}, "input must have dtype float64, got float32"),
+        ({"inputs": data()[0][..., :2]}, r"input must have shape \(..., 3\), got \(16, 6, 2\)"),
+        ({"inputs": (data()[0], np.zeros(N, int))}, r"lengths must be in \[1, 6\], got values fro"),
     ],
 )
 def test_errors_leave_the_weights_alone(options, message):
@@ -235,6 +248,54 @@ def test_errors_leave_the_weights_alone(options, message):
     with pytest.raises(ValueError, match=message):
         train(model, **options)
     assert same(model, classifier())
+
+
+def test_another_models_optimizer_is_refused():
+    """It would train nothing."""
+    adam = lstm.Adam(classifier().parameters())
+    with pytest.raises(
+        ValueError, match=r"optimizer must be made from model.parameters\(\), got 6"
+    ):
+        lstm.Trainer(classifier(), lstm.cross_entropy, adam)
+    model = classifier()  # some of its own are enough: the rest stays as it is
+    before = model.recurrent.state_dict()
+    train(model, optimizer=lstm.Adam(model.head.parameters()))
+    assert all(np.array_equal(before[n], a) for n, a in model.recurrent.state_dict().items())
+
+
+def test_surplus_rows_of_a_second_input_are_refused():
+    with pytest.raises(ValueError, match=r"inputs\[1\] must hold one entry for each of 5 examples"):
+        lstm.predict(classifier(), (data(5)[0], np.ones(6, int)))
+
+
+def test_predict_leaves_every_part_in_its_mode():
+    model = classifier(dropout=0.5)
+    model.recurrent.eval()
+    lstm.predict(model, data(5)[0])
+    assert model.training
+    assert model.head.training
+    assert not model.recurrent.training
+    with pytest.raises(ValueError, match="input must have"):
+        lstm.predict(model, data(5)[0][..., :2])
+    assert not model.recurrent.training
+
+
+def test_a_schedule_needs_a_number_of_epochs():
+    with pytest.raises(ValueError, match="schedule needs a number of epochs: call fit"):
+        trainer(classifier(), schedule=linear).epoch(*data())
+    without = trainer(classifier())
+    assert without.epoch(*data()) == without.history[0] == trainer(classifier()).epoch(*data())
+
+
+def test_a_step_is_the_gradient_step_of_its_batch():
+    model, by_hand = classifier(), classifier()
+    x, labels = data()
+    loss = trainer(model, lstm.SGD(model.parameters(), lr=0.1)).step(x, labels)
+    expected, d_logits = lstm.cross_entropy(by_hand(x), labels)
+    by_hand.backward(d_logits)
+    assert loss == expected
+    for parameter, other in zip(model.parameters(), by_hand.parameters(), strict=True):
+        np.testing.assert_array_equal(parameter.data, other.data - 0.1 * other.grad)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -254,60 +315,358 @@ def test_a_loss_that_explodes_stops_before_the_weights_are_lost():
     x, y = np.full((4, 1), 1e15, np.float32), np.zeros((4, 1), np.float32)
     sgd = lstm.SGD(model.parameters(), lr=1.0)
     with np.errstate(over="ignore"), pytest.raises(RuntimeError, match=r"epoch 2, step 1.*smaller"):
-        lstm.fit(model, x, y, lstm.mse_loss, sgd, epochs=9, progress=False)
+        lstm.Trainer(model, lstm.mse_loss, sgd).fit(x, y, epochs=9)
     assert np.isfinite(model.weight.data).all()
 
 
 # --- stop and go on -----------------------------------------------------------------------------
 
-# Everything at once that a checkpoint must bring back: moments, masks, shuffling, augmentation, the
-# schedule, the best weights, and the place within an epoch.
-PROGRAM = textwrap.dedent("""
-    import sys, time
-    import numpy as np
-    import lstm
 
-    def main(path, epochs=15, pause=0.004):
-        rng = np.random.default_rng(3)
-        x = rng.standard_normal((60, 5, 3)).astype(np.float32)
-        lengths = rng.integers(1, 6, 60)
-        labels = x[:, 0].argmax(axis=1)
-        model = lstm.SequenceClassifier(
-            lstm.LSTM(3, 6, num_layers=2, dropout=0.3, batch_first=True, rng=rng),
-            lstm.Sequential(lstm.Dropout(0.3, rng=4), lstm.Linear(6, 3, rng=rng)),
-        )
+class Stop(Exception):
+    """What a callback raises to end a training."""
 
-        def noise(rng, x, lengths):
-            print("step", flush=True)
-            time.sleep(pause)  # a step long enough to be hit
-            return x + rng.normal(0, 0.1, x.shape).astype(x.dtype), lengths
 
-        print("started", flush=True)
-        history = lstm.fit(
-            model, (x, lengths), labels, lstm.cross_entropy,
-            lstm.Adam(model.parameters(), lr=0.01), epochs=epochs, batch_size=4,
-            validation=((x[:20], lengths[:20]), labels[:20]), max_norm=1.0,
-            schedule=lambda done: 1 - done, patience=100, bucket_by=lengths, augment=noise,
-            checkpoint=path, checkpoint_seconds=0.0, rng=rng, progress=False,
-        )
-        return model, history
+def stop_at(step):
+    """Return a callback that ends the training after so many steps."""
+    steps = iter(range(1, 10**9))
 
-    if __name__ == "__main__":
-        main(sys.argv[1])
-        print("finished", flush=True)
+    def callback(_):
+        if next(steps) == step:
+            raise Stop
+
+    return callback
+
+
+def everything(kind="adam", **options):
+    """Return a training in which every part has a state of its own, and the arguments of its fit.
+
+    Moments, masks, shuffling, augmentation, a schedule, the best weights, buckets.
+    """
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((18, 5, 3)).astype(np.float32)
+    lengths = rng.integers(1, 6, 18)
+    labels = rng.integers(0, 3, 18)
+    model = lstm.SequenceClassifier(
+        lstm.LSTM(3, 6, num_layers=2, dropout=0.3, batch_first=True, rng=rng),
+        lstm.Sequential(lstm.Dropout(0.3, rng=4), lstm.Linear(6, 3, rng=rng)),
+    )
+    kinds = {
+        "adam": lstm.Adam,
+        "rmsprop": lstm.RMSprop,
+        "momentum": lambda p, lr: lstm.SGD(p, lr, momentum=0.9),
+    }
+    options = {"schedule": linear, "max_norm": 1.0, "rng": rng} | options
+    optimizer = kinds[kind](model.parameters(), lr=0.01)
+    arguments = {
+        "inputs": (x, lengths),
+        "targets": labels,
+        "epochs": 4,
+        "validation": ((x[:9], lengths[:9]), labels[:9]),
+        "patience": 2,
+        "bucket_by": lengths,
+    }
+    return lstm.Trainer(
+        model, lstm.cross_entropy, optimizer, batch_size=4, augment=add_noise, **options
+    ), arguments
+
+
+def add_noise(rng, x, lengths):
+    return x + rng.normal(0, 0.1, x.shape).astype(x.dtype), lengths
+
+
+def same_state(a, b):
+    assert a.keys() == b.keys()
+    return all(a[name].tobytes() == b[name].tobytes() for name in a)
+
+
+@pytest.mark.parametrize("kind", ["adam", "rmsprop", "momentum"])
+@pytest.mark.parametrize("step", range(1, 21))
+def test_stopped_after_any_step_it_ends_in_the_same_bits(kind, step):
+    """Five steps an epoch: at the first, within, at the end; by way of a file in memory."""
+    whole, arguments = everything(kind)
+    expected = whole.fit(**arguments)
+    stopped, _ = everything(kind)
+    with contextlib.suppress(Stop):  # patience may have ended it before
+        stopped.fit(**arguments, callback=stop_at(step))
+    file = io.BytesIO()
+    np.savez(file, **stopped.state_dict())
+    resumed, _ = everything(kind)
+    resumed.rng.random(3)  # wherever it was before
+    file.seek(0)
+    resumed.load_state_dict(dict(np.load(file, allow_pickle=False)))
+    assert resumed.fit(**arguments) == expected
+    assert same_state(resumed.state_dict(), whole.state_dict())
+    assert stopped.fit(**arguments) == expected  # and without leaving the process
+
+
+def test_it_stops_at_once_and_between_steps():
+    stopped, arguments = everything()
+    with pytest.raises(Stop):
+        stopped.fit(**arguments, callback=stop_at(7))
+    assert (len(stopped.history), stopped.place) == (1, 2)
+    assert stopped.lr == 0.01  # what the next training starts from
+    assert stopped.optimizer.steps == 7
+
+
+def test_resuming_a_finished_training_changes_nothing():
+    first, arguments = everything()
+    history = first.fit(**arguments)
+    again, _ = everything()
+    again.load_state_dict(first.state_dict())
+    assert again.fit(**arguments) == history
+    assert same_state(first.state_dict(), again.state_dict())
+
+
+@pytest.mark.parametrize("schedule", [None, constant])
+def test_more_epochs_are_the_same_as_from_the_start(schedule):
+    models, histories = [classifier(), classifier()], []
+    short = trainer(models[0], schedule=schedule)
+    short.fit(*data(), epochs=2)
+    histories.append(short.fit(*data(), epochs=5))
+    histories.append(trainer(models[1], schedule=schedule).fit(*data(), epochs=5))
+    assert histories[0] == histories[1]
+    assert same(*models)
+
+
+@pytest.mark.parametrize("schedule", [linear, cosine])
+def test_more_epochs_are_refused_where_the_rates_would_have_been_others(schedule):
+    short = trainer(classifier(), schedule=schedule)
+    short.fit(*data(), epochs=2)
+    before = short.model.state_dict()
+    with pytest.raises(ValueError, match="epochs must stay 2, for which the schedule began, got 3"):
+        short.fit(*data(), epochs=3)
+    assert all(np.array_equal(before[n], a) for n, a in short.model.state_dict().items())
+
+
+def test_what_was_done_must_fit():
+    x, labels = data()
+    begun = trainer(classifier())
+    begun.fit(x, labels, epochs=2)
+    with pytest.raises(ValueError, match="epochs must be at least 2, which have begun, got 1"):
+        begun.fit(x, labels, epochs=1)
+    with pytest.raises(ValueError, match="patience must be given from the first epoch on"):
+        begun.fit(x, labels, epochs=3, patience=1, validation=data())
+    with pytest.raises(Stop):
+        begun.fit(x, labels, epochs=3, callback=stop_at(1))
+    with pytest.raises(ValueError, match="targets must hold 40 examples, as in the epoch that"):
+        begun.fit(x[1:], labels[1:], epochs=3)
+    with pytest.raises(ValueError, match="epochs must be at least 3"):
+        begun.fit(x, labels, epochs=2)
+
+
+def crafted(**changes):
+    """Return a change of the counters in a state."""
+
+    def change(state):
+        info = json.loads(str(state["info"]))
+        state["info"] = np.array(json.dumps(info | changes))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (crafted(place=-1), "no training does step -1 of 5"),
+        (crafted(place=6), "no training does step 6 of 5"),
+        (crafted(place=1.5), "no training does step 1.5"),
+        (crafted(history=[{"epoch": n} for n in range(1, 100)]), "after 99 epochs of 4"),
+        (crafted(history=[{"epoch": 7}]), "no training does"),
+        (crafted(total=float("nan")), "no training does"),
+        (crafted(base_lr=float("inf")), "no training does"),
+        (crafted(base_lr="fast"), "ufunc"),
+        (crafted(generators=[]), "zip"),
+        (lambda s: s.pop("info"), "info"),
+        (lambda s: s.update(info=np.array("{")), "Expecting"),
+        (lambda s: s.update(order=s["order"] * 0), "no training does"),
+        (lambda s: s.pop("model/head.1.bias"), r"model/head.1.bias must be float32 \(3,\), got m"),
+        (
+            lambda s: s.update({"model/head.1.bias": np.zeros(3)}),
+            r"model/head.1.bias must be float32 \(3,\), got float64 \(3,\)",
+        ),
+        (lambda s: s.update({"best/head.1.bias": np.zeros(2, "f4")}), r"got float32 \(2,\)"),
+        (lambda s: s.pop("optimizer/lr"), r"missing \['lr'\]"),
+        (lambda s: s.update({"optimizer/x": np.zeros(2)}), r"unexpected \['x'\]"),
+    ],
+)
+def test_a_state_that_cannot_be_is_refused_and_nothing_changes(change, message):
+    stopped, arguments = everything()
+    with pytest.raises(Stop):
+        stopped.fit(**arguments, callback=stop_at(7))
+    state = stopped.state_dict()
+    change(state)
+    other, _ = everything()
+    before = other.state_dict()
+    with pytest.raises(ValueError, match=f"state must be one of this training.*{message}"):
+        other.load_state_dict(state)
+    assert same_state(other.state_dict(), before)
+
+
+# What a training is, by value: a checkpoint knows a change in any part of it.
+def training(**changes):
+    model = classifier(**changes.pop("classifier", {}))
+    parts = {
+        "model": model,
+        "optimizer": lstm.Adam(model.parameters(), lr=0.02),
+        "schedule": linear,
+        "data": [*data()],
+        "batch_size": 16,
+    }
+    return {**parts, **{k: f(parts) if k == "optimizer" else f for k, f in changes.items()}}
+
+
+class Scaled(lstm.Module):
+    """A module of one's own, with a constant."""
+
+    def __init__(self, factor=2.0):
+        self.factor = factor
+
+    def forward(self, x):
+        """Return x, scaled."""
+        return x * self.factor
+
+
+class Faster(lstm.Adam):
+    def step(self):
+        self.lr *= 1.01
+        super().step()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Slotted:
+    amount: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Shift:
+    amount: float
+
+    def __call__(self, rng, x):
+        return (x + self.amount,)
+
+
+def power(exponent, done):
+    return done**exponent
+
+
+def closure(floor):
+    return lambda done: max(1 - done, floor)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ({}, {"batch_size": 8}, "batch_size was 16, is 8"),
+        ({}, {"schedule": None}, r"schedule.name was 'linear', is None|schedule was "),
+        ({}, {"schedule": cosine}, "schedule.name was 'linear', is 'cosine'"),
+        ({"schedule": closure(0.1)}, {"schedule": closure(0.2)}, "schedule.code was"),
+        (
+            {"schedule": functools.partial(power, 1)},
+            {"schedule": functools.partial(power, 2)},
+            "schedule.1.0 was 1, is 2",
+        ),
+        ({"augment": Shift(0.1)}, {"augment": Shift(0.2)}, "augment.amount was 0.1, is 0.2"),
+        ({"augment": Slotted(0.1)}, {"augment": Slotted(0.2)}, "augment.amount was 0.1, is 0.2"),
+        ({"model": Scaled(2.0)}, {"model": Scaled(3.0)}, "model.factor was 2.0, is 3.0"),
+        ({}, {"data": [data()[0] + 1, data()[1]]}, "data.0 was 'float64.*is 'float64"),
+        ({}, {"classifier": {"dropout": 0.5}}, "head.layers.0.p was 0.0, is 0.5|was 0.0, is 0.5"),
+        ({}, {"classifier": {"dtype": np.float32}}, "was 'float64.*', is 'float32"),
+        (
+            {},
+            {"optimizer": lambda parts: lstm.Adam(parts["model"].parameters(), lr=0.03)},
+            "optimizer.lr was 0.02, is 0.03",
+        ),
+        (
+            {},
+            {"optimizer": lambda parts: Faster(parts["model"].parameters(), lr=0.02)},
+            "optimizer.name was 'lstm.optim.Adam', is '.*Faster'; optimizer.code was",
+        ),
+    ],
+)
+def test_a_checkpoint_says_in_what_another_training_differs(tmp_path, old, new, message):
+    path, state = tmp_path / "run.npz", trainer(classifier()).state_dict()
+    save_checkpoint(path, state, describe(training(**old)))
+    content = path.read_bytes()
+    with pytest.raises(CheckpointError, match=f"belongs to another training: .*({message})"):
+        load_checkpoint(path, describe(training(**new)))
+    assert path.read_bytes() == content
+    assert same_state(load_checkpoint(path, describe(training(**old))), state)
+
+
+def test_what_a_training_changes_does_not_describe_it():
+    """Neither its weights nor its counters, and no address in memory."""
+    first, arguments = everything()
+    before = describe([first.model, first.augment, first.schedule, functools.partial(power, 2)])
+    first.fit(**arguments)
+    second, _ = everything()
+    after = describe([first.model, second.augment, second.schedule, functools.partial(power, 2)])
+    assert before == after
+    itself = Shift(0.1)
+    object.__setattr__(itself, "amount", itself)
+    assert describe(itself)["amount"] == "itself"
+
+
+DESCRIPTION = textwrap.dedent("""
+    import functools, json, numpy as np, lstm
+    from lstm.checkpoint import describe
+    model = lstm.SequenceClassifier(lstm.LSTM(3, 4), lstm.Linear(4, 2))
+    schedule = functools.partial(lambda floor, done: done in {"a", "b", "c"} or floor, 0.1)
+    adam = lstm.Adam(model.parameters())
+    others = [{1.5, 2.5}, np.ones(3), np.float32, np.errstate(over="ignore"), object(), b"x"]
+    print(json.dumps(describe([model, adam, schedule, lstm.cross_entropy, lstm.Trainer, *others])))
 """)
 
 
-def start(script, checkpoint):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+@pytest.mark.slow
+def test_a_description_is_the_same_in_every_process():
+    """Strings have another hash in each, and everything stands elsewhere in memory."""
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", DESCRIPTION],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in "12"
+    }
+    assert len(outputs) == 1
+
+
+PROGRAM = textwrap.dedent("""
+    import sys, time
+    from pathlib import Path
+    from lstm.checkpoint import load_checkpoint, save_checkpoint
+    sys.path.insert(0, sys.argv[2])
+    from test_training import everything
+
+    path = Path(sys.argv[1])
+    trainer, arguments = everything()
+    if path.exists():
+        trainer.load_state_dict(load_checkpoint(path))
+
+    def save(trainer):
+        print("step", flush=True)
+        time.sleep(0.004)  # long enough to be hit
+        save_checkpoint(path, trainer.state_dict())
+
+    print("started", flush=True)
+    trainer.fit(**arguments | {"epochs": 15, "patience": 100}, callback=save)
+    save_checkpoint(path, trainer.state_dict())
+    print("finished", flush=True)
+""")
+
+
+def start(folder, checkpoint):
+    (folder / "program.py").write_text(PROGRAM)
     process = subprocess.Popen(
-        [sys.executable, script, checkpoint],
+        [sys.executable, folder / "program.py", checkpoint, Path(__file__).parent],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
-    assert process.stdout.readline() == "started\n"
+    assert process.stdout.readline() == "started\n", process.stderr.read()
     return process
 
 
@@ -316,167 +675,18 @@ def finish(process):
     assert output.endswith("finished\n"), errors
 
 
-@pytest.fixture
-def script(tmp_path):
-    path = tmp_path / "training.py"
-    path.write_text(PROGRAM)
-    return path
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """What the program ends in when nothing interrupts it."""
-    folder = tmp_path_factory.mktemp("whole")
-    script, path = folder / "training.py", folder / "run.ckpt"
-    script.write_text(PROGRAM)
-    finish(start(script, path))
-    return saved(path)
-
-
-def saved(path):
-    arrays, info = lstm.checkpoint.load_checkpoint(path)
-    return {name: array.tobytes() for name, array in arrays.items()}, info
-
-
-def test_killed_at_ten_random_moments_it_ends_in_the_same_bits(script, tmp_path, whole):
-    path, moments = tmp_path / "killed.ckpt", random.Random(0)
-    for _ in range(10):
-        process = start(script, path)
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_in_the_same_bits(tmp_path):
+    whole, killed, moments = tmp_path / "whole.npz", tmp_path / "killed.npz", random.Random(0)
+    finish(start(tmp_path, whole))
+    for _ in range(6):
+        process = start(tmp_path, killed)
         # Steps, not seconds: on a slow machine, too, it gets somewhere, and not to its end.
-        for _ in range(moments.randint(1, 20)):
+        for _ in range(moments.randint(1, 12)):
             assert process.stdout.readline() == "step\n"
         time.sleep(moments.uniform(0.0, 0.008))
         process.kill()
         output, _ = process.communicate()
-        assert "finished" not in output, "the training ended before it was killed ten times"
-    assert len(saved(path)[1]["history"]) < len(whole[1]["history"])
-    finish(start(script, path))
-    assert saved(path) == whole
-
-
-def test_ctrl_c_saves_within_the_epoch(script, tmp_path, whole):
-    path = tmp_path / "stopped.ckpt"
-    process = start(script, path)
-    while not path.exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert errors.endswith("KeyboardInterrupt\n")
-    assert len(saved(path)[1]["history"]) < len(whole[1]["history"])
-    finish(start(script, path))
-    assert saved(path) == whole
-
-
-@pytest.mark.parametrize("at", [0, 1, 2, 3, 5])
-def test_ctrl_c_at_any_step_of_any_epoch(tmp_path, at):
-    """Three steps an epoch: before the first, within, at the end, and in the next epoch."""
-    path, count = tmp_path / "run.ckpt", [0]
-
-    def stop(rng, x):
-        count[0] += 1
-        if count[0] == at + 1:
-            signal.raise_signal(signal.SIGINT)  # held back to the end of the step
-        return (x,)
-
-    options = {"epochs": 2, "augment": stop, "checkpoint": path}
-    whole, stopped, resumed = (classifier(dropout=0.4) for _ in range(3))
-    count[0] = 100
-    history = train(whole, **options | {"checkpoint": None})
-    count[0] = 0
-    with pytest.raises(KeyboardInterrupt):
-        train(stopped, **options)
-    assert saved(path)[1]["step"] == (at + 1 if at < 3 else at - 2)
-    assert train(resumed, **options) == history
-    assert same(resumed, whole)
-
-
-def test_ctrl_c_before_the_first_step(tmp_path, monkeypatch):
-    path = tmp_path / "run.ckpt"
-    whole, stopped, resumed = (classifier() for _ in range(3))
-    train(whole)
-    shuffled = lstm.training._shuffled
-
-    def stop(*arguments):
-        signal.raise_signal(signal.SIGINT)
-        return shuffled(*arguments)
-
-    monkeypatch.setattr(lstm.training, "_shuffled", stop)
-    with pytest.raises(KeyboardInterrupt):
-        train(stopped, checkpoint=path)
-    monkeypatch.undo()
-    train(resumed, checkpoint=path)
-    assert same(resumed, whole)
-
-
-def test_resuming_a_finished_training_changes_nothing(tmp_path):
-    first, again = classifier(), classifier(seed=9)
-    options = {"checkpoint": tmp_path / "run.ckpt", "patience": 2, "validation": data(9, seed=1)}
-    history = train(first, **options)
-    content = (tmp_path / "run.ckpt").read_bytes()
-    assert train(again, **options) == history
-    assert same(first, again)
-    assert (tmp_path / "run.ckpt").read_bytes() == content
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"epochs": 4}, "epochs was 3, is 4"),
-        ({"batch_size": 8}, "batch_size was 16, is 8"),
-        ({"max_norm": 1.0}, "max_norm was None, is 1.0"),
-        ({"schedule": lambda done: 1.0}, r"schedule was None, is '<lambda>'"),
-        ({"bucket_by": np.ones(N)}, "bucketed was False, is True; data was"),
-        ({"augment": lambda rng, x: (x,)}, r"augment was None, is '<lambda>'"),
-        ({"inputs": data(seed=8)[0]}, "data was '.*', is '.*'"),
-        ({"targets": data(seed=8)[1]}, "data was"),
-        ({"validation": data(9, seed=1)}, "validation data was None, is '.*'"),
-        ({"belongs_to": {"forget_bias": 2.0}}, "forget_bias was None, is 2.0"),
-        ({"optimizer": "lr"}, r"optimizer was 'Adam\(lr=0.02.*, is 'Adam\(lr=0.03"),
-        ({"optimizer": "kind"}, r"optimizer was 'Adam\(lr=0.02.*, is 'SGD\(lr=0.02"),
-        ({"model": 9}, r"model was '.*LSTM\(3, 8.*LSTM\(3, 9"),
-    ],
-)
-def test_a_changed_configuration_is_refused_and_the_checkpoint_kept(tmp_path, change, message):
-    path = tmp_path / "run.ckpt"
-    train(classifier(), checkpoint=path)
-    content = path.read_bytes()
-    model = classifier(seed=1)
-    if "model" in change:
-        change.pop("model")
-        reader = lstm.LSTM(D, 9, batch_first=True, dtype=np.float64)
-        head = lstm.Sequential(lstm.Dropout(0.0), lstm.Linear(9, K, dtype=np.float64))
-        model = lstm.SequenceClassifier(reader, head)
-    if "optimizer" in change:
-        make = {"lr": lambda p: lstm.Adam(p, lr=0.03), "kind": lambda p: lstm.SGD(p, lr=0.02)}
-        change["optimizer"] = make[change["optimizer"]](model.parameters())
-    before = model.state_dict()
-    with pytest.raises(CheckpointError, match=f"belongs to another training: .*{message}"):
-        train(model, checkpoint=path, **change)
-    assert path.read_bytes() == content
-    assert all(np.array_equal(before[name], value) for name, value in model.state_dict().items())
-
-
-def test_a_full_disk_ends_the_training_with_the_last_good_checkpoint(tmp_path, monkeypatch):
-    path = tmp_path / "run.ckpt"
-    saves, write = [0], lstm.training.save_checkpoint
-
-    def full(*arguments):
-        saves[0] += 1
-        if saves[0] == 3:
-            monkeypatch.setattr(os, "fsync", no_space)
-        write(*arguments)
-
-    def no_space(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(lstm.training, "save_checkpoint", full)
-    model = classifier()
-    with pytest.raises(CheckpointError, match=r"No space left.*last good checkpoint is unchanged"):
-        train(model, checkpoint=path, epochs=4)
-    monkeypatch.undo()
-    assert list(tmp_path.iterdir()) == [path]
-    assert len(saved(path)[1]["history"]) == 2
-    whole = classifier()
-    train(whole, epochs=4)
-    train(model, checkpoint=path, epochs=4)
-    assert same(model, whole)
+        assert "finished" not in output, "the training ended before it was killed so often"
+    finish(start(tmp_path, killed))
+    assert same_state(load_checkpoint(killed), load_checkpoint(whole))

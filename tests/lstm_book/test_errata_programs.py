@@ -8,7 +8,7 @@ from lstm_book import errata
 
 import lstm
 from lstm import equations as eq
-from tests.lstm_book.evidence import cases, evidence, must_notice, program_pair, program_pairs
+from tests.lstm_book.evidence import evidence, program_pair, program_pairs
 from tests.lstm_book.frameworks import TEST, TRAIN, Tensor, placeholders, run
 
 DATA = {name: np.zeros((4, 3)) for name in ("x_train", "x_test", "X_train", "X_test")}
@@ -372,11 +372,3 @@ def test_nothing_is_predicted(printed, corrected):
     tree = ast.walk(ast.parse(program_pair("004")[0]))
     methods = {n.attr for n in tree if isinstance(n, ast.Attribute)}
     assert methods & {"fit", "predict"} == corrected != printed
-
-
-# -------------------------------------------------------------------------------- the swap
-
-
-@cases(__name__)
-def test_evidence_fails_when_the_sides_are_swapped(check, sides):
-    must_notice(check, sides)

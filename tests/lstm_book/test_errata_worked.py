@@ -8,7 +8,7 @@ import pytest
 from lstm_book import errata
 
 from lstm import equations as eq
-from tests.lstm_book.evidence import cases, evidence, must_notice
+from tests.lstm_book.evidence import evidence
 
 NUMBERS = {(n.section, n.quantity): n for n in errata.WORKED_NUMBERS}
 NAMES = {"sigmoid": eq.sigmoid, "tanh": np.tanh}
@@ -141,8 +141,3 @@ def test_teaching_version_is_not_saturated(printed, corrected):
     gates = np.array([corrected()[name] for name in ("f_t", "i_t", "o_t")])
     assert (gates.min().round(2), gates.max().round(2)) == (0.53, 0.74)
     np.testing.assert_allclose(corrected()["g_t"], [0.59, 0.64], atol=0.005)
-
-
-@cases(__name__)
-def test_evidence_fails_when_the_sides_are_swapped(check, sides):
-    must_notice(check, sides)

@@ -7,9 +7,9 @@ import re
 
 import numpy as np
 import pytest
+from lstm_book.__main__ import main
 from lstm_book.figures.widgets import FOLDER, WIDGETS, cell, digits, export, files, reader, reviews
 
-from lstm_book.__main__ import main
 from lstm.datasets import load_imdb, load_mnist
 from lstm.text import Vocabulary
 from tests.conftest import ROOT
@@ -62,7 +62,7 @@ def test_export_names_what_it_cannot_do(tmp_path, capsys):
 
 
 def test_cell_starts_with_the_worked_example_of_chapter_04():
-    notebook = json.loads((ROOT / "book" / "04_gates.ipynb").read_text(encoding="utf-8"))
+    notebook = json.loads((ROOT / "book" / "03_gates.ipynb").read_text(encoding="utf-8"))
     outputs = ["".join(o.get("text", "")) for c in notebook["cells"] for o in c.get("outputs", [])]
     (text,) = [o for o in outputs if "tanh(c_t)" in o and o.split()[:2] == ["cell", "1"]]
     printed = re.findall(r"(-?\d\.\d{6}) +(-?\d\.\d{6})$", text, re.MULTILINE)

@@ -8,7 +8,7 @@ import torch
 from lstm_book.recipes import RECIPES
 from lstm_book.recipes.pairs import Pairs, SummedEmbedding
 from lstm_book.recipes.reviews import DropWords
-from lstm_book.recipes.torch_engine import TorchModel
+from lstm_book.recipes.torch_engine import convert
 from numpy.testing import assert_allclose, assert_array_equal
 
 IDS = np.array([[2, 3, 2, 3, 0], [3, 2, 1, 3, 4], [2, 3, 3, 4, 4]], np.int32)
@@ -75,8 +75,7 @@ def test_the_network_with_pairs_is_the_same_on_pytorch():
     task = recipe.load(settings)
     assert task.vocabulary_size > 300
     model = recipe.build(task, settings, np.random.default_rng(0))
-    theirs = TorchModel(model)
-    for each in (model, theirs):
-        each.eval()
+    theirs = convert(model).eval()
     inputs = [array[:8] for array in task.test.inputs]
-    assert_allclose(theirs(*inputs), model(*inputs), atol=1e-6)
+    outputs = theirs(*map(torch.from_numpy, inputs)).detach()
+    assert_allclose(outputs, model.eval()(*inputs), atol=1e-6)

@@ -3,25 +3,25 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import lstm_book.__main__ as command_line
 import numpy as np
 import pytest
 import torch
-from lstm_book.recipes import RECIPES
+from lstm_book.recipes import RECIPES, records
 from lstm_book.recipes.digits import Distort
 from lstm_book.recipes.recipe import parse
-from lstm_book.recipes.records import KEYS
 from lstm_book.recipes.reviews import DropWords
 from lstm_book.recipes.runner import Job
 from lstm_book.recipes.sequences import first_repeat, gaussian_sequences, waves
 from numpy.testing import assert_array_equal
-
-import lstm_book.__main__ as command_line
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,9 +64,7 @@ def test_a_run_is_recorded_with_all_that_it_depends_on(name, engine, tmp_path, c
     assert content["recipe"] == name
     assert content["engine"] == engine
     assert content["settings"] == recipe.settings(content["model"], "quick", TINY[name])
-    assert content["command"].startswith(
-        f"python -m lstm_book train {name} --model {content['model']}"
-    )
+    assert content["command"] == records.command(content)
     assert len(content["data"]["sha256"]) == 64
     assert content["data"]["sizes"][0] == content["settings"]["train_size"]
     assert content["parameters"] > 0
@@ -185,23 +183,93 @@ def test_what_is_recorded_is_neither_repeated_nor_overwritten_by_accident(tmp_pa
     assert run(*first) == 0
     before = record(tmp_path)
     assert run(*first) == 1
-    assert "is there already: add --resume" in capsys.readouterr().err
+    assert "is there already: add --resume" in words(capsys.readouterr().err)
+    assert run(*first, "--resume") == 0
+    assert "is complete: nothing is left to do for seeds [0]" in words(capsys.readouterr().out)
     assert run(*first, "--resume", "--seeds", "3") == 0
     after = record(tmp_path)
     assert [each["seed"] for each in after["runs"]] == [0, 1, 2]
     assert after["runs"][0] == before["runs"][0]
-    assert run(*first, "--overwrite") == 0
+    assert run(*first, "--overwrite", "--set", "lr=0.01", "--seeds", "2") == 0
     again = record(tmp_path)
-    assert len(again["runs"]) == 1
-    assert again["runs"][0]["epochs"] == before["runs"][0]["epochs"]
+    assert [each["seed"] for each in again["runs"]] == [0, 1]
+    assert again["runs"][0]["epochs"] != before["runs"][0]["epochs"]
 
 
 def test_other_settings_are_not_mixed_into_a_record(tmp_path, capsys):
     assert run(*arguments("stacked", tmp_path)) == 0
     before = record(tmp_path)
     assert run(*arguments("stacked", tmp_path, "--set", "lr=0.5", "--resume", "--seeds", "2")) == 1
-    assert "was made with other settings: lr was 0.001, is 0.5" in capsys.readouterr().err
+    assert "was made with other settings: lr was 0.001, is 0.5" in words(capsys.readouterr().err)
     assert record(tmp_path) == before
+
+
+FRESH = {"settings": {"lr": 1}, "data": {}, "device": "cpu", "runs": []}
+FRESH |= dict.fromkeys(("recipe", "model", "engine", "scale", "parameters"), "x")
+
+
+def result(seed, loss=0.5):
+    return {"seed": seed, "test": {"loss": loss}}
+
+
+def seeds_in(path):
+    return [each["seed"] for each in json.loads(path.read_text())["runs"]]
+
+
+def test_whoever_adds_to_a_record_keeps_what_others_added(tmp_path):
+    path = tmp_path / "record.json"
+
+    def add(first):
+        for seed in range(first, 60, 3):
+            records.add(path, FRESH, result(seed))
+
+    threads = [threading.Thread(target=add, args=(first,)) for first in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seeds_in(path) == list(range(60))
+    assert list(tmp_path.iterdir()) == [path]
+    records.add(path, FRESH, result(7, loss=0.1))  # recorded is recorded
+    assert records.read(path)["runs"][7] == result(7)
+    with pytest.raises(records.RecordError, match="other settings: lr was 1, is 2"):
+        records.add(path, FRESH | {"settings": {"lr": 2}}, result(99))
+
+
+def test_what_was_to_be_overwritten_goes_and_what_came_meanwhile_stays(tmp_path):
+    path, other = tmp_path / "record.json", FRESH | {"settings": {"lr": 2}}
+    records.add(path, FRESH, result(0))
+    unwanted = path.read_bytes()
+    records.add(path, other, result(1), instead_of=unwanted)
+    records.add(path, other, result(2), instead_of=unwanted)  # another process, begun as early
+    assert seeds_in(path) == [1, 2]
+    assert json.loads(path.read_text())["settings"] == {"lr": 2}
+
+
+def test_a_result_that_cannot_be_written_is_printed(tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert run(*arguments("stacked", tmp_path, model="majority")) == 1
+    output = capsys.readouterr()
+    assert json.loads(output.out)["test"]["accuracy"] > 0
+    assert "could not be written" in words(output.err)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("out", ["file", "file/folder", "x" * 300])
+def test_out_is_tried_before_anything_is_computed(tmp_path, out, capsys, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr("lstm.Trainer.step", lambda *_: pytest.fail("it trains"))
+    assert run(*arguments("stacked", tmp_path / out)) == 1
+    assert re.search(r"choose another --out|File name too long", words(capsys.readouterr().err))
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def words(text):
+    """Undo the line breaks of a message."""
+    return " ".join(text.split())
 
 
 @pytest.mark.parametrize(
@@ -210,30 +278,74 @@ def test_other_settings_are_not_mixed_into_a_record(tmp_path, capsys):
         (["--model", "transformer"], "stacked has the models .*, got 'transformer'"),
         (["--set", "width=3"], "a setting is NAME=VALUE with a name from .*, got 'width=3'"),
         (["--set", "epochs"], "a setting is NAME=VALUE"),
-        (["--set", "epochs=many"], "epochs must be like 10, got 'many'"),
+        (["--set", "epochs=three"], "epochs must be an integer, such as 10, got 'three'"),
+        (["--set", "epochs=None"], "epochs must be an integer, such as 10, got 'None'"),
+        (["--set", "lr=None"], "lr must be a finite number, such as 0.001, got 'None'"),
+        (["--set", "lr=1e999"], "lr must be a finite number, such as 0.001, got '1e999'"),
+        (["--set", "lr=nan"], "lr must be a finite number, such as 0.001, got 'nan'"),
+        (["--set", f"epochs=1{400 * '0'}"], "epochs must be an integer, such as 10, got '1000"),
+        (["--set", "lr=-1"], "lr must be .*-1"),
+        (["--set", "patience=x"], "patience must be a number or None, got 'x'"),
+        (["--set", "patience=1.5"], "patience must be a positive integer, got 1.5"),
+        (["--set", "lengths=1"], "lengths must be True or False, such as True, got '1'"),
+        (["--set", "max_norm=-1"], "max_norm must be positive, got -1"),
         (["--set", "epochs=0"], "epochs must be a positive integer, got 0"),
         (["--set", "optimizer=adagrad"], "optimizer must be one of .*, got 'adagrad'"),
         (["--set", "schedule=step"], "schedule must be one of .*, got 'step'"),
         (["--device", "cuda"], "device 'cuda' needs engine 'torch', got 'numpy'"),
         (["--engine", "torch", "--device", "no"], "device must be one that PyTorch has here.*'no'"),
+        (["--engine", "torch", "--device", "meta"], "device must be one that PyTorch has here"),
         (["--set", "train_size=-5"], "train_size must be a positive integer, got -5"),
+        (["--set", "train_size=None"], "train_size must be an integer"),
         (["--set", "validation_size=0"], "validation_size must be a positive integer, got 0"),
+        (["--set", "train_size=10000000000000"], "allocate|MemoryError|dimension"),
+        (["--set", f"lr={'(' * 5000}"], "lr must be a finite number"),
     ],
 )
 def test_errors_are_one_sentence(tmp_path, capsys, args, message):
     assert run("train", "stacked", "--out", str(tmp_path), *args) == 1
     error = capsys.readouterr().err
-    assert error.startswith("python -m lstm_book train: ")
-    assert error.count("\n") == 1
-    assert re.search(message, error)
-    assert not list(tmp_path.rglob("*.json"))
+    assert error.startswith("python -m lstm_book: ")
+    assert max(map(len, error.splitlines())) <= 80 or "((((" in error or "0000" in error
+    assert re.search(message, words(error))
+    assert not list(tmp_path.rglob("*.*"))
 
 
-@pytest.mark.parametrize("seeds", ["0", "x", "3-1", "1,x", "-2", "3,-1"])
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("mnist-rows", "forget_bias=None"),
+        ("mnist-rows", "pooling=all"),
+        ("mnist-rows", "hidden_size=0"),
+        ("mnist-rows", "dense_size=-3"),
+        ("mnist-rows", "dropout=2"),
+        ("mnist-rows", "num_layers=0"),
+        ("mnist-rows", "source=nowhere"),
+        ("mnist-rows", "validation_size=5000"),
+        ("mnist-rows", "bend=None"),
+        ("mnist-pixels", "longest=0"),
+        ("imdb", "keep=middle"),
+        ("imdb", "max_length=0"),
+        ("imdb", "vocabulary_size=0"),
+        ("imdb", "pairs=-1"),
+        ("imdb", "embedding_dropout=7"),
+        ("imdb", "word_dropout=-1"),
+        ("imdb", "embedding_dim=-1"),
+        ("random-sequence", "target=nothing"),
+    ],
+)
+def test_no_setting_ends_in_a_traceback(tmp_path, capsys, name, setting):
+    assert run(*arguments(name, tmp_path, "--set", setting)) == 1
+    name, _, value = setting.partition("=")
+    assert value in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.*"))
+
+
+@pytest.mark.parametrize("seeds", ["0", "x", "3-1", "1,x", "-2", "3,-1", "99999999999", "0-1e9"])
 def test_wrong_seeds(seeds, capsys):
     with pytest.raises(SystemExit):
         run("train", "stacked", f"--seeds={seeds}")
-    assert "must be a number (5), a range (10-14) or a list (3,7)" in capsys.readouterr().err
+    assert "must be a number (5), a range (10-14) or a list (3,7)" in words(capsys.readouterr().err)
 
 
 def test_seeds_and_settings_are_read():
@@ -242,55 +354,94 @@ def test_seeds_and_settings_are_read():
     assert command_line.seeds("7,3,7") == [7, 3]  # a seed counts once
     assert parse("lr", "1", 0.5) == 1.0
     assert parse("patience", "3", None) == 3
-    assert parse("max_norm", "None", 1.0) is None
+    assert parse("max_norm", "None", 1.0, may_be_none=True) is None
     assert parse("keep", "start", "end") == "start"
     assert parse("bidirectional", "False", True) is False
+
+
+def test_help_names_every_setting_and_fits_80_columns(capsys):
+    with pytest.raises(SystemExit):
+        run("train", "--help")
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    for recipe in RECIPES.values():
+        (about,) = re.findall(rf"^{recipe.name}: .*?(?:\n\n|\Z)", text, re.M | re.S)
+        for name, value in recipe.settings(recipe.model_names[0], "quick").items():
+            assert f" {name}={value}" in words(about)
 
 
 def test_a_damaged_record_is_reported_and_kept(tmp_path, capsys):
     path = tmp_path / "stacked-article-numpy-quick.json"
     path.write_text('{"recipe": "sta')
     assert run(*arguments("stacked", tmp_path, "--resume")) == 1
-    assert "is not a record of" in capsys.readouterr().err
+    assert "is not a record of" in words(capsys.readouterr().err)
     assert run("results", "--out", str(tmp_path)) == 1
     assert path.read_text() == '{"recipe": "sta'
-    for other in ({"runs": []}, dict.fromkeys(KEYS) | {"runs": [{"seed": 0}]}):
+    for other in ([], {"runs": []}, dict.fromkeys(records.KEYS) | {"runs": [{"seed": 0}]}):
         path.write_text(json.dumps(other))  # a record of something else
         assert run("results", "--out", str(tmp_path)) == 1
-        assert "is not a record of" in capsys.readouterr().err
+        assert "is not a record of" in words(capsys.readouterr().err)
 
 
-def start(*args):
+# --- signals --------------------------------------------------------------------------------------
+
+
+LONG = ["--set", "epochs=20", "--set", "train_size=200", "--seeds", "5,6"]
+
+
+def start(*args, **options):
     return subprocess.Popen(
         [sys.executable, "-m", "lstm_book", *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'book'}"},
+        **options,
     )
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_saves_and_resume_ends_in_the_same_record(tmp_path, how, capsys):
-    """SIGTERM, by which a batch system asks, does the same."""
-    more = ["--set", "epochs=12", "--set", "train_size=200", "--seeds", "5,6"]
-    assert run(*arguments("stacked", tmp_path / "whole", *more)) == 0
-    process = start(*arguments("stacked", tmp_path / "stopped", *more))
-    checkpoint = tmp_path / "stopped" / "checkpoints" / "stacked-article-numpy-quick-seed5.ckpt"
-    while not checkpoint.exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    process.send_signal(how)
+def deaf():
+    """Ignore Ctrl-C, as what a script starts in the background does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "before", "engine"),
+    [
+        (signal.SIGINT, None, "numpy"),
+        (signal.SIGTERM, deaf, "numpy"),
+        (signal.SIGHUP, None, "torch"),
+    ],
+)
+def test_a_signal_saves_and_resume_ends_in_the_same_record(tmp_path, how, before, engine, capsys):
+    """However often it comes; status 130, 143 or 129, as a shell reports the signal."""
+    command = arguments("stacked", tmp_path / "stopped", *LONG, "--engine", engine)
+    command.remove("--quiet")
+    process = start(*command, preexec_fn=before)
+    assert process.stdout.readline().endswith("seed 5\n"), process.stderr.read()
+    time.sleep(0.05)
+    for _ in range(20):
+        process.send_signal(how)
+        time.sleep(0.001)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert f"Stopped. The training is saved in {checkpoint}: the same command with" in errors
+    checkpoint = tmp_path / f"stopped/checkpoints/stacked-article-{engine}-quick-seed5.npz"
+    assert process.returncode == 128 + how, errors
+    wanted = f"Stopped. The training is saved in {checkpoint}: the same command with --resume goes"
+    assert wanted in words(errors)
     assert "Traceback" not in errors
-    command = arguments("stacked", tmp_path / "stopped", *more)
+    assert "100%" not in errors  # no progress bar without a terminal
+    assert [file.name for file in checkpoint.parent.iterdir()] == [checkpoint.name]
+
     assert run(*command) == 1  # not without being asked to
     saved = checkpoint.read_bytes()
     assert run(*command, "--resume", "--set", "test_size=30") == 1
-    assert "--set test_size was 20, is 30" in capsys.readouterr().err
+    assert "settings.test_size was 20, is 30" in words(capsys.readouterr().err)
     assert checkpoint.read_bytes() == saved
+    threads = torch.get_num_threads()
     assert run(*command, "--resume") == 0
+    assert run(*arguments("stacked", tmp_path / "whole", *LONG, "--engine", engine)) == 0
+    assert torch.get_num_threads() == threads
     stopped, whole = record(tmp_path / "stopped")["runs"], record(tmp_path / "whole")["runs"]
     assert [each["resumed"] for each in stopped] == [True, False]
     for each, other in zip(stopped, whole, strict=True):
@@ -299,30 +450,68 @@ def test_ctrl_c_saves_and_resume_ends_in_the_same_record(tmp_path, how, capsys):
     assert not checkpoint.parent.exists()
 
 
-# --- two processes ------------------------------------------------------------------------------
+@pytest.mark.slow
+def test_two_processes_on_one_folder_lose_no_seed(tmp_path):
+    processes = [start(*arguments("stacked", tmp_path, "--seeds", s)) for s in ("0-3", "4-7")]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        # The slower one may find the other's record before its own begins.
+        assert process.returncode == 0 or "is there already" in words(errors)
+    assert run(*arguments("stacked", tmp_path, "--seeds", "8", "--resume")) == 0
+    assert [each["seed"] for each in record(tmp_path)["runs"]] == list(range(8))
 
 
-def test_torchrun_records_what_one_process_records(tmp_path, loopback):
-    args = arguments("stacked", tmp_path / "two", "--engine", "torch")
+# --- several processes of one training ------------------------------------------------------------
+
+
+def torchrun(*args):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
-    process = subprocess.run(
+    environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'book'}"
+    return subprocess.run(
         [*command, "-m", "lstm_book", *args],
         capture_output=True,
         text=True,
         timeout=120,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        env=os.environ | environment,
     )
+
+
+@pytest.mark.slow
+def test_torchrun_records_what_one_process_records(tmp_path, loopback):
+    """Every network, and the baseline, which one process computes."""
+    args = arguments("random-sequence", tmp_path / "two", model="all")
+    process = torchrun(*args)
     assert process.returncode == 0, process.stderr
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    run(*arguments("stacked", tmp_path / "one", "--engine", "torch"))
+    args = arguments("random-sequence", tmp_path / "one", "--engine", "torch", model="all")
+    assert run(*args) == 0
     torch.set_num_threads(threads)
-    two, one = record(tmp_path / "two")["runs"][0], record(tmp_path / "one")["runs"][0]
-    assert (two["processes"], one["processes"]) == (2, 1)
-    for row, other in zip(two["epochs"], one["epochs"], strict=True):
-        assert row == pytest.approx(other, rel=1e-4)
-    assert two["test"]["loss"] == pytest.approx(one["test"]["loss"], rel=1e-4)
+    names = [path.name for path in sorted((tmp_path / "one").iterdir())]
+    assert len(names) == 4
+    assert names == [path.name for path in sorted((tmp_path / "two").iterdir())]
+    for name in names:
+        two, one = (
+            json.loads((tmp_path / n / name).read_text())["runs"][0] for n in ("two", "one")
+        )
+        assert (two.get("processes"), one.get("processes")) in ((2, 1), (None, None))
+        for row, other in zip(two.get("epochs", []), one.get("epochs", []), strict=True):
+            assert row == pytest.approx(other, rel=1e-4)
+        assert two["test"]["loss"] == pytest.approx(one["test"]["loss"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_torchrun_says_at_once_what_is_wrong(tmp_path, loopback):
+    process = torchrun(*arguments("random-sequence", tmp_path, "--engine", "numpy"))
+    assert process.returncode != 0
+    message = "several processes need engine 'torch', got 'numpy'"
+    assert process.stderr.count(message) == 1
+    (tmp_path / "random-sequence-sum-torch-quick.json").write_text("{}")
+    process = torchrun(*arguments("random-sequence", tmp_path))
+    assert process.returncode != 0
+    assert words(process.stderr).count("is there already") == 1
 
 
 # --- results ------------------------------------------------------------------------------------
@@ -334,18 +523,109 @@ def test_results_prints_a_table(tmp_path, capsys):
     capsys.readouterr()
     (tmp_path / "mutants.json").write_text("{}")  # not a record: it is let alone
     assert run("results", "--out", str(tmp_path)) == 0
-    head, line, *rows = capsys.readouterr().out.splitlines()
-    assert head.split("  ")[0] == "recipe"
+    title, _, head, line, *rows = capsys.readouterr().out.splitlines()
+    assert title == "stacked, quick: accuracy on the test part"
+    assert head.split()[0] == "model"
     assert set(line) == {"-", " "}
-    assert len(rows) == 3
-    assert all(row.startswith("stacked  quick") for row in rows)
+    assert {row.split()[0] for row in rows if row} == {"article", "majority", "bag-of-steps"}
+
+
+def test_results_without_a_record_say_what_to_do(tmp_path, capsys):
     assert run("results", "--out", str(tmp_path / "empty")) == 1
-    assert "make one with python -m lstm_book train RECIPE" in capsys.readouterr().err
+    error = words(capsys.readouterr().err)
+    assert "make one with python -m lstm_book train RECIPE, or name another" in error
+    assert "--out" in error
 
 
-def test_results_prints_the_records_of_the_project(capsys):
-    assert run("results", "--out", str(ROOT / "results")) == 0
-    assert re.search(r"^mnist-rows +full +lstm +numpy +5 +accuracy", capsys.readouterr().out, re.M)
+def test_results_prints_the_records_of_the_project(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # they are found from anywhere
+    assert run("results") == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    (rows,) = re.findall(r"^mnist-rows, full: accuracy.*?\n\n", text, re.M | re.S)
+    assert re.search(r"^lstm +5 +\d\d\.\d\d % +±0\.\d\d ", rows, re.M)
+    assert re.search(r"^lstm \(torch\) +5 ", rows, re.M)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*-*.json")), ids=lambda p: p.stem)
+def test_the_command_of_a_record_makes_such_a_record(path, capsys):
+    recorded = records.read(path)
+    words = shlex.split(records.command(recorded))
+    assert words[:4] == ["python", "-m", "lstm_book", "train"]
+    (job,) = command_line.jobs(command_line.parser().parse_args(words[3:]))
+    assert job.path.name == path.name
+    assert (job.recipe.name, job.model) == (recorded["recipe"], recorded["model"])
+    assert (job.scale, job.engine) == (recorded["scale"], recorded["engine"])
+    assert job.device == recorded["device"]
+    assert {name: job.settings[name] for name in recorded["settings"]} == recorded["settings"]
+
+
+def test_the_command_names_what_was_set():
+    settings = RECIPES["stacked"].settings("lstm", "full", ["lr=0.5", "max_norm=None"])
+    made = {"recipe": "stacked", "model": "lstm", "scale": "full", "engine": "torch"}
+    assert records.command({**made, "device": "cuda", "settings": settings}) == (
+        "python -m lstm_book train stacked --model lstm --scale full --engine torch "
+        "--device cuda --set lr=0.5 --set max_norm=None"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shell", "status", "output", "error"),
+    [
+        ("{} results | head -n 1", 0, "imdb, full", ""),
+        ("{} results --out {}/results >/dev/full", 1, "", "No space left"),
+        ("{} results >&-", 0, "", ""),
+        ("PYTHONIOENCODING=ascii {} results", 0, "imdb, full", ""),
+        ("{} train stacked --out $(printf '\\377')/ --set lr=None", 1, "", "lr must be"),
+    ],
+)
+def test_no_terminal_and_no_pipe_ends_in_a_traceback(tmp_path, shell, status, output, error):
+    command = shell.format(f"{sys.executable} -m lstm_book", ROOT)
+    process = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'book'}"},
+    )
+    assert process.returncode == status, process.stderr
+    assert output in process.stdout
+    assert error in words(process.stderr)
+    assert "Traceback" not in process.stderr
+    assert bool(process.stderr) == bool(error)
+
+
+# --- whose commit ---------------------------------------------------------------------------------
+
+
+def test_a_record_names_no_commit_of_somebody_elses(tmp_path, monkeypatch):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x"]
+    inside = tmp_path / "inside"
+    for package in ("lstm", "book/lstm_book"):
+        (inside / package).mkdir(parents=True)
+        (inside / package / "__init__.py").write_text("")
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "--quiet", "-m", "theirs"], check=True)
+    monkeypatch.setattr(records, "ROOT", inside)
+    monkeypatch.setattr("lstm.__file__", str(inside / "lstm" / "__init__.py"))
+    assert records.commit() is None
+    monkeypatch.setattr(records, "ROOT", tmp_path)  # and none where nothing of ours is tracked
+    assert records.commit() is None
+
+
+def test_a_record_names_the_commit_of_this_checkout():
+    try:
+        head = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this is no checkout")
+    assert records.commit() in (head, f"{head}+")
 
 
 # --- tasks --------------------------------------------------------------------------------------
@@ -468,19 +748,6 @@ def test_bent_images_follow_a_smooth_net_of_knots():
         moved = [RegularGridInterpolator((where, where), axis)(pixels.T).T for axis in net]
         expected = map_coordinates(image, pixels + moved, order=1, mode="grid-constant")
         np.testing.assert_allclose(result, expected, atol=1e-6)
-
-
-# --- the other commands -------------------------------------------------------------------------
-
-
-def test_check_passes_and_can_fail(capsys, monkeypatch):
-    assert run("check") == 0
-    out = capsys.readouterr().out
-    assert out.count("ok") == 12
-    assert "FAILED" not in out
-    monkeypatch.setattr("lstm.selfcheck._gradient", lambda *_: 0.1)
-    assert run("check") == 1
-    assert "FAILED" in capsys.readouterr().out
 
 
 def test_job_names_are_files():

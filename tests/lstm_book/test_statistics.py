@@ -1,12 +1,10 @@
-"""The two intervals of chapter 13: against SciPy, and by drawing seeds many times."""
+"""The two intervals of seeds: against a printed table, and by drawing seeds many times."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from lstm_book.recipes.statistics import summary
-from lstm_book.statistics import interval_of_mean, interval_of_seed
-from scipy.stats import t
+from lstm_book.statistics import interval_of_mean, interval_of_seed, summary
 
 
 def test_summary():
@@ -21,14 +19,6 @@ def test_summary():
 def test_summary_of_one_seed_knows_the_mean_alone():
     assert summary([0.5]).mean == 0.5
     assert np.isnan(summary([0.5])[1:]).all()
-
-
-@pytest.mark.equation("eq-interval-of-mean")
-@pytest.mark.parametrize("count", range(2, 40))
-def test_interval_of_mean_against_scipy(count):
-    low, high = t.interval(0.95, count - 1, scale=0.7 / count**0.5)
-    accuracy = 1e-6 if count < 12 else 1e-4  # behind the table an expansion
-    assert 2 * interval_of_mean(0.7, count) == pytest.approx(high - low, rel=accuracy)
 
 
 @pytest.mark.parametrize("count", [2, 5, 20])

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lstm_book.recipes.torch_engine import Dropped, TorchAdam, TorchModel
+from lstm_book.recipes.torch_engine import Dropout, TorchTrainer, convert
 
 import lstm
+from lstm.checkpoint import load_checkpoint, save_checkpoint
 from lstm.models import POOLINGS, Stack
 
 B, T, D, H, K, V = 12, 9, 4, 5, 3, 20
@@ -54,116 +55,182 @@ KINDS = [
 ]
 
 
+def tensors(*arrays):
+    return [torch.from_numpy(array) for array in arrays]
+
+
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("ragged", [True, False])
 def test_outputs_and_gradients_are_those_of_numpy(kind, pooling, ragged):
     ours = build(pooling, **kind)
-    theirs = TorchModel(ours)
+    theirs = convert(ours)
     x = IDS if kind.get("embedded", True) else VECTORS
     inputs = (x, LENGTHS) if ragged else (x,)
-    loss, d_logits = lstm.cross_entropy(ours(*inputs), LABELS)
-    same_loss, same_d_logits = lstm.cross_entropy(theirs(*inputs), LABELS)
-    assert same_loss == pytest.approx(loss, rel=1e-12)
+    outputs = ours(*inputs)
+    _, d_logits = lstm.cross_entropy(outputs, LABELS)
+    logits = theirs(*tensors(*inputs))
+    np.testing.assert_allclose(logits.detach(), outputs, rtol=1e-11, atol=1e-14)
     ours.backward(d_logits)
-    theirs.backward(same_d_logits)
-    pairs = list(zip(ours.named_parameters(), theirs.named_parameters(), strict=True))
+    torch.nn.functional.cross_entropy(logits, torch.from_numpy(LABELS)).backward()
+    pairs = list(zip(ours.parameters(), theirs.parameters(), strict=True))
     assert pairs
-    for (name, parameter), (same_name, tensor) in pairs:
-        assert name == same_name
-        np.testing.assert_allclose(tensor.data, parameter.data, rtol=0, atol=0)
+    for parameter, tensor in pairs:
+        np.testing.assert_array_equal(tensor.detach(), parameter.data)
         np.testing.assert_allclose(tensor.grad, parameter.grad, rtol=1e-9, atol=1e-13)
     expected = ours.eval()(*inputs)
-    np.testing.assert_allclose(theirs.eval()(*inputs), expected, rtol=1e-11, atol=1e-14)
-
-
-def test_what_stands_in_the_padding_is_never_read():
-    model = TorchModel(build("max", bidirectional=True, embedded=False)).eval()
-    garbage = VECTORS.copy()
-    garbage[np.arange(T) >= LENGTHS[:, None]] = 1e9
-    np.testing.assert_array_equal(model(garbage, LENGTHS), model(VECTORS, LENGTHS))
-
-
-def train(model, optimizer, **options):
-    return lstm.fit(
-        model,
-        (IDS, LENGTHS),
-        LABELS,
-        lstm.cross_entropy,
-        optimizer(model.parameters(), lr=0.01),
-        **{"epochs": 5, "batch_size": 5, "rng": 0, "progress": False, "max_norm": 0.5} | options,
+    np.testing.assert_allclose(
+        theirs.eval()(*tensors(*inputs)).detach(), expected, rtol=1e-11, atol=1e-14
     )
 
 
-@pytest.mark.parametrize("optimizer", [lstm.Adam, TorchAdam, lstm.SGD, lstm.RMSprop])
-def test_a_training_is_the_same_on_both_engines(optimizer):
-    ours, theirs = build(bidirectional=True), TorchModel(build(bidirectional=True))
-    options = {"schedule": lambda done: 1 - done, "validation": ((IDS, LENGTHS), LABELS)}
-    expected = train(ours, lstm.Adam if optimizer is TorchAdam else optimizer, **options)
-    history = train(theirs, optimizer, **options)
+def test_what_stands_in_the_padding_is_never_read():
+    model = convert(build("max", bidirectional=True, embedded=False)).eval()
+    garbage = VECTORS.copy()
+    garbage[np.arange(T) >= LENGTHS[:, None]] = 1e9
+    first, second = (model(*tensors(x, LENGTHS)).detach() for x in (garbage, VECTORS))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("model", [lstm.LSTMCell(3, 4), lstm.GRU(3, 4), lstm.LSTM(3, 4)])
+def test_what_pytorch_has_not_is_refused(model):
+    with pytest.raises(ValueError, match="model must be made of layers that PyTorch has here, got"):
+        convert(model)
+
+
+RULES = {
+    "adam": (lstm.Adam, {}),
+    "momentum": (lstm.SGD, {"momentum": 0.9}),
+    "rmsprop": (lstm.RMSprop, {}),
+    "keras": (lstm.RMSprop, {"alpha": 0.9, "eps": 1e-7, "eps_inside": True}),
+}
+OPTIONS = {"batch_size": 5, "rng": 0, "max_norm": 0.5}
+ARGUMENTS = {"inputs": (IDS, LENGTHS), "targets": LABELS, "epochs": 5}
+
+
+def numpy_trainer(model, rule="adam", **options):
+    kind, more = RULES[rule]
+    optimizer = kind(model.parameters(), lr=0.01, **more)
+    return lstm.Trainer(model, lstm.cross_entropy, optimizer, **OPTIONS | options)
+
+
+def torch_trainer(model, rule="adam", **options):
+    kind, more = RULES[rule]
+    options = OPTIONS | {"masks": 8} | options
+    return TorchTrainer(model, lstm.cross_entropy, kind, {"lr": 0.01} | more, **options)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_training_is_the_same_on_both_engines(rule):
+    model, options = build(bidirectional=True), {"schedule": lambda done: 1 - done}
+    theirs = torch_trainer(model, rule, **options)
+    ours = numpy_trainer(model, rule, **options)
+    more = {"validation": ((IDS, LENGTHS), LABELS), "bucket_by": LENGTHS}
+    expected, history = ours.fit(**ARGUMENTS, **more), theirs.fit(**ARGUMENTS, **more)
     for row, other in zip(history, expected, strict=True):
-        # torch divides by (norm + 1e-6) when it clips.
-        assert row == pytest.approx(other, rel=1e-5 if optimizer is TorchAdam else 1e-9)
-    for name, value in ours.state_dict().items():
-        np.testing.assert_allclose(theirs.state_dict()[name], value, rtol=1e-4, atol=1e-7)
+        assert row == pytest.approx(other, rel=1e-5)  # PyTorch clips with (norm + 1e-6)
+    weights = theirs.weights()
+    assert weights.keys() == model.state_dict().keys()
+    for name, value in model.state_dict().items():
+        np.testing.assert_allclose(weights[name], value, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(
+        theirs.predict((IDS, LENGTHS)), ours.predict((IDS, LENGTHS)), rtol=1e-4
+    )
 
 
-def test_weights_move_between_the_engines():
-    ours, theirs = build(), TorchModel(build())
-    train(theirs, TorchAdam)
-    ours.load_state_dict(theirs.state_dict())
-    np.testing.assert_allclose(ours.eval()(IDS, LENGTHS), theirs(IDS, LENGTHS), rtol=1e-10)
-    again = TorchModel(build())
-    again.load_state_dict(ours.state_dict())
-    np.testing.assert_array_equal(again.eval()(IDS, LENGTHS), theirs(IDS, LENGTHS))
-    with pytest.raises(ValueError, match=r"missing \['embedding.weight'.* unexpected \['x'\]"):
-        again.load_state_dict({"x": 1})
-    with pytest.raises(ValueError, match="model must be made of layers that PyTorch has, got"):
-        TorchModel(lstm.LSTMCell(3, 4))
+@pytest.mark.parametrize("loss", [lstm.binary_cross_entropy_with_logits, lstm.mse_loss])
+def test_the_other_losses_are_the_same_too(loss):
+    model, optimizers = lstm.Linear(D, 1, rng=0), []
+    x, y = VECTORS[:, 0].astype(np.float32), (LABELS[:, None] > 0).astype(np.uint8)
+    y = y.astype(np.float32) if loss is lstm.mse_loss else y
+    theirs = TorchTrainer(model, loss, lstm.Adam, {"lr": 0.01}, **OPTIONS)
+    ours = lstm.Trainer(model, loss, lstm.Adam(model.parameters(), lr=0.01), **OPTIONS)
+    optimizers = [each.fit(x, y, epochs=3, validation=(x, y)) for each in (ours, theirs)]
+    for row, other in zip(*optimizers, strict=True):
+        assert row == pytest.approx(other, rel=1e-5)
+
+
+def test_nothing_of_pytorchs_own_random_numbers_is_used():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    torch_trainer(build(num_layers=2, dropout=0.4)).fit(**ARGUMENTS)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_loss_that_explodes_stops_before_the_weights_are_lost():
+    model = lstm.Linear(1, 1)
+    x, y = np.full((4, 1), 1e15, np.float32), np.zeros((4, 1), np.float32)
+    trainer = TorchTrainer(model, lstm.mse_loss, lstm.SGD, {"lr": 1.0})
+    with pytest.raises(RuntimeError, match=r"epoch 2, step 1.*smaller"):
+        trainer.fit(x, y, epochs=9)
+    assert np.isfinite(trainer.weights()["weight"]).all()
 
 
 def test_dropped_numbers_have_the_right_share_and_size():
-    layer = Dropped(0.25, axis=1)
-    layer.batch, layer.rows = 6, torch.tensor([4, 1])
-    x = torch.ones(500, 2, 40, dtype=torch.float64)
-    torch.manual_seed(0)
-    dropped = layer(x)
+    layer = Dropout(0.25)
+    layer.generator = torch.Generator()
+
+    def drop(batch, rows):
+        layer.generator.manual_seed(0)
+        layer.batch, layer.rows = batch, torch.tensor(rows)
+        return layer(torch.ones(len(rows), 500, 40, dtype=torch.float64))
+
+    dropped = drop(6, [4, 1])
     assert set(dropped.unique().tolist()) == {0.0, 1 / 0.75}
     assert (dropped == 0).double().mean().item() == pytest.approx(0.25, abs=0.01)
-    layer.rows = torch.arange(6)
-    torch.manual_seed(0)
-    torch.testing.assert_close(layer(torch.ones(500, 6, 40, dtype=x.dtype))[:, [4, 1]], dropped)
+    torch.testing.assert_close(drop(6, range(6))[[4, 1]], dropped)
+    layer.p = 1.0
+    assert not drop(6, [2]).any()
+    x = torch.ones(3)
     assert layer.eval()(x) is x
 
 
-@pytest.mark.parametrize("optimizer", [TorchAdam, lstm.RMSprop])
-def test_a_training_resumes_bit_for_bit_with_its_dropout(tmp_path, optimizer):
-    def model():
-        return TorchModel(build(num_layers=2, dropout=0.4, rng=np.random.default_rng(1)), rng=8)
+class Stop(Exception):
+    pass
 
-    whole, first, second = model(), model(), model()
-    train(whole, optimizer)
-    steps = [0]
 
-    def stop(rng, *batch):
-        steps[0] += 1
-        if steps[0] == 8:
-            raise KeyboardInterrupt
-        return batch
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("step", [1, 3, 8])
+def test_a_training_resumes_bit_for_bit_with_its_dropout(tmp_path, rule, step):
+    def trainer(**options):
+        model = build(num_layers=2, dropout=0.4, rng=np.random.default_rng(1))
+        return torch_trainer(model, rule, **options)
 
-    options = {"checkpoint": tmp_path / "run.ckpt", "checkpoint_seconds": -1.0}
-    with pytest.raises(KeyboardInterrupt):
-        train(first, optimizer, augment=stop, **options)
-    steps[0] = 100
-    train(second, optimizer, augment=stop, **options)
-    for name, value in whole.state_dict().items():
-        np.testing.assert_array_equal(second.state_dict()[name], value)
-    plain = TorchModel(build(num_layers=2, rng=np.random.default_rng(1)), rng=8)
-    train(plain, optimizer)
-    assert not np.array_equal(plain.state_dict()["head.0.weight"], value)
+    def stop(trainer):
+        if len(trainer.history) * 3 + trainer.place == step:
+            save_checkpoint(tmp_path / "run.npz", trainer.state_dict())
+            raise Stop
+
+    more = {"validation": ((IDS, LENGTHS), LABELS), "patience": 4}
+    whole, stopped, resumed = trainer(), trainer(), trainer(masks=9, rng=9)
+    expected = whole.fit(**ARGUMENTS, **more)
+    with pytest.raises(Stop):
+        stopped.fit(**ARGUMENTS, **more, callback=stop)
+    resumed.load_state_dict(load_checkpoint(tmp_path / "run.npz"))
+    assert resumed.fit(**ARGUMENTS, **more) == expected
+    end, wanted = resumed.state_dict(), whole.state_dict()
+    assert end.keys() == wanted.keys()
+    assert all(end[name].tobytes() == wanted[name].tobytes() for name in wanted)
+    other = trainer(masks=9)
+    other.fit(**ARGUMENTS)  # the masks count
+    assert not np.array_equal(other.weights()["head.0.weight"], whole.weights()["head.0.weight"])
+
+
+@pytest.mark.parametrize("name", ["model/head.0.weight", "optimizer/0.exp_avg", "info"])
+def test_a_state_of_another_training_is_refused_and_nothing_changes(name):
+    trainer = torch_trainer(build())
+    trainer.fit(**ARGUMENTS | {"epochs": 1})
+    state, before = trainer.state_dict(), trainer.state_dict()
+    state[name] = np.zeros((2, 2))
+    with pytest.raises(ValueError, match="state must be one of this training"):
+        trainer.load_state_dict(state)
+    after = trainer.state_dict()
+    assert all(after[name].tobytes() == before[name].tobytes() for name in before)
 
 
 # --- several processes ----------------------------------------------------------------------------
+
+
 def with_dropout():
     return build("mean", bidirectional=True, num_layers=2, dropout=0.4)
 
@@ -176,35 +243,30 @@ PROGRAM = textwrap.dedent("""
     from tests.lstm_book.test_torch_engine import *
 
     distributed.init_process_group("gloo")
-    model = TorchModel(build("mean", bidirectional=True))
-    logits = model(IDS, LENGTHS)
-    loss, d_logits = lstm.cross_entropy(logits, LABELS)
-    model.backward(d_logits)
-    result = {f"grad/{name}": p.grad.copy() for name, p in model.named_parameters()}
-    result["logits"] = logits
     # 12 examples in batches of 5, 5 and 2, then of 1: no process may wait for another in vain.
+    result = {}
     for batch_size in (5, 11):
-        model = TorchModel(with_dropout(), rng=8)
-        history = train(model, TorchAdam, batch_size=batch_size)
-        result |= {f"{batch_size}/{name}": value for name, value in model.state_dict().items()}
+        trainer = torch_trainer(with_dropout(), batch_size=batch_size)
+        history = trainer.fit(**ARGUMENTS)
+        result |= {f"{batch_size}/{name}": value for name, value in trainer.weights().items()}
         result[f"{batch_size}/loss"] = np.array([row["loss"] for row in history])
     np.savez(f"{sys.argv[1]}.{distributed.get_rank()}.npz", **result)
     distributed.destroy_process_group()
 """)
 
 
-@pytest.fixture(scope="module")
-def two_processes(tmp_path_factory, loopback):
+@pytest.mark.slow
+def test_two_processes_end_where_one_ends(tmp_path, loopback):
+    """Batches that do not divide by two, a last batch of one example, and the same dropout."""
     if not torch.distributed.is_available():
         pytest.skip("this PyTorch has no torch.distributed")
-    folder = tmp_path_factory.mktemp("distributed")
-    (folder / "program.py").write_text(PROGRAM)
+    (tmp_path / "program.py").write_text(PROGRAM)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     root = str(Path(__file__).parents[2])
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += [f"--master-port={port}", str(folder / "program.py"), str(folder / "out"), root]
+    command += [f"--master-port={port}", str(tmp_path / "program.py"), str(tmp_path / "out"), root]
     run = subprocess.run(
         command,
         capture_output=True,
@@ -213,28 +275,13 @@ def two_processes(tmp_path_factory, loopback):
         env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
     )
     assert run.returncode == 0, run.stderr
-    return [dict(np.load(folder / f"out.{rank}.npz")) for rank in (0, 1)]
-
-
-def test_two_processes_have_the_gradient_of_one(two_processes):
-    model = build("mean", bidirectional=True)
-    logits = model(IDS, LENGTHS)
-    model.backward(lstm.cross_entropy(logits, LABELS)[1])
-    for result in two_processes:
-        np.testing.assert_allclose(result["logits"], logits, rtol=1e-11, atol=1e-14)
-        for name, parameter in model.named_parameters():
-            np.testing.assert_allclose(
-                result[f"grad/{name}"], parameter.grad, rtol=1e-9, atol=1e-13
-            )
-
-
-@pytest.mark.parametrize("batch_size", [5, 11])
-def test_two_processes_end_where_one_ends(two_processes, batch_size):
-    """Batches that do not divide by two, a last batch of one example, and the same dropout."""
-    model = TorchModel(with_dropout(), rng=8)
-    history = train(model, TorchAdam, batch_size=batch_size)
-    for result in two_processes:
-        losses = [row["loss"] for row in history]
-        np.testing.assert_allclose(result[f"{batch_size}/loss"], losses, rtol=1e-9)
-        for name, value in model.state_dict().items():
-            np.testing.assert_allclose(result[f"{batch_size}/{name}"], value, rtol=1e-6, atol=1e-9)
+    results = [dict(np.load(tmp_path / f"out.{rank}.npz")) for rank in (0, 1)]
+    for batch_size in (5, 11):
+        trainer = torch_trainer(with_dropout(), batch_size=batch_size)
+        losses = [row["loss"] for row in trainer.fit(**ARGUMENTS)]
+        for result in results:
+            np.testing.assert_allclose(result[f"{batch_size}/loss"], losses, rtol=1e-9)
+            for name, value in trainer.weights().items():
+                np.testing.assert_allclose(
+                    result[f"{batch_size}/{name}"], value, rtol=1e-6, atol=1e-9
+                )

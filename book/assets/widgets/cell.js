@@ -1,4 +1,4 @@
-// The cell (chapter 04): one step with two inputs and two cells, every number in reach.
+// The cell (chapter on gates): one step with two inputs and two cells, every number in reach.
 "use strict";
 
 LSTM.enliven("cell", ({ data, live, still }) => {

@@ -1,4 +1,4 @@
-// The reader of digits (chapter 12): draw one, and watch the LSTM's opinion row by row.
+// The reader of digits (chapter on digits): draw one, and watch the LSTM's opinion row by row.
 "use strict";
 
 LSTM.enliven("digits", ({ data, live }) => {

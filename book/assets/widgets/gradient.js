@@ -1,4 +1,4 @@
-// Gradient through time (chapter 06): what arrives of an error, in an RNN and in an LSTM.
+// Gradient through time (chapter on what the LSTM solves): what arrives of an error, in an RNN and in an LSTM.
 "use strict";
 
 LSTM.enliven("gradient", ({ data, live }) => {

@@ -1,4 +1,4 @@
-// The reader of reviews (chapter 11): type a sentence, and see the verdict change word by word.
+// The reader of reviews (chapter on movie reviews): type a sentence, and see the verdict change word by word.
 "use strict";
 
 LSTM.enliven("reviews", ({ data, live }) => {

@@ -1,4 +1,4 @@
-"""The experiments of chapters 03 and 06: small tasks, many seeds, every result recorded.
+"""The experiments on what the LSTM solves: small tasks, many seeds, every result recorded.
 
 ``python -m lstm_book.experiments NAME`` runs one of them and writes
 ``results/experiments/NAME.json`` with its settings, seeds, command and versions; the

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from lstm_book.experiments import cost as timing
 from lstm_book.experiments import digits
 from lstm_book.experiments.memory import Cell, train_to_remember
 
@@ -161,6 +160,5 @@ def data() -> dict[str, Any]:
         return digits.about() | {"runs": list(pool.map(_train_on_digits, arguments))}
 
 
-def cost() -> dict[str, Any]:
-    """Time the LSTM against a plain network with as many units."""
-    return timing.measure()
+EXPERIMENTS = {run.__name__: run for run in (remember, activations, clipping, budget, data)}
+"""Name → what runs the experiment and returns its settings and results."""

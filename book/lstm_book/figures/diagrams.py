@@ -12,16 +12,10 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
-
-try:
-    from matplotlib import pyplot as plt
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Circle, FancyBboxPatch, PathPatch, Polygon, Rectangle
-    from matplotlib.path import Path
-except ImportError as error:
-    raise ImportError(
-        "lstm_book.figures.diagrams needs matplotlib: pip install 'lstm-checked[plots]'"
-    ) from error
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyBboxPatch, PathPatch, Polygon, Rectangle
+from matplotlib.path import Path
 
 from lstm_book.figures.palette import COLORS
 from lstm_book.figures.plots import style

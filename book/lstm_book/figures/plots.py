@@ -12,19 +12,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from html import escape
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
-
-try:
-    import matplotlib as mpl
-    from matplotlib import pyplot as plt
-    from matplotlib.axes import Axes
-    from matplotlib.colors import to_rgb
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
-    from matplotlib.ticker import MaxNLocator
-except ImportError as error:
-    raise ImportError("figures need matplotlib: pip install matplotlib") from error
 
 from lstm_book.figures.palette import COLORS
 from lstm_book.figures.svg import inline_svg
@@ -212,7 +208,7 @@ def loss_curve(history: Sequence[Mapping[str, float]], *, ylabel: str = "mean lo
     Parameters
     ----------
     history : list of dict
-        What ``lstm.training.fit`` returns: ``"epoch"``, ``"loss"`` and, with validation,
+        What :meth:`lstm.Trainer.fit` returns: ``"epoch"``, ``"loss"`` and, with validation,
         ``"validation_loss"`` and ``"validation_accuracy"``.
     ylabel : str
         Name of the loss, with its unit.

@@ -1,8 +1,8 @@
-"""Let the notebooks install the package where it is not: ``python -m lstm_book.press.colab``.
+"""Let the notebooks fetch the course where it is not: ``python -m lstm_book.press.colab``.
 
 Colab opens a notebook alone. Once ``repository: url`` in ``_config.yml`` says where the project is,
-this gives every notebook a first code cell that installs it from there; without an address it
-takes that cell away.
+this gives every notebook a first code cell that clones it from there and installs what the chapters
+import; without an address it takes that cell away.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from lstm_book.sphinx.address import clean
 
 CELL = "install"  # its id in a notebook
 SOURCE = """\
-# Where the package is not installed, as on Colab: install it, with what the chapters need.
+# Where the course is not installed, as on Colab: fetch it, and what its chapters import.
+import sys
 from importlib.util import find_spec
-from lstm_book.checkout import ROOT
 
 ADDRESS = "{address}"
-if find_spec("lstm") is None:
-    package = f"'lstm-checked[chapters] @ git+{{ADDRESS}}'"
-    get_ipython().run_line_magic("pip", f"install -q {{package}}")"""
+if find_spec("lstm_book") is None:
+    shell = get_ipython()
+    shell.system(f"git clone --quiet --depth 1 {{ADDRESS}} lstm-checked")
+    packages = "--editable lstm-checked --editable 'lstm-checked/book[chapters]'"
+    shell.run_line_magic("pip", f"install --quiet {{packages}}")
+    sys.path[:0] = ["lstm-checked", "lstm-checked/book"]  # this kernel started before them"""
 
 
 def configured_address() -> str:
     """Return the public address of the repository, ``""`` if it has none."""
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     return clean(config["repository"]["url"])
 
 

@@ -17,7 +17,11 @@ from typing import NamedTuple
 
 import nbformat
 
+from lstm_book.binding import title
 from lstm_book.checkout import ROOT
+from lstm_book.experiments import record as experiments
+from lstm_book.press.execute import run
+from lstm_book.recipes import records
 from lstm_book.recipes.records import cpu
 
 RECORD = ROOT / "results" / "run_times.json"
@@ -40,8 +44,6 @@ there.
 
 def measure(paths: list[Path]) -> dict:
     """Run each notebook; return wall and processor seconds, with the machine."""
-    from execute import run  # beside this script
-
     chapters = {}
     for path in paths:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -54,10 +56,13 @@ def measure(paths: list[Path]) -> dict:
     return {"command": "make times", "machine": machine, "chapters": chapters}
 
 
-def title(path: Path) -> str:
-    """Return the heading of a notebook."""
-    cells = nbformat.read(path, as_version=4).cells
-    return cells[0].source.splitlines()[0].removeprefix("# ")
+def joined(old: dict, new: dict) -> dict:
+    """Return a record with the newer times, and without chapters that are gone."""
+    if old["machine"] != new["machine"]:
+        raise SystemExit(f"measured on {old['machine']}: here measure all, with make times")
+    chapters = sorted((old["chapters"] | new["chapters"]).items())
+    there = [(name, times) for name, times in chapters if (ROOT / f"book/{name}.ipynb").is_file()]
+    return new | {"chapters": dict(there)}
 
 
 def chapters(root: Path) -> list[str]:
@@ -96,19 +101,26 @@ class Row(NamedTuple):
     processors: frozenset[str]
 
 
+def command(record: dict) -> str:
+    """Return the command that repeats a record today: the record keeps the one that made it."""
+    if "experiment" in record:
+        return experiments.command(record["experiment"])
+    return records.command(record)
+
+
 def recorded(root: Path) -> list[Row]:
-    """Return every recorded command that says its seconds."""
+    """Return the command of every record that says its seconds."""
     found = []
     for path in sorted((root / "results").rglob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or "command" not in record:
+        if not record.keys() & {"recipe", "experiment"}:
             continue
         runs = [run for run in record.get("runs", []) if isinstance(run, dict)]
         seconds = record.get("seconds", total(runs, "seconds"))
         if seconds is not None:
             machines = (run.get("machine") or {} for run in runs)
             names = frozenset(machine["cpu"] for machine in machines if "cpu" in machine)
-            row = record["command"], len(runs) or 1, seconds, total(runs, "cpu_seconds")
+            row = command(record), len(runs) or 1, seconds, total(runs, "cpu_seconds")
             found.append(Row(*row, names))
     return found
 
@@ -151,8 +163,13 @@ def main() -> None:
     """Measure, if asked to, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--page", action="store_true", help="write the page, run nothing")
-    if not parser.parse_args().page:
-        record = measure(sorted((ROOT / "book").glob("[0-9]*.ipynb")))
+    parser.add_argument("notebooks", nargs="*", type=Path, help="these alone; without: every one")
+    options = parser.parse_args()
+    if not options.page:
+        every = sorted((ROOT / "book").glob("[0-9]*.ipynb"))
+        record = measure(options.notebooks or every)
+        if options.notebooks:
+            record = joined(json.loads(RECORD.read_text(encoding="utf-8")), record)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(ROOT), encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}")

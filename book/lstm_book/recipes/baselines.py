@@ -114,19 +114,15 @@ def averaged_embeddings(task: Task, settings: Settings, seed: int) -> Result:
     embedding.weight.data *= 0.1
     head = lstm.Linear(64, 1, rng=rng)
     model = SequenceClassifier(Identity(), head, embedding, pooling="mean")
-    history = lstm.fit(
+    trainer = lstm.Trainer(
         model,
-        task.train.inputs,
-        task.train.targets,
         lstm.binary_cross_entropy_with_logits,
         lstm.Adam(model.parameters(), lr=5e-3),
-        epochs=20,
         batch_size=128,
-        bucket_by=task.bucket_by,
-        validation=task.validation,
-        patience=2,
         rng=rng,
-        progress=False,
+    )
+    history = trainer.fit(
+        *task.train, epochs=20, validation=task.validation, patience=2, bucket_by=task.bucket_by
     )
     scores = [lstm.predict(model, part.inputs) for part in (task.validation, task.test)]
     return scores[0], scores[1], {"epochs": len(history) - 2}

@@ -17,7 +17,7 @@ from lstm_book.recipes.recipe import Part, Recipe, Settings, Task, checksum, spl
 
 @dataclass(frozen=True)
 class Distort:
-    """An ``augment`` for :func:`lstm.fit` that moves, turns, stretches and bends images of digits.
+    """An ``augment`` for :class:`lstm.Trainer` that moves, turns, stretches and bends digits.
 
     Parameters
     ----------

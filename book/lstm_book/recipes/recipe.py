@@ -36,7 +36,7 @@ class Task:
     about : dict
         Name, source, sizes and checksum, for the record.
     bucket_by, augment
-        As for :func:`lstm.fit`.
+        As for :class:`lstm.Trainer`.
     texts : dict of str to list of str
         The same examples as texts, by the name of their part, for baselines that read texts.
     vocabulary_size : int
@@ -131,26 +131,41 @@ class Recipe:
                 raise ValueError(
                     f"a setting is NAME=VALUE with a name from {sorted(settings)}, got {override!r}"
                 )
-            settings[name] = parse(name, value, settings[name])
+            may_be_none = name in OPTIONAL or self.defaults[name] is None
+            settings[name] = parse(name, value, settings[name], may_be_none)
         for name in ("train_size", "validation_size", "test_size"):
             if settings.get(name) is not None:
                 checks.positive_int(name, settings[name])
         return settings
 
 
-def parse(name: str, text: str, default: Any) -> Any:
-    """Read a setting as the kind of value that its default is; a number may also be None."""
+# Settings that may be None although their default is a number.
+OPTIONAL = {"max_norm", "patience", "max_length", "longest"}
+LARGEST = 10**15  # far beyond what a setting can mean, and what NumPy can count
+# What a value must be, for each kind of default.
+KINDS = {
+    bool: ("True or False", (bool,)),
+    int: ("an integer", (int,)),
+    float: ("a finite number", (int, float)),
+    type(None): ("a number", (int, float)),
+}
+
+
+def parse(name: str, text: str, default: Any, may_be_none: bool = False) -> Any:
+    """Read a setting as the kind of value that its default is; some may also be None."""
     if isinstance(default, str):
         return text
     try:
         value = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         value = text
-    kinds = {bool: (bool,), int: (int,), float: (int, float), type(None): (int, float)}
-    if value is None and not isinstance(default, bool):
+    if value is None and may_be_none:
         return None
-    if type(value) not in kinds[type(default)]:
-        raise ValueError(f"{name} must be like {default!r}, got {text!r}")
+    wanted, kinds = KINDS[type(default)]
+    if type(value) not in kinds or abs(value) > LARGEST:
+        such_as = "" if default is None else f", such as {default!r}"
+        none = " or None" if may_be_none else ""
+        raise ValueError(f"{name} must be {wanted}{none}{such_as}, got {text!r}")
     return float(value) if isinstance(default, float) else value
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import platform
+import shlex
 import subprocess
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,10 +18,17 @@ from typing import Any
 import numpy as np
 
 import lstm
-from lstm_book.recipes.statistics import Summary, summary
+from lstm.checkpoint import differences, replace_file
+from lstm_book.checkout import ROOT
+from lstm_book.recipes import RECIPES
+from lstm_book.statistics import Summary, summary
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 Record = dict[str, Any]
-
 
 KEYS = {"recipe", "model", "engine", "scale", "settings", "data", "parameters", "runs"}
 
@@ -47,18 +58,92 @@ def read_all(folder: Path, *scales: str) -> dict[str, Record]:
     return {name: record for name, record in found.items() if record["runs"]}
 
 
-def write(path: Path, record: Record) -> None:
-    """Write one record, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
+def try_out(path: Path) -> None:
+    """See now, and not after hours, whether a record can be written there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(bytes(2**16))
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        raise RecordError(f"{path} cannot be written ({error}): choose another --out") from None
+
+
+def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None) -> None:
+    """Add a run to the record in a file, safely: on disk when this returns.
+
+    Other processes may add to it at the same time; what they added stays.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is there.
+    fresh : dict
+        A record without runs, for the case that there is no file.
+    run : dict
+        What to add. A seed that has been recorded meanwhile stays as it is.
+    instead_of : bytes, optional
+        A content of the file that nobody wants any more.
+
+    Raises
+    ------
+    RecordError
+        If the file is the record of something else by now, or cannot be written.
+    """
+    try:
+        with _locked(path.parent):
+            record = fresh
+            if path.exists() and path.read_bytes() != instead_of:
+                record = read(path)
+                check_same(path, record, fresh)
+            others = [each for each in record["runs"] if each["seed"] != run["seed"]]
+            if len(others) == len(record["runs"]):
+                runs = sorted([*others, run], key=lambda each: each["seed"])
+                text = json.dumps(record | {"runs": runs}, indent=1) + "\n"
+                replace_file(path, text.encode())
+    except OSError as error:
         raise RecordError(
-            f"{path} could not be written ({error}): make room, and run it again"
+            f"{path} could not be written ({error}): make room, and run it again with --resume"
         ) from None
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder; the system ends this when a process dies."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a network's disk may know no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_same(path: Path, record: Record, fresh: Record) -> None:
+    """Refuse to mix runs of different settings, data or devices in one record."""
+    for key in ("settings", "data", "device"):
+        if different := "; ".join(differences(record.get(key), fresh[key])):
+            raise RecordError(
+                f"{path} was made with other {key}: {different}. "
+                "Use the old ones, --overwrite, or --out FOLDER"
+            )
+
+
+def command(record: Record) -> str:
+    """Return the command that makes such a record today, one seed of it."""
+    recipe = RECIPES[record["recipe"]]
+    words = ["train", recipe.name, "--model", record["model"], "--scale", record["scale"]]
+    if record["engine"] == "torch":
+        words += ["--engine", "torch"]
+    if record.get("device", "cpu") != "cpu":
+        words += ["--device", record["device"]]
+    usual = recipe.settings(record["model"], record["scale"])
+    for name, value in record["settings"].items():
+        if name in usual and value != usual[name]:
+            words += ["--set", f"{name}={value}"]
+    return f"python -m lstm_book {shlex.join(words)}"
 
 
 def environment(threads: int | None = None) -> Record:
@@ -80,17 +165,22 @@ def environment(threads: int | None = None) -> Record:
 
 
 def commit() -> str | None:
-    """Return the commit of this checkout, with ``+`` where the package was changed since."""
-    root = Path(lstm.__file__).parents[1]
+    """Return the commit of this project's checkout, with ``+`` where it was changed since.
+
+    None where the packages lie in no checkout, or in a folder of somebody else's.
+    """
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        words = ["git", "-C", str(ROOT), *arguments]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
+    packages = ["lstm", "book/lstm_book"]
     try:
-        return git("rev-parse", "HEAD") + (
-            "+" if git("status", "--porcelain", "--", "lstm") else ""
-        )
+        own = Path(git("rev-parse", "--show-toplevel")).samefile(ROOT)
+        git("ls-files", "--error-unmatch", *packages)
+        if not (own and Path(lstm.__file__).is_relative_to(ROOT)):
+            return None
+        return git("rev-parse", "HEAD") + "+" * bool(git("status", "--porcelain", "--", *packages))
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -147,6 +237,19 @@ def line(record: Record) -> dict[str, str]:
     }
 
 
+# Which of them stand in a table in text, under headings of two lines.
+COLUMNS = {
+    "model": ("", "model"),
+    "seeds": ("", "runs"),
+    "mean": ("", "mean"),
+    "deviation": ("", "sd"),
+    "of_mean": ("95 % of", "mean"),
+    "of_seed": ("95 % of", "a run"),
+    "parameters": ("", "weights"),
+    "minutes": ("CPU", "min"),
+}
+
+
 def _scores(record: Record) -> tuple[Summary, str]:
     """Return what the test part says, and in which metric."""
     scores = [run["test"] for run in record["runs"]]
@@ -161,10 +264,21 @@ def _rank(record: Record) -> tuple[str, str, float]:
 
 
 def table(records: Iterable[Record]) -> str:
-    """Return records as a table in text, the best accuracy first within a recipe and scale."""
-    rows = [HEAD, *map(line, sorted(records, key=_rank))]
-    widths = {name: max(len(row[name]) for row in rows) for name in HEAD}
-    rows.insert(1, {name: "-" * width for name, width in widths.items()})
-    return "\n".join(
-        "  ".join(row[name].ljust(width) for name, width in widths.items()).rstrip() for row in rows
-    )
+    """Return records as tables of at most 80 columns: recipe by recipe, the best first."""
+    tables = []
+    for (recipe, scale), group in itertools.groupby(
+        sorted(records, key=_rank), lambda record: _rank(record)[:2]
+    ):
+        lines = [line(record) for record in group]
+        rows = list(zip(*COLUMNS.values(), strict=True))
+        for each in lines:
+            each["model"] += " (torch)" * (each["engine"] == "torch")
+            rows.append(tuple(each[name].replace("± ", "±") for name in COLUMNS))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        rows.insert(2, tuple("-" * width for width in widths))
+        tables.append(f"{recipe}, {scale}: {lines[0]['test']} on the test part")
+        for model, *numbers in rows:
+            cells = [text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True)]
+            tables.append("  ".join([model.ljust(widths[0]), *cells]).rstrip())
+        tables.append("")
+    return "\n".join(tables)

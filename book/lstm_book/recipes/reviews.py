@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import lstm
+from lstm import checks
 from lstm.datasets import load_imdb, stratified_split
 from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier
@@ -18,12 +19,15 @@ from lstm_book.recipes.recipe import Part, Recipe, Settings, Task, checksum, spl
 
 @dataclass(frozen=True)
 class DropWords:
-    """An ``augment`` for :func:`lstm.fit` that makes a share of all words unknown.
+    """An ``augment`` for :class:`lstm.Trainer` that makes a share of all words unknown.
 
     A pair of words goes with either of its two.
     """
 
     share: float
+
+    def __post_init__(self) -> None:
+        checks.number("word_dropout", self.share, "[0, 1]")
 
     def __call__(
         self, rng: np.random.Generator, ids: np.ndarray, lengths: np.ndarray

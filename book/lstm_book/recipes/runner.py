@@ -1,26 +1,29 @@
-"""Run a recipe: every seed trained, measured once on the test part, and recorded."""
+"""Run recipes: every seed trained, measured once on the test part, and recorded."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import signal
 import sys
-import tempfile
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import lstm
-from lstm.module import Module
-from lstm.optim import Optimizer
+from lstm.checkpoint import describe, load_checkpoint, save_checkpoint
 from lstm.schedules import SCHEDULES
-from lstm.training import METRICS
+from lstm.training import METRICS, Trainer
 from lstm_book.recipes import records
 from lstm_book.recipes.baselines import SEEDED
+from lstm_book.recipes.progress import ProgressBar
 from lstm_book.recipes.recipe import Recipe, Task
 
 # The names with "keras" have the numbers that Keras has where a program names none; its RMSprop has
@@ -33,6 +36,7 @@ OPTIMIZERS = {
     "adam": (lstm.Adam, {}),
     "keras-adam": (lstm.Adam, {"eps": 1e-7}),
 }
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
 @dataclass
@@ -60,14 +64,14 @@ class Job:
     resume, overwrite : bool
         Go on with what is there, or begin again although something is there.
     progress : bool
-        Whether to show progress bars.
+        Whether to say what is done, with progress bars on a terminal.
     """
 
     recipe: Recipe
     model: str
     scale: str = "quick"
     seeds: list[int] = field(default_factory=lambda: [0])
-    engine: str = "numpy"
+    engine: str | None = "numpy"
     device: str = "cpu"
     out: Path = Path("results")
     overrides: Iterable[str] = ()
@@ -79,11 +83,15 @@ class Job:
         self.settings = self.recipe.settings(self.model, self.scale, self.overrides)
         self.is_baseline = self.model in self.recipe.baselines
         if self.is_baseline:
-            self.engine = None
+            self.engine, self.device = None, "cpu"
+            if self.recipe.baselines[self.model] not in SEEDED:
+                self.seeds = self.seeds[:1]  # the others would be the same
         elif self.engine not in ("numpy", "torch"):
             raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")
-        if self.engine != "torch" and self.device != "cpu":
-            raise ValueError(f"device {self.device!r} needs engine 'torch', got {self.engine!r}")
+        elif self.engine == "numpy" and self.device != "cpu":
+            raise ValueError(f"device {self.device!r} needs engine 'torch', got 'numpy'")
+        elif self.engine == "numpy" and has_siblings():
+            raise ValueError("several processes need engine 'torch', got 'numpy'")
         if self.device != "cpu":
             _check_device(self.device)
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
@@ -91,9 +99,6 @@ class Job:
                 raise ValueError(
                     f"{name} must be one of {list(known)}, got {self.settings[name]!r}"
                 )
-        kind, _ = OPTIMIZERS[self.settings["optimizer"]]
-        if self.device != "cpu" and kind is not lstm.Adam:
-            raise ValueError(f"device {self.device!r} needs Adam, got {kind.__name__}")
 
     @property
     def name(self) -> str:
@@ -108,126 +113,126 @@ class Job:
 
     def checkpoint(self, seed: int) -> Path:
         """File in which an unfinished training is kept."""
-        return self.out / "checkpoints" / f"{self.name}-seed{seed}.ckpt"
+        return self.out / "checkpoints" / f"{self.name}-seed{seed}.npz"
+
+    def remove_checkpoint(self, seed: int) -> None:
+        """Remove the file, and its folder if that is empty."""
+        self.checkpoint(seed).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.checkpoint(seed).parent.rmdir()
+
+    def record(self, task: Task) -> records.Record:
+        """Return the record, without a run yet."""
+        record = {
+            "recipe": self.recipe.name,
+            "article": self.recipe.article,
+            "model": self.model,
+            "engine": self.engine,
+            "scale": self.scale,
+            "device": self.device,
+            "settings": self.settings,
+            "data": task.about,
+            "parameters": None,
+        }
+        return record | {"command": records.command(record), "runs": []}
 
 
 def _check_device(device: str) -> None:
     import torch
 
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(1, device=device).numpy(force=True)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device must be one that PyTorch has here, got {device!r}") from error
 
 
-def run(job: Job) -> records.Record:
-    """Run every seed of a job that is not yet recorded, and return the record.
+def run(*jobs: Job, then_exit: bool = False) -> None:
+    """Run every seed of some jobs that is not yet recorded, and record it.
 
     Parameters
     ----------
-    job : Job
+    *jobs : Job
         What to run, and how.
-
-    Returns
-    -------
-    dict
-        The record, as in its file, which is written after every seed.
+    then_exit : bool
+        Whether the process ends afterwards: then a signal that comes again is let pass.
 
     Raises
     ------
     RecordError
         If there is a record or a checkpoint already, and neither ``resume`` nor ``overwrite`` says
-        what to do with it; or a record of other settings or data.
+        what to do with it; or a record of other settings or data; or if none can be written.
+    Stopped
+        If SIGINT, SIGTERM or SIGHUP came. What had been trained is saved.
     """
-    with _processes(job) as rank:
-        task = job.recipe.load(job.settings)
-        record = _open_record(job, task)
-        done = {each["seed"] for each in record["runs"]}
-        seeds = job.seeds
-        if job.is_baseline and job.recipe.baselines[job.model] not in SEEDED:
-            seeds = seeds[:1]  # the others would be the same
-        for seed in seeds:
-            if seed in done:
-                _remove_checkpoint(job, seed)  # of a run that was killed after its last line
-                continue
-            result = (
-                _baseline(job, task, seed) if job.is_baseline else _train(job, task, seed, rank)
-            )
-            record["parameters"] = result.pop("parameters", None)
-            record["runs"].append(result)
-            record["runs"].sort(key=lambda each: each["seed"])
+    with _processes(jobs[0].device) as rank, _Signals(then_exit) as signals:
+        for job in jobs:
+            _run(job, rank, signals)
+
+
+def _run(job: Job, rank: int, signals: _Signals) -> None:
+    _from_first(rank, lambda: _look(job))
+    task = job.recipe.load(job.settings)
+    fresh = job.record(task)
+    before, done = _from_first(rank, lambda: _recorded(job, fresh))
+    for seed in job.seeds:
+        if seed in done:
             if rank == 0:
-                records.write(job.path, record)
-                _remove_checkpoint(job, seed)
-                _say(job, result)
-        return record
+                job.remove_checkpoint(seed)  # of a run that was killed after its last line
+            continue
+        if not job.is_baseline:
+            result = _train(job, task, seed, rank, signals)
+        elif rank == 0:
+            result = _baseline(job, task, seed)
+        else:
+            continue
+        fresh["parameters"] = result.pop("parameters", None)
+        if rank == 0:
+            with signals.held():
+                _record(job, fresh, result, before)
+    if rank == 0 and done.issuperset(job.seeds):
+        print(f"{job.path} is complete: nothing is left to do for seeds {job.seeds}")
 
 
-def _remove_checkpoint(job: Job, seed: int) -> None:
-    """Remove the file, and its folder if that is empty."""
-    job.checkpoint(seed).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        job.checkpoint(seed).parent.rmdir()
-
-
-def _open_record(job: Job, task: Task) -> records.Record:
-    """Return the record to add to: a new one, or the one that is there."""
-    fresh = {
-        "recipe": job.recipe.name,
-        "article": job.recipe.article,
-        "model": job.model,
-        "engine": job.engine,
-        "scale": job.scale,
-        "device": job.device,
-        "settings": job.settings,
-        "data": task.about,
-        "parameters": None,
-        "command": _command(job),
-        "runs": [],
-    }
+def _look(job: Job) -> None:
+    """See before any work whether there is something already, and whether there is room."""
     if job.overwrite:
         for seed in job.seeds:
-            job.checkpoint(seed).unlink(missing_ok=True)
-        return fresh
-    unfinished = [path for seed in job.seeds if (path := job.checkpoint(seed)).exists()]
-    if not job.resume and (job.path.exists() or unfinished):
-        raise records.RecordError(
-            f"{job.path if job.path.exists() else unfinished[0]} is there already: "
-            "add --resume to go on with it, --overwrite to begin again, or --out FOLDER"
-        )
+            job.remove_checkpoint(seed)
+    elif not job.resume:
+        for path in (job.path, *map(job.checkpoint, job.seeds)):
+            if path.exists():
+                raise records.RecordError(
+                    f"{path} is there already: add --resume to go on with it, "
+                    "--overwrite to begin again, or --out FOLDER"
+                )
+    records.try_out(job.path)
+
+
+def _recorded(job: Job, fresh: records.Record) -> tuple[bytes | None, set[int]]:
+    """Return what is to be replaced, and which seeds are done."""
     if not job.path.exists():
-        return fresh
+        return None, set()
+    if job.overwrite:
+        return job.path.read_bytes(), set()
     record = records.read(job.path)
-    for key in ("settings", "data", "device"):
-        if record.get(key) != fresh[key]:
-            difference = _difference(record.get(key), fresh[key])
-            raise records.RecordError(
-                f"{job.path} was made with other {key}: {difference}. "
-                "Use the old ones, --overwrite, or --out FOLDER"
-            )
-    return record
+    records.check_same(job.path, record, fresh)
+    return None, {each["seed"] for each in record["runs"]}
 
 
-def _difference(old: Any, new: Any) -> str:
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return f"was {old!r}, is {new!r}"
-    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return "; ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in changed)
-
-
-def _command(job: Job) -> str:
-    words = [
-        "python -m lstm_book train",
-        job.recipe.name,
-        "--model",
-        job.model,
-        "--scale",
-        job.scale,
-    ]
-    words += ["--engine", job.engine] if job.engine else []
-    words += ["--device", job.device] if job.device != "cpu" else []
-    words += [word for override in job.overrides for word in ("--set", override)]
-    return " ".join(words)
+def _record(job: Job, fresh: records.Record, result: dict, before: bytes | None) -> None:
+    try:
+        records.add(job.path, fresh, result, instead_of=before)
+    except records.RecordError:
+        print(json.dumps(result))  # here at least it is kept
+        raise
+    job.remove_checkpoint(result["seed"])
+    scores = ", ".join(
+        f"{name} {100 * value:.2f} %" if name == "accuracy" else f"{name} {value:.4f}"
+        for name, value in result["test"].items()
+    )
+    print(
+        f"{job.name}, seed {result['seed']}: test {scores} ({result['seconds']:.0f} s)", flush=True
+    )
 
 
 # --- one seed -----------------------------------------------------------------------------------
@@ -246,51 +251,99 @@ def _baseline(job: Job, task: Task, seed: int) -> dict[str, Any]:
     }
 
 
-def _train(job: Job, task: Task, seed: int, rank: int) -> dict[str, Any]:
-    settings = job.settings
-    # A generator each for the weights (and masks) and for the order: both engines draw the same.
-    model = job.recipe.build(task, settings, np.random.default_rng([seed, 0]))
-    model, optimizer = _on_engine(job, model, seed)
+def _train(job: Job, task: Task, seed: int, rank: int, signals: _Signals) -> dict[str, Any]:
+    settings, path = job.settings, job.checkpoint(seed)
+    trainer, belongs_to = _trainer(job, task, seed)
     start = time.perf_counter(), time.process_time()
-    with _own_checkpoint(job, seed, rank) as checkpoint:
-        resumed = checkpoint.exists()
-        if rank == 0 and job.progress:
-            print(f"{job.name}, seed {seed}" + (", resumed" if resumed else ""), flush=True)
-        history = lstm.fit(
-            model,
-            task.train.inputs,
-            task.train.targets,
-            job.recipe.loss,
-            optimizer,
+    state = _from_first(rank, lambda: load_checkpoint(path, belongs_to) if path.exists() else None)
+    if state is not None:
+        trainer.load_state_dict(state)
+    if rank == 0 and job.progress:
+        print(f"{job.name}, seed {seed}" + (", resumed" if state else ""), flush=True)
+    bar = ProgressBar() if job.progress and rank == 0 else None
+    saved_at = time.monotonic()
+
+    def save() -> None:
+        nonlocal saved_at
+        if rank == 0:
+            save_checkpoint(path, trainer.state_dict(), belongs_to)
+            saved_at = time.monotonic()
+
+    def between_steps(_: Trainer) -> None:
+        if bar:
+            bar(trainer)
+        number = _largest(signals.number, job.device)
+        if number or time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
+            save()
+        if number:
+            raise Stopped(number)
+
+    with signals.held():
+        history = trainer.fit(
+            *task.train,
             epochs=settings["epochs"],
-            batch_size=settings["batch_size"],
             validation=task.validation,
-            max_norm=settings["max_norm"],
-            schedule=SCHEDULES[settings["schedule"]],
             patience=settings["patience"],
             bucket_by=task.bucket_by,
-            augment=task.augment,
-            checkpoint=checkpoint,
-            belongs_to={f"--set {name}": value for name, value in settings.items()}
-            | {"seed": seed, "test data": task.about["sha256"]},
-            rng=np.random.default_rng([seed, 1]),
-            progress=job.progress and rank == 0,
+            callback=between_steps,
         )
+        save()
     cost = _cost(*start)
-    scores = {
-        name: _scores(job, lstm.predict(model, part.inputs), part.targets)
-        for name, part in (("validation", task.validation), ("test", task.test))
-    }
     return {
         "seed": seed,
-        "parameters": sum(parameter.size for parameter in model.parameters()),
+        "parameters": sum(array.size for array in trainer.weights().values()),
         "epochs": history,
-        **scores,
+        "validation": _scores(
+            job, trainer.predict(task.validation.inputs), task.validation.targets
+        ),
+        "test": _scores(job, trainer.predict(task.test.inputs), task.test.targets),
         **cost,
-        "resumed": resumed,
-        "processes": getattr(model, "world", 1),
+        "resumed": state is not None,
+        "processes": _world(),
         **records.environment(_threads(job)),
     }
+
+
+def _trainer(job: Job, task: Task, seed: int) -> tuple[Trainer, Any]:
+    """Return the training of a seed, and what its checkpoint belongs to.
+
+    A generator each for the weights, the order and PyTorch's masks: both engines draw the same.
+    """
+    settings = job.settings
+    model = job.recipe.build(task, settings, np.random.default_rng([seed, 0]))
+    kind, options = OPTIMIZERS[settings["optimizer"]]
+    options = options | {"lr": settings["lr"]}
+    more = {
+        "batch_size": settings["batch_size"],
+        "max_norm": settings["max_norm"],
+        "schedule": SCHEDULES[settings["schedule"]],
+        "augment": task.augment,
+        "rng": np.random.default_rng([seed, 1]),
+    }
+    if job.engine == "torch":
+        from lstm_book.recipes.torch_engine import TorchTrainer
+
+        more |= {"device": job.device, "masks": np.random.default_rng([seed, 2])}
+        trainer = TorchTrainer(model, job.recipe.loss, kind, options, **more)
+    else:
+        trainer = lstm.Trainer(model, job.recipe.loss, kind(model.parameters(), **options), **more)
+    # More epochs are another thing: the trainer knows whether they are the same training.
+    parts = {
+        "settings": {name: value for name, value in settings.items() if name != "epochs"},
+        "seed": seed,
+        "device": job.device,
+        "versions": {"lstm": lstm.__version__, "python": list(sys.version_info[:2])},
+        "trainer": type(trainer),
+        "model": model,
+        "parameters": dict(model.named_parameters()),
+        "optimizer": [kind, options],
+        "loss": job.recipe.loss,
+        **{name: more[name] for name in ("schedule", "augment")},
+        "training data": [*task.train, task.bucket_by],
+        "validation data": [*task.validation],
+        "test data": task.about["sha256"],
+    }
+    return trainer, describe(parts)
 
 
 def _cost(start: float, start_cpu: float) -> dict[str, float]:
@@ -317,18 +370,6 @@ def _scores(job: Job, outputs: np.ndarray, targets: np.ndarray) -> dict[str, flo
     return scores
 
 
-def _on_engine(job: Job, model: Module, seed: int) -> tuple[Module, Optimizer]:
-    kind, options = OPTIMIZERS[job.settings["optimizer"]]
-    options = options | {"lr": job.settings["lr"]}
-    if job.engine == "numpy":
-        return model, kind(model.parameters(), **options)
-    from lstm_book.recipes.torch_engine import TorchAdam, TorchModel
-
-    model = TorchModel(model, job.device, rng=np.random.default_rng([seed, 2]))
-    kind = TorchAdam if kind is lstm.Adam else kind
-    return model, kind(model.parameters(), **options)
-
-
 def _threads(job: Job) -> int | None:
     if job.engine != "torch":
         return None
@@ -337,70 +378,117 @@ def _threads(job: Job) -> int | None:
     return torch.get_num_threads()
 
 
-def _say(job: Job, result: dict[str, Any]) -> None:
-    scores = ", ".join(
-        f"{name} {100 * value:.2f} %" if name == "accuracy" else f"{name} {value:.4f}"
-        for name, value in result["test"].items()
-    )
-    print(
-        f"{job.name}, seed {result['seed']}: test {scores} ({result['seconds']:.0f} s)", flush=True
-    )
+# --- signals ------------------------------------------------------------------------------------
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the program to end, and it was safe to do so."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class _Signals:
+    """Takes what Ctrl-C, a batch system and a closed terminal send; later ones are let pass."""
+
+    NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+    def __init__(self, to_the_end: bool) -> None:
+        self.number, self._is_held, self._to_the_end = 0, False, to_the_end
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():  # no other has signals
+            for number in (getattr(signal, name) for name in self.NAMES if hasattr(signal, name)):
+                before = signal.getsignal(number)
+                # A shell starts what runs in its background deaf to Ctrl-C, nohup to SIGHUP.
+                if before is not signal.SIG_IGN or number == signal.SIGTERM:
+                    self._before[number] = before
+                    signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        deaf = self.number and self._to_the_end
+        for number, before in self._before.items():
+            signal.signal(number, signal.SIG_IGN if deaf else before or signal.SIG_DFL)
+
+    def _take(self, number: int, _: object) -> None:
+        if not self.number:
+            self.number = number
+            if not self._is_held:
+                raise Stopped(number)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold a signal back to the end of the block."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+        if self.number:
+            raise Stopped(self.number)
 
 
 # --- several processes --------------------------------------------------------------------------
 
 
+def _world() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def has_siblings() -> bool:
     """Tell whether ``torchrun`` started this process together with others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return _world() > 1
 
 
 @contextlib.contextmanager
-def _processes(job: Job) -> Iterator[int]:
+def _processes(device: str) -> Iterator[int]:
     """Join the processes that ``torchrun`` started, if it did; yield this one's number."""
     if not has_siblings():
         yield 0
         return
-    if job.engine != "torch":
-        raise ValueError(f"several processes need engine 'torch', got {job.engine!r}")
-    import signal
-
     import torch
     from torch import distributed
 
-    if job.device.startswith("cuda"):
+    if device.startswith("cuda"):
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    distributed.init_process_group("nccl" if job.device.startswith("cuda") else "gloo")
+    # The others wait while the first one computes a baseline.
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    distributed.init_process_group(backend, timeout=timedelta(days=1))
     try:
-        if distributed.get_rank() > 0:
-            # Ctrl-C reaches every process: the first one saves, and takes the others with it.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
         yield distributed.get_rank()
+        distributed.barrier()
     finally:
         distributed.destroy_process_group()
 
 
-@contextlib.contextmanager
-def _own_checkpoint(job: Job, seed: int, rank: int) -> Iterator[Path]:
-    """Yield a checkpoint file for this process alone, equal in all processes at the start."""
-    path = job.checkpoint(seed)
+def _from_first(rank: int, compute: Callable[[], Any]) -> Any:
+    """Return in every process what the first one computes; its error is the error of all."""
     if not has_siblings():
-        yield path
-        return
+        return compute()
     from torch import distributed
 
-    content = [path.read_bytes() if rank == 0 and path.exists() else None]
-    distributed.broadcast_object_list(content)
+    content = [None, None]
     if rank == 0:
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder) / path.name
-        if content[0] is not None:
-            own.write_bytes(content[0])
-        yield own
+        try:
+            content[0] = compute()
+        except (ValueError, RuntimeError, OSError) as error:
+            content[1] = error
+    distributed.broadcast_object_list(content)
+    if content[1] is not None:
+        raise content[1]
+    return content[0]
 
 
-def is_terminal() -> bool:
-    """Tell whether somebody watches."""
-    return sys.stdout.isatty()
+def _largest(number: int, device: str) -> int:
+    """Return the largest of all processes' numbers: they stop after the same step."""
+    if not has_siblings():
+        return number
+    import torch
+    from torch import distributed
+
+    numbers = torch.tensor(number, device=device)
+    distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
+    return int(numbers)

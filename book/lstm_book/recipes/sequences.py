@@ -88,6 +88,8 @@ def gaussian_sequences(rng: np.random.Generator, size: int, target: str):
     x : ndarray of float32, shape (N, 100, 10)
     y : ndarray of float32, shape (N, 10)
     """
+    if target not in ("gaussian", "sum", "noise"):
+        raise ValueError(f"target must be 'gaussian', 'sum' or 'noise', got {target!r}")
     x = rng.standard_normal((size, 100, 10))
     fresh = rng.standard_normal((size, 10))
     y = {"gaussian": fresh, "sum": np.tanh(x.sum(axis=1) / 10), "noise": np.tanh(fresh)}[target]

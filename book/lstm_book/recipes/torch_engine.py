@@ -1,119 +1,114 @@
-"""Another engine for the same training: PyTorch computes a model of this package.
+"""Another engine: the same network, trained on the same batches by PyTorch.
 
-``TorchModel(model)`` has the weights, the names and the behaviour of ``model``, so ``lstm.fit``
-trains it like any other; :class:`TorchAdam` updates them where they are. With several processes
-(``torchrun``) each computes its share of every batch, and all of them make the step that one
-process would make with the whole batch.
+:func:`convert` makes a network of ``torch.nn`` out of one of ours, with its weights, and
+:class:`TorchTrainer` trains it. Started by ``torchrun``, each process computes its share of every
+batch, and all of them make the step that one process would make with the whole batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, distributed, nn
+from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 import lstm
 from lstm.models import SequenceClassifier, Stack
-from lstm.module import (
-    Backward,
-    Dropout,
-    Embedding,
-    Linear,
-    Module,
-    Parameter,
-    ReLU,
-    Rng,
-    Sequential,
-)
-from lstm.optim import Adam
+from lstm.training import Inputs, Loss, State, Trainer
 from lstm_book.recipes.pairs import SummedEmbedding
 
 # --- the network --------------------------------------------------------------------------------
 
 
-class Recurrent(nn.Module):
-    """``torch.nn.LSTM`` with ``lengths``, as fast as without.
-
-    Every layer and direction is an ``nn.LSTM`` of its own. The reverse one reads each sequence
-    reversed within its own length, so padding stands behind the end for both and neither reads it
-    before. This gives the same as packing, which costs PyTorch many times the time on a CPU.
-
-    Parameters
-    ----------
-    layer : lstm.LSTM
-        The layer to copy.
-    """
-
-    def __init__(self, layer: lstm.LSTM) -> None:
-        super().__init__()
-        self.num_layers, self.num_directions = layer.num_layers, layer.num_directions
-        self.batch_first, self.dropout = layer.batch_first, Dropped(layer.dropout, axis=1)
-        self.scans = nn.ModuleList()
-        for number in range(layer.num_layers):
-            width = layer.output_size if number else layer.input_size
-            for _ in range(layer.num_directions):
-                scan = nn.LSTM(width, layer.hidden_size, bias=layer.bias, proj_size=layer.proj_size)
-                self.scans.append(scan)
-
-    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the hidden states (T, B, directions · P) and the final ones (directions, B, P).
-
-        Behind the end of a sequence stands whatever the layer made of the padding.
-        """
-        x = x.transpose(0, 1) if self.batch_first else x
-        steps = torch.arange(len(x), device=x.device)[:, None]
-        if lengths is None:
-            lengths = torch.full(x.shape[1:2], len(x), device=x.device)
-        backwards = torch.where(steps < lengths, lengths - 1 - steps, steps)[..., None]
-        last = (lengths - 1)[None, :, None]
-        for number in range(self.num_layers):
-            outputs, finals = [], []
-            for direction in range(self.num_directions):
-                scan = self.scans[number * self.num_directions + direction]
-                output, _ = scan(_take(x, backwards) if direction else x)
-                finals.append(_take(output, last)[0])
-                outputs.append(_take(output, backwards) if direction else output)
-            x = torch.cat(outputs, dim=-1)
-            if number < self.num_layers - 1:
-                x = self.dropout(x)
-        return x, torch.stack(finals)
-
-
-def _take(x: Tensor, steps: Tensor) -> Tensor:
-    """Return for every sequence of x (T, B, ·) the given steps (S, B, 1)."""
-    return x.gather(0, steps.expand(-1, -1, x.shape[-1]))
-
-
-class Dropped(nn.Module):
+class Dropout(nn.Module):
     """Dropout whose masks do not depend on how many processes share a batch.
 
-    Every process draws the mask of the whole batch and keeps its own examples' part of it.
+    Each process draws the masks of the whole batch, and keeps those of its own examples.
 
     Parameters
     ----------
     p : float
         The share of numbers that become zero.
-    axis : int
-        The axis that counts the examples.
     """
 
-    def __init__(self, p: float, axis: int = 0) -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self.p, self.axis = p, axis
-        self.batch, self.rows = 0, torch.zeros(0, dtype=torch.long)
+        self.p, self.batch, self.rows = p, 0, slice(None)
+        self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` with a share p of its numbers zero and the others larger, in training."""
+        """Return x (B, ...) with a share p of its numbers zero and the others larger."""
         if not self.training or self.p == 0:
             return x
-        shape = list(x.shape)
-        shape[self.axis] = self.batch
-        kept = torch.rand(shape, device=x.device) >= self.p
-        return x * kept.index_select(self.axis, self.rows) / (1 - self.p)
+        shape = (self.batch or len(x), *x.shape[1:])
+        kept = torch.rand(shape, generator=self.generator, device=x.device)[self.rows] >= self.p
+        return x * kept / (1 - self.p if self.p < 1 else 1)
+
+
+class Recurrent(nn.Module):
+    """``torch.nn.LSTM`` with ``lengths``, as fast as without.
+
+    Every layer and direction is an ``nn.LSTM`` of its own; the reverse one reads each sequence
+    reversed within its own length. Packed sequences say the same, in ten times the time on a CPU.
+
+    Parameters
+    ----------
+    layer : lstm.LSTM
+        The layer to copy, with ``batch_first``.
+    """
+
+    def __init__(self, layer: lstm.LSTM) -> None:
+        super().__init__()
+        options = {"bias": layer.bias, "proj_size": layer.proj_size, "batch_first": True}
+        widths = [layer.input_size] + [layer.output_size] * (layer.num_layers - 1)
+        self.layers = nn.ModuleList(
+            nn.ModuleList(
+                nn.LSTM(width, layer.hidden_size, **options) for _ in range(layer.num_directions)
+            )
+            for width in widths
+        )
+        self.dropout = Dropout(layer.dropout)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the hidden states (B, T, directions · P) and the last ones (B, directions · P).
+
+        Behind the end of a sequence stands whatever the layer made of the padding.
+        """
+        steps, last = torch.arange(x.shape[1], device=x.device), lengths[:, None] - 1
+        backwards = torch.where(steps <= last, last - steps, steps)
+        for number, directions in enumerate(self.layers):
+            x = self.dropout(x) if number else x
+            outputs = [
+                _take(scan(_take(x, backwards))[0], backwards) if reverse else scan(x)[0]
+                for reverse, scan in enumerate(directions)
+            ]
+            x = torch.cat(outputs, dim=-1)
+        ends = [_take(y, 0 * last if reverse else last) for reverse, y in enumerate(outputs)]
+        return x, torch.cat(ends, dim=-1)[:, 0]
+
+
+def _take(x: Tensor, steps: Tensor) -> Tensor:
+    """Return for every sequence of x (B, T, ·) the given steps (B, S)."""
+    return x.gather(1, steps[..., None].expand(-1, -1, x.shape[-1]))
+
+
+class Stacked(nn.Module):
+    """:class:`lstm.models.Stack` in PyTorch."""
+
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply every layer; see :class:`Recurrent`."""
+        for layer in self.layers:
+            x, final = layer(x, lengths)
+        return x, final
 
 
 class Summed(nn.Embedding):
@@ -124,282 +119,226 @@ class Summed(nn.Embedding):
         return super().forward(index).sum(dim=-2)
 
 
-class Stacked(nn.Module):
-    """:class:`lstm.models.Stack` in PyTorch."""
-
-    def __init__(self, layers: Iterable[nn.Module]) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-
-    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Apply every layer; see :class:`Recurrent`."""
-        for layer in self.layers:
-            x, final = layer(x, lengths)
-            x = x.transpose(0, 1) if layer.batch_first else x
-        return (x.transpose(0, 1) if layer.batch_first else x), final
-
-
 class Classifier(nn.Module):
     """:class:`lstm.models.SequenceClassifier` in PyTorch."""
 
-    def __init__(
-        self, embedding: nn.Module | None, recurrent: nn.Module, head: nn.Module, pooling: str
-    ) -> None:
+    def __init__(self, model: SequenceClassifier) -> None:
         super().__init__()
-        self.embedding, self.recurrent, self.head = embedding, recurrent, head
-        self.pooling = pooling
+        self.embedding = convert(model.embedding) if model.embedding else nn.Identity()
+        self.recurrent = convert(model.recurrent)
+        self.head = convert(model.head)
+        self.pooling = model.pooling
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits (B, K)."""
-        if self.embedding is not None:
-            x = self.embedding(x)
-        output, final = self.recurrent(x, lengths)
-        if self.pooling == "last":
-            return self.head(torch.cat(list(final), dim=-1))
-        steps = torch.arange(len(output), device=output.device)[:, None]
         if lengths is None:
-            lengths = torch.full(output.shape[1:2], len(output), device=output.device)
-        outside = (steps >= lengths)[..., None]
+            lengths = torch.full(x.shape[:1], x.shape[1], device=x.device)
+        output, final = self.recurrent(self.embedding(x), lengths)
+        outside = (torch.arange(output.shape[1], device=x.device) >= lengths[:, None])[..., None]
         if self.pooling == "max":
-            return self.head(output.masked_fill(outside, -torch.inf).amax(dim=0))
-        return self.head(output.masked_fill(outside, 0).sum(dim=0) / lengths[:, None])
+            final = output.masked_fill(outside, -torch.inf).amax(dim=1)
+        elif self.pooling == "mean":
+            final = output.masked_fill(outside, 0).sum(dim=1) / lengths[:, None]
+        return self.head(final)
 
 
-def convert(module: Module) -> tuple[nn.Module, list[Tensor]]:
-    """Return ``module`` in PyTorch, and its parameters in the order of ``module.parameters()``.
+CONVERTED: dict[type[lstm.Module], Callable[[Any], nn.Module]] = {
+    lstm.LSTM: Recurrent,
+    Stack: lambda m: Stacked(map(convert, m.layers)),
+    SequenceClassifier: Classifier,
+    lstm.Sequential: lambda m: nn.Sequential(*map(convert, m.layers)),
+    lstm.Linear: lambda m: nn.Linear(m.in_features, m.out_features, m.bias is not None),
+    lstm.Embedding: lambda m: nn.Embedding(m.num_embeddings, m.embedding_dim, m.padding_idx),
+    SummedEmbedding: lambda m: Summed(m.num_embeddings, m.embedding_dim, m.padding_idx),
+    lstm.Dropout: lambda m: Dropout(m.p),
+    lstm.ReLU: lambda m: nn.ReLU(),
+}
+
+
+def convert(model: lstm.Module) -> nn.Module:
+    """Return the same network with the same weights in PyTorch.
+
+    Its parameters come in the same order, and none of PyTorch's random numbers is used up.
 
     Raises
     ------
     ValueError
         If there is no such module in PyTorch here.
     """
-    parts: list[tuple[nn.Module, list[Tensor]]]
-    if isinstance(module, lstm.LSTM):
-        network = Recurrent(module)
-        tensors = [tensor for scan in network.scans for tensor in scan.parameters()]
-    elif isinstance(module, SequenceClassifier):
-        parts = [convert(part) if part else (None, []) for part in _parts(module)]
-        network = Classifier(*(part for part, _ in parts), module.pooling)
-        tensors = [tensor for _, owned in parts for tensor in owned]
-    elif isinstance(module, Sequential | Stack):
-        parts = [convert(layer) for layer in module.layers]
-        layers = [part for part, _ in parts]
-        network = nn.Sequential(*layers) if isinstance(module, Sequential) else Stacked(layers)
-        tensors = [tensor for _, owned in parts for tensor in owned]
-    elif type(module) in SIMPLE:
-        network = SIMPLE[type(module)](module)
-        tensors = list(network.parameters())
-    else:
-        raise ValueError(f"model must be made of layers that PyTorch has, got {module!r}")
-    with torch.no_grad():
-        for tensor, parameter in zip(tensors, module.parameters(), strict=True):
+    if type(model) not in CONVERTED or not getattr(model, "batch_first", True):
+        raise ValueError(f"model must be made of layers that PyTorch has here, got {model!r}")
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        network = CONVERTED[type(model)](model)
+        for tensor, parameter in zip(network.parameters(), model.parameters(), strict=True):
             tensor.data = torch.tensor(parameter.data)
-    return network, tensors
+    return network
 
 
-def _parts(model: SequenceClassifier) -> tuple[Module | None, Module, Module]:
-    return model.embedding, model.recurrent, model.head
+# --- the training -------------------------------------------------------------------------------
 
 
-SIMPLE: dict[type[Module], Callable[[Module], nn.Module]] = {
-    Linear: lambda m: nn.Linear(m.in_features, m.out_features, m.bias is not None),
-    Embedding: lambda m: nn.Embedding(m.num_embeddings, m.embedding_dim, m.padding_idx),
-    SummedEmbedding: lambda m: Summed(m.num_embeddings, m.embedding_dim, m.padding_idx),
-    Dropout: lambda m: Dropped(m.p),
-    ReLU: lambda m: nn.ReLU(),
+class KerasRMSprop(torch.optim.Optimizer):
+    """:class:`lstm.RMSprop` with epsilon under the root, as Keras has it and PyTorch has not."""
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float, alpha: float, eps: float) -> None:
+        super().__init__(parameters, {"lr": lr, "alpha": alpha, "eps": eps})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Change every parameter once, from its gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                gradient, alpha = parameter.grad, group["alpha"]
+                square = self.state[parameter].setdefault("square", torch.zeros_like(parameter))
+                square.mul_(alpha).addcmul_(gradient, gradient, value=1 - alpha)
+                parameter.addcdiv_(gradient, (square + group["eps"]).sqrt(), value=-group["lr"])
+
+
+LOSSES = {
+    lstm.cross_entropy: lambda logits, y: functional.cross_entropy(logits, y.long()),
+    lstm.binary_cross_entropy_with_logits: lambda logits, y: (
+        functional.binary_cross_entropy_with_logits(logits, y.to(logits.dtype))
+    ),
+    lstm.mse_loss: lambda outputs, y: functional.mse_loss(outputs, y.to(outputs.dtype)),
 }
 
 
-# --- what fit sees ------------------------------------------------------------------------------
+def make_optimizer(
+    kind: type[lstm.optim.Optimizer], parameters: Iterable[Tensor], **options: Any
+) -> torch.optim.Optimizer:
+    """Return PyTorch's optimiser with the rule of ours."""
+    if kind is lstm.RMSprop:
+        inside = options.pop("eps_inside", False)
+        return (KerasRMSprop if inside else torch.optim.RMSprop)(parameters, **options)
+    if kind is lstm.Adam:
+        return torch.optim.Adam(parameters, fused=True, **options)
+    return torch.optim.SGD(parameters, **options)
 
 
-class TorchParameter(Parameter):
-    """A tensor that looks like a :class:`lstm.Parameter`; on the CPU both share their memory."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-        self.tensor.grad = torch.zeros_like(tensor)
-
-    @property
-    def data(self) -> np.ndarray:
-        """The values; a copy of them where the tensor is not on the CPU."""
-        return self.tensor.numpy(force=True)
-
-    @data.setter
-    def data(self, values: np.ndarray) -> None:
-        self.tensor.detach().copy_(torch.from_numpy(values))
-
-    @property
-    def grad(self) -> np.ndarray:
-        """The gradient; a copy of it where the tensor is not on the CPU."""
-        return self.tensor.grad.numpy(force=True)
-
-    @grad.setter
-    def grad(self, values: np.ndarray) -> None:
-        self.tensor.grad.copy_(torch.from_numpy(values))
-
-
-class TorchModel(Module):
-    """A model of this package, computed by PyTorch.
+class TorchTrainer(Trainer):
+    """Trains one of our models with PyTorch.
 
     Parameters
     ----------
-    model : Module
-        Its weights are copied. A :class:`lstm.SequenceClassifier`, or parts of one.
-    device : str or torch.device
+    model : lstm.Module
+        Where to start from; itself it stays as it is.
+    loss : callable
+        One of ``lstm.losses``.
+    kind, options
+        Which of our optimisers, with its arguments by name.
+    device : str
         Where to compute.
-    rng : Generator, int or None
-        Source of one number per training step that decides PyTorch's dropout masks: a training
-        that resumes draws the same ones.
-
-    Notes
-    -----
-    If ``torch.distributed`` has been initialised, every process must make the same calls. Process
-    number r of R computes the examples r, r + R, … of a batch, with the dropout masks that one
-    process would draw; all of them return all logits, and after ``backward`` all hold the gradient
-    of the whole batch.
-    """
-
-    def __init__(self, model: Module, device: str | torch.device = "cpu", *, rng: Rng = None):
-        network, tensors = convert(model)
-        self.device, self.rng = torch.device(device), np.random.default_rng(rng)
-        self._network = network.to(self.device)
-        self._parameters = {
-            name: TorchParameter(tensor)
-            for (name, _), tensor in zip(model.named_parameters(), tensors, strict=True)
-        }
-        self._description = repr(model)
-        self.rank, self.world = 0, 1
-        self._replica = self._network
-        if distributed.is_initialized():
-            self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
-            self._replica = DistributedDataParallel(self._network)
-
-    def named_parameters(
-        self, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, TorchParameter]]:
-        """Yield ``(name, parameter)`` under the names that the model has in NumPy."""
-        for name, parameter in self._parameters.items():
-            yield prefix + name, parameter
-
-    def forward(self, *inputs: ArrayLike) -> np.ndarray:
-        """Compute the logits of a batch."""
-        return self._run(inputs)[0]
-
-    def vjp(self, *inputs: ArrayLike) -> tuple[np.ndarray, Backward]:
-        """Do the same; ``backward`` adds the gradients of the parameters, the inputs get none."""
-        logits, tensor, rows = self._run(inputs)
-
-        def backward(d_logits: ArrayLike) -> None:
-            own = torch.zeros_like(tensor)
-            own[: len(rows)] = torch.from_numpy(np.asarray(d_logits)[rows]).to(self.device)
-            # The processes' gradients are averaged, and it is their sum that is wanted.
-            tensor.backward(own * self.world)
-
-        return logits, backward
-
-    def _run(self, inputs: tuple) -> tuple[np.ndarray, Tensor, np.ndarray]:
-        batch = len(inputs[0])
-        rows = np.arange(self.rank, batch, self.world)
-        # A process without an example of its own takes part with one that does not count.
-        examples = rows if len(rows) else np.zeros(1, int)
-        tensors = self._as_tensors(inputs, examples)
-        self._network.train(self.training)
-        if self.training:
-            torch.manual_seed(int(self.rng.integers(2**62)))  # the same in every process
-            for module in self._network.modules():
-                if isinstance(module, Dropped):
-                    module.batch = batch
-                    module.rows = torch.from_numpy(examples).to(self.device)
-            logits = self._replica(*tensors)
-        else:
-            with torch.no_grad():
-                logits = self._network(*tensors)
-        if self.world == 1:
-            return logits.numpy(force=True), logits, rows
-        together = logits.new_zeros(batch, *logits.shape[1:])
-        together[rows] = logits.detach()[: len(rows)]
-        distributed.all_reduce(together)
-        return together.numpy(force=True), logits, rows
-
-    def _as_tensors(self, inputs: Iterable[ArrayLike], examples: np.ndarray) -> list[Tensor]:
-        x, *lengths = (np.asarray(array) for array in inputs)
-        if lengths and np.issubdtype(x.dtype, np.integer):
-            x = x[:, : lengths[0].max()]  # no word that is padding in the whole batch
-        return [torch.from_numpy(array[examples]).to(self.device) for array in (x, *lengths)]
-
-    def load_state_dict(self, mapping: Mapping[str, ArrayLike]) -> None:
-        """Copy values into the parameters; all or none of them."""
-        check = Module()
-        for name, parameter in self._parameters.items():
-            setattr(check, name, Parameter(np.empty(parameter.shape, parameter.dtype)))
-        check.load_state_dict(mapping)
-        with torch.no_grad():
-            for name, parameter in self._parameters.items():
-                parameter.tensor.copy_(torch.from_numpy(getattr(check, name).data))
-
-    def __repr__(self) -> str:
-        return f"{self._description} on PyTorch"
-
-
-class TorchAdam(Adam):
-    """:class:`lstm.Adam` for a :class:`TorchModel`: the same rule, computed by PyTorch's own.
-
-    Parameters
-    ----------
-    parameters, lr, betas, eps
-        As for :class:`lstm.Adam`.
+    masks : Generator, int or None
+        Source of the masks of dropout: of one seed for each step.
+    **more
+        As for :class:`lstm.Trainer`.
     """
 
     def __init__(
         self,
-        parameters: Iterable[TorchParameter],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
+        model: lstm.Module,
+        loss: Loss,
+        kind: type[lstm.optim.Optimizer],
+        options: dict[str, Any],
+        *,
+        device: str = "cpu",
+        masks: lstm.module.Rng = None,
+        **more: Any,
     ) -> None:
-        super().__init__(parameters, lr, betas, eps)
-        self._tensors = [parameter.tensor for parameter in self.parameters]
-        self._torch = torch.optim.Adam(self._tensors, lr, betas, eps, fused=True)
-        self._state = {}  # it is PyTorch's
+        self.names = [name for name, _ in model.named_parameters()]
+        self.device, self.masks = torch.device(device), np.random.default_rng(masks)
+        network = convert(model).to(self.device)
+        super().__init__(
+            network, loss, make_optimizer(kind, network.parameters(), **options), **more
+        )
+        self.generator = torch.Generator(self.device)
+        self.dropouts = [m for m in network.modules() if isinstance(m, Dropout)]
+        for dropout in self.dropouts:
+            dropout.generator = self.generator
+        self.rank, self.world, self.replica = 0, 1, network
+        if distributed.is_initialized():
+            self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
+            self.replica = DistributedDataParallel(network)
 
-    def step(self) -> None:
-        """Change every parameter once, from its gradient."""
-        self.steps += 1
-        self._torch.param_groups[0]["lr"] = self.lr
-        self._torch.step()
+    def step(self, inputs: Inputs, targets: np.ndarray) -> float:
+        """Make one step with a batch, of which this process computes its share."""
+        rows = np.arange(self.rank, len(targets), self.world)
+        share = len(rows) / len(targets)
+        if not share:  # take part, with an example that does not count
+            rows = np.zeros(1, int)
+        self.generator.manual_seed(int(self.masks.integers(2**62)))
+        for dropout in self.dropouts:
+            dropout.batch, dropout.rows = len(targets), torch.from_numpy(rows).to(self.device)
+        outputs = self.replica(*self._tensors(inputs, rows))
+        loss = share * LOSSES[self.loss](outputs, *self._tensors([targets], rows))
+        whole = loss.detach().clone()
+        if self.world > 1:
+            distributed.all_reduce(whole)
+        self.check_finite(whole.item())
+        self.optimizer.zero_grad()
+        (self.world * loss).backward()  # the processes' gradients are averaged, not summed
+        if self.max_norm is not None:
+            nn.utils.clip_grad_norm_(
+                self.model.parameters(), self.max_norm, error_if_nonfinite=True
+            )
+        self.optimizer.step()
+        return whole.item()
 
-    def clip_grad_norm_(self, max_norm: float) -> float:
-        """Scale all gradients together so that their joint norm is at most ``max_norm``."""
-        norm = nn.utils.clip_grad_norm_(self._tensors, max_norm, error_if_nonfinite=True)
-        return float(norm)
+    def predict(self, inputs: Inputs, *, batch_size: int = 256) -> np.ndarray:
+        """Return the network's outputs, computed in evaluation mode, batch by batch."""
+        inputs = inputs if isinstance(inputs, list | tuple) else [inputs]
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            batches = [
+                self.model(*self._tensors([a[i : i + batch_size] for a in inputs], slice(None)))
+                for i in range(0, len(inputs[0]), batch_size)
+            ]
+        self.model.train(training)
+        return torch.cat(batches).numpy(force=True)
 
-    def zero_grad(self) -> None:
-        """Set every gradient to zero, in place."""
-        for tensor in self._tensors:
-            tensor.grad.zero_()
+    def _tensors(self, arrays: Iterable[ArrayLike], rows: np.ndarray | slice) -> list[Tensor]:
+        """Return those rows of arrays; without steps that are padding in the whole batch."""
+        x, *lengths = map(np.asarray, arrays)
+        x = x[:, : lengths[0].max()] if lengths else x
+        return [torch.from_numpy(array[rows]).to(self.device) for array in (x, *lengths)]
 
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Return copies of all state, under the names that it has in NumPy."""
-        names = {"mean": "exp_avg", "square": "exp_avg_sq"}
-        arrays = {
-            f"{name}.{index}": self._moment(tensor, key).numpy(force=True).copy()
-            for name, key in names.items()
-            for index, tensor in enumerate(self._tensors)
+    @property
+    def lr(self) -> float:
+        """The learning rate of the step."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer.param_groups[0]["lr"] = value
+
+    def weights(self) -> State:
+        """Return a copy of the weights, under the names that they have in NumPy."""
+        arrays = [tensor.numpy(force=True).copy() for tensor in self.model.parameters()]
+        return dict(zip(self.names, arrays, strict=True))
+
+    def load_weights(self, weights: State) -> None:
+        """Copy weights into the network."""
+        with torch.no_grad():
+            for name, tensor in zip(self.names, self.model.parameters(), strict=True):
+                tensor.copy_(torch.from_numpy(np.asarray(weights[name])))
+
+    def moments(self) -> State:
+        """Return a copy of the optimiser's state, by the number of the parameter and its name."""
+        return {
+            f"{index}.{name}": tensor.numpy(force=True).copy()
+            for index, entry in self.optimizer.state_dict()["state"].items()
+            for name, tensor in entry.items()
+            if tensor is not None
         }
-        return arrays | {"lr": np.float64(self.lr), "steps": np.int64(self.steps)}
 
-    def _moment(self, tensor: Tensor, key: str) -> Tensor:
-        return self._torch.state.get(tensor, {}).get(key, torch.zeros_like(tensor))
-
-    def load_state_dict(self, mapping: Mapping[str, np.ndarray]) -> None:
-        """Restore what :meth:`state_dict` returned; all of it or nothing."""
-        numpy_adam = Adam(self.parameters, self.lr, self.betas, self.eps)
-        numpy_adam.load_state_dict(mapping)  # checks names and shapes
-        self.lr, self.steps = numpy_adam.lr, numpy_adam.steps
-        for index, tensor in enumerate(self._tensors):
-            self._torch.state[tensor] = {
-                "step": torch.tensor(float(self.steps), device=tensor.device),
-                "exp_avg": torch.tensor(mapping[f"mean.{index}"], device=tensor.device),
-                "exp_avg_sq": torch.tensor(mapping[f"square.{index}"], device=tensor.device),
-            }
+    def load_moments(self, moments: State) -> None:
+        """Copy state into the optimiser."""
+        state: dict[int, dict[str, Tensor]] = {}
+        parameters = list(self.model.parameters())
+        for name, array in moments.items():
+            index, _, kind = name.partition(".")
+            if array.shape not in ((), parameters[int(index)].shape):
+                raise ValueError(f"optimizer/{name} cannot have shape {array.shape}")
+            state.setdefault(int(index), {})[kind] = torch.tensor(array)
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})

@@ -9,9 +9,8 @@ the equation's number, and a link.
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from types import ModuleType
-from typing import Any
 
 from docutils import nodes
 from sphinx import addnodes
@@ -19,23 +18,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-
-def find_object(name: str) -> Any:
-    """Import what a dotted name means; raise LookupError where it means nothing."""
-    parts = name.split(".")
-    for size in range(len(parts), 0, -1):
-        try:
-            found = importlib.import_module(".".join(parts[:size]))
-        except ImportError:
-            continue
-        try:
-            for part in parts[size:]:
-                found = getattr(found, part)
-        except AttributeError:
-            raise LookupError(name) from None
-        return found
-    raise LookupError(name)
-
+NO_OBJECT = (ImportError, AttributeError, ValueError)
+"""What a name that means nothing raises."""
 
 # Identity of a documented object → the object, kept so that no other takes over its identity, and
 # the name of its entry.
@@ -43,21 +27,21 @@ ENTRIES: dict[int, tuple[object, str]] = {}
 
 
 def entry(env: BuildEnvironment, name: str) -> str | None:
-    """Return the reference's own name for what ``name`` means; LookupError where it is nothing."""
+    """Return the reference's own name for what ``name`` means; NO_OBJECT where it is nothing."""
     if not ENTRIES:
         for known in env.get_domain("py").objects:
             try:
-                found = find_object(known)
-            except LookupError:  # an attribute that only an instance has
+                found = pkgutil.resolve_name(known)
+            except NO_OBJECT:  # an attribute that only an instance has
                 continue
             if callable(found) or isinstance(found, ModuleType | dict | property):
                 ENTRIES.setdefault(id(found), (found, known))
-    _, known = ENTRIES.get(id(find_object(name)), (None, None))
+    _, known = ENTRIES.get(id(pkgutil.resolve_name(name)), (None, None))
     return known
 
 
 def resolve(
-    app: Sphinx, env: BuildEnvironment, node: nodes.Element, content: nodes.Node
+    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, content: nodes.Node
 ) -> nodes.Node | None:
     """Resolve a name that the reference has under another name, or does not have."""
     if node.get("refdomain") != "py":
@@ -67,38 +51,27 @@ def resolve(
         name = f"{scope}.{node['reftarget']}" if scope else node["reftarget"]
         try:
             known = entry(env, name)
-        except LookupError:
+        except NO_OBJECT:
             continue
         if known:
-            return link(app, env, node["refdoc"], known, content)
-        if name.startswith("lstm."):
+            domain = env.get_domain("py")
+            return domain.resolve_xref(
+                env, node["refdoc"], app.builder, "obj", known, node, content
+            )
+        if name.startswith("lstm"):
             return content  # the package has it, the reference leaves it out
     return None
 
 
-def link(
-    app: Sphinx, env: BuildEnvironment, page: str, known: str, content: nodes.Node
-) -> nodes.reference:
-    """Return a link from ``page`` to an entry of the reference."""
-    target = env.get_domain("py").objects[known]
-    address = app.builder.get_relative_uri(page, target.docname)
-    return nodes.reference(
-        "",
-        "",
-        content,
-        internal=True,
-        refuri=f"{address}#{target.node_id}",
-        reftitle=known,
-    )
-
-
 class LinkNames(SphinxPostTransform):
-    """Turn names in the text of a page into links to the reference."""
+    """Turn names in the text of a page into references, which Sphinx then resolves."""
 
-    default_priority = 15  # after the references that the page itself makes
+    default_priority = 5  # before references are resolved
 
     def run(self, **_: object) -> None:
         """Link a name once on each page, and in the reference every equation."""
+        objects = self.env.get_domain("py").objects
+        equations = self.env.get_domain("math").equations
         seen: set[str] = set()
         for literal in list(self.document.findall(nodes.literal)):
             text = literal.astext()
@@ -106,44 +79,21 @@ class LinkNames(SphinxPostTransform):
                 continue
             if text.startswith("lstm.") and text not in seen:
                 seen.add(text)
-                self.link_name(literal, text)
-            elif text.startswith("eq-") and self.env.docname.startswith("book/api"):
-                self.link_equation(literal, text)
+                name = text.partition("(")[0]
+                try:
+                    known = name if name in objects else entry(self.env, name)
+                except NO_OBJECT:
+                    continue
+                if known and objects[known].docname != self.env.docname:
+                    self.refer(literal, "py", "obj", known)
+            elif text in equations and self.env.docname.startswith("book/api"):
+                self.refer(literal, "math", "eq", text)
 
-    def link_name(self, literal: nodes.literal, text: str) -> None:
-        """Link the name of an object to its entry on another page."""
-        objects = self.env.get_domain("py").objects
-        name = text.partition("(")[0]
-        if name not in objects:
-            try:
-                name = entry(self.env, name)
-            except LookupError:
-                return
-        if name and objects[name].docname != self.env.docname:
-            new = link(self.app, self.env, self.env.docname, name, literal.deepcopy())
-            literal.replace_self(new)
-
-    def link_equation(self, literal: nodes.literal, label: str) -> None:
-        """Put the number of an equation, as a link to it, in the place of its label."""
-        domain = self.env.get_domain("math")
-        if label not in domain.equations:
-            return
-        page, _ = domain.equations[label]
-        place = f"equation-{nodes.make_id(label)}"
-        numbers = self.env.toc_fignumbers.get(page, {}).get("displaymath", {})
-        if place not in numbers:
-            return
-        number = ".".join(map(str, numbers[place]))
-        address = self.app.builder.get_relative_uri(self.env.docname, page)
-        literal.replace_self(
-            nodes.reference(
-                "",
-                f"({number})",
-                internal=True,
-                refuri=f"{address}#{place}",
-                reftitle=label,
-            )
-        )
+    def refer(self, literal: nodes.literal, domain: str, kind: str, target: str) -> None:
+        """Put a reference in the place of a literal, whose text it shows."""
+        about = {"refdomain": domain, "reftype": kind, "reftarget": target}
+        page = self.env.docname
+        literal.replace_self(addnodes.pending_xref("", literal.deepcopy(), refdoc=page, **about))
 
 
 def inside(node: nodes.Node, *kinds: type[nodes.Node]) -> bool:

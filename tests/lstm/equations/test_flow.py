@@ -1,4 +1,4 @@
-"""The equations of chapter 06, each against an independent computation."""
+"""The equations of the chapter on what the LSTM solves, each against an independent computation."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def one_unit(i, f, o, u, w):
 
 
 def run(W, U, b, x, c_0=0.0, h_0=0.0, activation=np.tanh):
-    """The LSTM from chapter 04's equations; x has shape (T, D); returns c and h of every step."""
+    """The LSTM from its equations; x has shape (T, D); returns c and h of every step."""
     H = len(b) // 4
     h, c = np.zeros((1, H)) + h_0, np.zeros((1, H)) + c_0
     states = []

@@ -1,4 +1,4 @@
-"""The equations of chapter 03, each against an independent computation."""
+"""The equations of the chapter on recurrent networks, each against an independent computation."""
 
 import numpy as np
 import pytest
@@ -92,13 +92,6 @@ def test_d_hidden_state_is_the_derivative_of_the_rest_of_the_loss(network):
             return ((later - network.targets[t:]) ** 2).sum() / 2
 
         assert relative_error(d_h[t], complex_step(rest, h[t + 1])) < EXACT
-
-
-@pytest.mark.equation("eq-rnn-d-preactivation")
-def test_d_preactivation_is_the_derivative_of_tanh(network):
-    a, d_h = network.x[0] @ network.W.T, network.targets[0]
-    expected = complex_step(lambda a: (d_h * np.tanh(a)).sum(), a)
-    assert relative_error(eq.d_rnn_preactivation(d_h, np.tanh(a)), expected) < EXACT
 
 
 @pytest.mark.equation("eq-rnn-d-weights")

@@ -1,11 +1,10 @@
-"""Masks, directions and layers, each against plain loops, the complex step or PyTorch."""
+"""Masks, directions and layers, each against plain loops or PyTorch."""
 
 import numpy as np
 import pytest
 import torch
 
 from lstm import equations as eq
-from lstm.gradcheck import complex_step
 
 T, B, D, H = 5, 3, 2, 4
 LENGTHS = np.array([5, 1, 4])  # one ends an odd, one an even number of steps early
@@ -70,17 +69,6 @@ def test_masked_output_is_zero_after_the_end(rng, weights):
     np.testing.assert_allclose(y, packed(x, weights)[0][..., :H], rtol=0, atol=1e-14)
 
 
-@pytest.mark.equation("eq-d-mask")
-def test_d_mask(rng):
-    d_s, s_new, s_prev = rng.normal(size=(3, B, H))
-    m = np.array([[1.0], [0.0], [1.0]])
-    d_new, d_prev = eq.d_masked_state(d_s, m)
-    expected = complex_step(lambda v: (d_s * eq.masked_state(v, s_prev, m)).sum(), s_new)
-    np.testing.assert_allclose(d_new, expected, rtol=0, atol=1e-15)
-    expected = complex_step(lambda v: (d_s * eq.masked_state(s_new, v, m)).sum(), s_prev)
-    np.testing.assert_allclose(d_prev, expected, rtol=0, atol=1e-15)
-
-
 @pytest.mark.equation("eq-reverse")
 def test_reversed_sequence(rng):
     x = rng.normal(size=(T, B, D))
@@ -120,11 +108,3 @@ def test_stacked_input_is_what_the_layer_below_shows(rng):
     for n in range(B):
         for k in range(H):
             assert eq.stacked_input(h, mask)[n, k] == (2 * h[n, k] if mask[n, k] else 0)
-
-
-@pytest.mark.equation("eq-d-stacked")
-def test_d_stacked_input(rng):
-    d_x, h = rng.normal(size=(2, B, H))
-    mask = np.where(rng.random((B, H)) < 0.5, 0.0, 2.0)
-    expected = complex_step(lambda v: (d_x * eq.stacked_input(v, mask)).sum(), h)
-    np.testing.assert_allclose(eq.d_stacked_input(d_x, mask), expected, rtol=0, atol=1e-15)

@@ -47,29 +47,18 @@ def by_hand(function, x, h, W, U, b):
     ]
 
 
-@pytest.mark.equation("eq-preactivation")
-def test_preactivation(arrays):
-    np.testing.assert_allclose(eq.preactivation(*arrays), by_hand(float, *arrays), rtol=1e-13)
+AFFINE = [
+    pytest.param(eq.preactivation, float, marks=pytest.mark.equation("eq-preactivation")),
+    pytest.param(eq.input_gate, logistic, marks=pytest.mark.equation("eq-input-gate")),
+    pytest.param(eq.forget_gate, logistic, marks=pytest.mark.equation("eq-forget-gate")),
+    pytest.param(eq.candidate, math.tanh, marks=pytest.mark.equation("eq-candidate")),
+    pytest.param(eq.output_gate, logistic, marks=pytest.mark.equation("eq-output-gate")),
+]
 
 
-@pytest.mark.equation("eq-input-gate")
-def test_input_gate(arrays):
-    np.testing.assert_allclose(eq.input_gate(*arrays), by_hand(logistic, *arrays), rtol=1e-13)
-
-
-@pytest.mark.equation("eq-forget-gate")
-def test_forget_gate(arrays):
-    np.testing.assert_allclose(eq.forget_gate(*arrays), by_hand(logistic, *arrays), rtol=1e-13)
-
-
-@pytest.mark.equation("eq-candidate")
-def test_candidate(arrays):
-    np.testing.assert_allclose(eq.candidate(*arrays), by_hand(math.tanh, *arrays), rtol=1e-13)
-
-
-@pytest.mark.equation("eq-output-gate")
-def test_output_gate(arrays):
-    np.testing.assert_allclose(eq.output_gate(*arrays), by_hand(logistic, *arrays), rtol=1e-13)
+@pytest.mark.parametrize(("equation", "function"), AFFINE)
+def test_gates_by_hand(equation, function, arrays):
+    np.testing.assert_allclose(equation(*arrays), by_hand(function, *arrays), rtol=1e-13)
 
 
 @pytest.mark.equation("eq-cell-state")

@@ -15,10 +15,6 @@ T, B, D, H, P = 4, 2, 3, 5, 2
 EXACT = {"rtol": 0, "atol": 1e-13}
 
 
-def logistic(z):
-    return 1 / (1 + math.exp(-z))
-
-
 @pytest.fixture
 def rng():
     return np.random.default_rng(8)
@@ -90,25 +86,6 @@ def test_hidden_1997_is_the_papers_h(rng):
     o_t, c_t = rng.normal(size=(2, B, H))
     paper = o_t * np.vectorize(lambda s: 2 / (1 + math.exp(-s)) - 1)(c_t)
     np.testing.assert_allclose(eq.hidden_state_1997(o_t, c_t), paper, **EXACT)
-
-
-@pytest.mark.equation("eq-d-candidate-1997")
-def test_d_candidate_1997(rng):
-    d_c, i_t, a = rng.normal(size=(3, B, H))
-    expected = complex_step(lambda a: (d_c * i_t * (4 * eq.sigmoid(a) - 2)).sum(), a)
-    value = eq.d_candidate_preactivation_1997(d_c, i_t, 4 * eq.sigmoid(a) - 2)
-    np.testing.assert_allclose(value, expected, **EXACT)
-
-
-@pytest.mark.equation("eq-d-cell-1997")
-def test_d_cell_1997(rng):
-    d_next, d_h, o_t, c_t, u = rng.normal(size=(5, B, H))
-
-    def loss(c):
-        return (d_h * eq.hidden_state_1997(o_t, c) + d_next * (c + u)).sum()
-
-    value = eq.d_cell_state_1997(d_next, d_h, o_t, c_t)
-    np.testing.assert_allclose(value, complex_step(loss, c_t), **EXACT)
 
 
 # ------------------------------------------------------------------------------------ peepholes
@@ -228,13 +205,6 @@ def test_coupled_cell_state_is_a_weighted_mean(rng):
     assert (np.abs(value) <= np.maximum(np.abs(c), np.abs(g))).all()
 
 
-@pytest.mark.equation("eq-d-coupled-gate")
-def test_d_coupled_gate(rng):
-    d_c, f, c, g = rng.normal(size=(4, B, H))
-    expected = complex_step(lambda f: (d_c * eq.coupled_cell_state(f, c, g)).sum(), f)
-    np.testing.assert_allclose(eq.d_coupled_gate(d_c, c, g), expected, **EXACT)
-
-
 @pytest.mark.equation("eq-projection")
 def test_projection_is_pytorchs(rng):
     layer = torch.nn.LSTM(D, H, proj_size=P, dtype=torch.float64)
@@ -255,13 +225,3 @@ def test_parameter_count_with_projection():
     layer = torch.nn.LSTM(D, H, proj_size=P)
     expected = sum(parameter.numel() for parameter in layer.parameters())
     assert eq.parameter_count_projection(D, H, P) == expected
-
-
-@pytest.mark.equation("eq-d-projection")
-def test_d_projection(rng):
-    d_h, o, c, W_hr = (rng.normal(size=s) for s in ((B, P), (B, H), (B, H), (P, H)))
-    d_r, d_W = eq.d_projection(d_h, o, c, W_hr)
-    r = o * np.tanh(c)
-    np.testing.assert_allclose(d_r, complex_step(lambda r: (d_h * (r @ W_hr.T)).sum(), r), **EXACT)
-    expected = complex_step(lambda W: (d_h * eq.projected_hidden_state(o, c, W)).sum(), W_hr)
-    np.testing.assert_allclose(d_W, expected, **EXACT)

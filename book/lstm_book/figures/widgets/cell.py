@@ -1,4 +1,4 @@
-"""The cell: one step of an LSTM with two cells, every number in reach (chapter 04)."""
+"""The cell: one step of an LSTM with two cells, every number in reach (chapter on gates)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lstm_book.figures.widgets.page import figure_page, number
 GATES = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
 """Letter of a gate -> its name, and its colour in ``lstm_book.figures.palette``."""
 
-# The step that chapter 04 works by hand.
+# The step that the chapter on gates works by hand.
 START = {
     "x": [0.5, -1.0],
     "h": [0.2, -0.4],

@@ -1,4 +1,4 @@
-"""Gradient through time: an RNN and an LSTM, with knobs (chapter 06)."""
+"""Gradient through time: an RNN and an LSTM, with knobs (chapter on what the LSTM solves)."""
 
 from __future__ import annotations
 

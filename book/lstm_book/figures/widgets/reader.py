@@ -130,16 +130,14 @@ def train(
     lr: float,
 ) -> None:
     """Train with Adam, a rate that falls to zero, and clipping; seed 0."""
-    lstm.fit(
+    trainer = lstm.Trainer(
         reader,
-        inputs,
-        targets,
         at_every_step(loss),
         lstm.Adam(reader.parameters(), lr=lr),
-        epochs=epochs,
         batch_size=batch_size,
         schedule=lambda done: 1 - done,
         max_norm=1.0,
         augment=augment,
         rng=0,
     )
+    trainer.fit(inputs, targets, epochs=epochs)

@@ -37,7 +37,7 @@ EXAMPLES = [
 
 @dataclass(frozen=True)
 class Window:
-    """An ``augment`` for :func:`lstm.fit`: as many words in a row from anywhere in each text."""
+    """An ``augment`` for :class:`lstm.Trainer`: so many words in a row from anywhere in a text."""
 
     words: int
     unknown: float

@@ -1,6 +1,7 @@
-"""What an LSTM costs beside a plain network of the same size: seconds per training step.
+"""``python -m benchmarks.cost``: seconds per training step of an LSTM and of a plain network.
 
-The four layers take turns, one step each, so that a busy machine slows all of them alike.
+The four layers take turns, one step each, so that a busy machine slows all of them alike. The
+record is ``results/experiments/cost.json``, which the chapter on what the LSTM solves reads.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lstm_book.experiments.record import save_record
 
 import lstm
 
@@ -79,3 +81,9 @@ def measure() -> dict[str, Any]:
                 }
             )
     return {"repeats": REPEATS, "threads": 1, "rows": rows}
+
+
+if __name__ == "__main__":
+    begin = perf_counter()
+    content = measure()
+    print(save_record("cost", content, perf_counter() - begin))

@@ -1,0 +1,31 @@
+"""A progress bar for a training, where somebody watches."""
+
+from __future__ import annotations
+
+from lstm.training import Trainer
+
+
+class ProgressBar:
+    """A ``callback`` of :meth:`lstm.Trainer.fit`: a bar on a terminal, if tqdm is installed."""
+
+    def __init__(self) -> None:
+        self.bar = None
+
+    def __call__(self, trainer: Trainer) -> None:
+        """Move on to where the trainer is."""
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return
+        steps = -(-len(trainer.order) // trainer.batch_size)
+        done = len(trainer.history) * steps + trainer.place
+        if self.bar is None:  # disable=None: only on a terminal, and as wide as that is
+            total = trainer.epochs * steps
+            self.bar = tqdm(total=total, initial=done - 1, disable=None, dynamic_ncols=True)
+        if trainer.history:
+            last = trainer.history[-1]
+            name = next(n for n in ("validation_accuracy", "validation_loss", "loss") if n in last)
+            self.bar.set_description(f"{name.replace('_', ' ')} {last[name]:.3f}", refresh=False)
+        self.bar.update(done - self.bar.n)
+        if done == self.bar.total:
+            self.bar.close()

@@ -1,0 +1,257 @@
+"""The door: what README and the front page say is so, and make says what is amiss."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from lstm_book import binding
+from lstm_book.press import picture, setup
+from lstm_book.recipes import RECIPES, records
+from PIL import Image
+
+from tests.book.test_book import HTML
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FRONT = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
+FINDINGS = yaml.safe_load((ROOT / "book" / "errata.yml").read_text(encoding="utf-8"))["findings"]
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+
+# ------------------------------------------------------------------------------------- what it says
+def accuracy(name: str) -> str:
+    """Return the mean accuracy of a recorded run, as README writes it."""
+    record = records.read(ROOT / "results" / f"{name}.json")
+    return f"{100 * np.mean([run['test']['accuracy'] for run in record['runs']]):.2f} %"
+
+
+def facts() -> list[str]:
+    """Return what README says, with the numbers of today."""
+    tested = sum(any("test" in item for item in each["evidence"]) for each in FINDINGS)
+    rows, best, reviews, linear = map(
+        accuracy,
+        (
+            "mnist-rows-lstm-numpy-full",
+            "mnist-rows-best-numpy-full",
+            "imdb-best-numpy-full",
+            "imdb-nbsvm-full",
+        ),
+    )
+    return [
+        f"{len(binding.page_equations(ROOT / 'book'))} numbered equations",
+        f"{rows} of MNIST's test set, and {best} with the best recipe",
+        f"{reviews} of IMDB's test set (5 seeds). A linear model on pairs of words gets {linear}",
+        f"Of {len(FINDINGS)} findings in them {tested} have a test that shows what is wrong; "
+        f"the other {len(FINDINGS) - tested} are editorial",
+    ]
+
+
+@pytest.mark.parametrize("fact", facts())
+def test_numbers_in_the_readme_are_todays(fact):
+    assert fact in " ".join(README.split())
+
+
+def test_only_an_editorial_finding_has_no_test():
+    kinds = {each["kind"] for each in FINDINGS if not any("test" in i for i in each["evidence"])}
+    assert kinds == {"editorial"}
+
+
+def test_recipes_in_the_readme_exist():
+    named = re.findall(r"-m lstm_book train ([a-z]\S+)(?: --model (\S+))?", README)
+    assert len(named) >= 3
+    for recipe, model in named:
+        assert recipe in RECIPES
+        assert not model or model in RECIPES[recipe].models
+
+
+def python_blocks(text: str) -> str:
+    """Return the Python that a document shows, as one program."""
+    return "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+
+
+def test_the_front_page_says_what_its_program_prints(capsys):
+    code = python_blocks(FRONT)
+    exec(code, {})
+    assert capsys.readouterr().out == re.search(r"print\(.*\)  # (.*\n)", code)[1]
+
+
+def test_weights_move_either_way():
+    """What README shows moves the weights, and does not only run."""
+    lstm_torch, torch = pytest.importorskip("lstm.torch"), pytest.importorskip("torch")
+    names = {"lstm": sys.modules["lstm"], "np": np, "torch": torch}
+    exec(python_blocks(README), names)
+    for name, array in names["layer"].state_dict().items():
+        np.testing.assert_array_equal(names["theirs"].state_dict()[name].numpy(), array)
+    assert type(names["theirs"]) is torch.nn.LSTM
+    assert lstm_torch is names["lstm"].torch
+
+
+@pytest.mark.book
+@pytest.mark.skipif(not (HTML / "index.html").exists(), reason="the book is not built: make book")
+def test_the_picture_is_todays():
+    _, section, contents = picture.found(HTML)
+    with Image.open(picture.PICTURE) as image:
+        shown = image.text[picture.WORDS]
+    assert shown == picture.words(section, contents), "run: python -m lstm_book.press.picture"
+
+
+# ------------------------------------------------------------------------------------------- make
+def make(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run make in a folder that has this project's Makefile."""
+    shutil.copyfile(ROOT / "Makefile", folder / "Makefile")
+    command = ["make", "--no-print-directory", *words]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return subprocess.run(
+        command, cwd=folder, env=env | environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """Return a folder with what set-up reads."""
+    for name in ("requirements.txt", "pyproject.toml", "book/pyproject.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    script = tmp_path / "book" / "lstm_book" / "press" / "setup.py"
+    script.parent.mkdir(parents=True)
+    shutil.copyfile(setup.__file__, script)
+    return tmp_path
+
+
+@needs_make
+def test_help_names_every_target():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.search(r"^\.PHONY: help (.*)$", text, re.MULTILINE)[1].split())
+    run = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True)
+    assert set(re.findall(r"^  make (\w+) ", run.stdout, re.MULTILINE)) == targets
+
+
+@needs_make
+def test_clean_removes_what_was_built_and_nothing_else(tmp_path):
+    kept = ["book", "a book", "two\nlines", "-rf", "*", "$(HOME)", "elsewhere"]
+    for name in kept:
+        for inner in ("", ".ipynb_checkpoints", "__pycache__/deep"):
+            (tmp_path / name / inner).mkdir(parents=True)
+            (tmp_path / name / inner / "chapter.ipynb").write_text("text", encoding="utf-8")
+    (tmp_path / "_build").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "book" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "elsewhere" / "__pycache__" / "link").symlink_to(tmp_path / "book")
+    (tmp_path / "two words.egg-info").mkdir()
+    (tmp_path / ".venv" / "__pycache__").mkdir(parents=True)
+    run = make(tmp_path, "clean")
+    assert run.returncode == 0, run.stderr
+    assert all((tmp_path / name / "chapter.ipynb").exists() for name in kept)
+    assert (tmp_path / ".venv" / "__pycache__").exists()
+    left = {path.name for path in tmp_path.rglob("*") if ".venv" not in path.parts}
+    assert left == {*kept, "chapter.ipynb", "Makefile", "link"}
+
+
+@needs_make
+def test_another_package_on_the_path_is_not_taken(project):
+    (project / ".venv" / "bin").mkdir(parents=True)
+    python = project / ".venv" / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "[$PYTHONPATH$PYTHONHOME] $*"\n', encoding="utf-8")
+    python.chmod(0o755)
+    (project / ".venv" / "lab.ready").touch()
+    run = make(project, "bench", PYTHONPATH="/elsewhere", PYTHONHOME="/elsewhere")
+    assert run.stdout == "[] -m benchmarks\n"
+
+
+@needs_make
+def test_set_up_says_that_there_is_no_python(project):
+    run = make(project, "book", "PYTHON=no-such-python")
+    assert "'no-such-python' does not run here: install Python 3.11" in run.stderr
+
+
+@needs_make
+def test_set_up_says_that_the_folder_cannot_be_written(project):
+    (project / "_build").touch()  # a folder that even root cannot write in
+    run = make(project, "book", f"PYTHON={sys.executable}")
+    assert run.returncode
+    assert "This folder cannot be written" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+# ------------------------------------------------------------------------------------------ set-up
+@pytest.mark.parametrize(
+    ("log", "sentence"),
+    [
+        ("ERROR: [Errno 28] No space left on device", "The disk is full"),
+        ("OSError: [Errno 30] Read-only file system: '.venv'", "cannot be written"),
+        ("Error: [Errno 13] Permission denied: '.venv'", "cannot be written"),
+        ("not created because ensurepip is not\navailable.", "apt install python3-venv"),
+        ("/usr/bin/python3: No module named venv", "apt install python3-venv"),
+        ("Failed to establish a new connection: [Errno -3] Temporary failure in name resolution",
+         "index cannot be reached"),
+        ("Read timed out.", "index cannot be reached"),
+        ("ERROR: No matching distribution found for numpy==2.4.6", "The set-up failed"),
+    ],
+)  # fmt: skip
+def test_cause_of_a_failure(log, sentence):
+    assert sentence in setup.cause(log)
+
+
+def test_an_old_python_is_told_so(monkeypatch):
+    monkeypatch.setattr(setup, "OLDEST", (9, 0))
+    with pytest.raises(setup.SetupError, match=r"Python 9\.0 or newer is needed"):
+        setup.install("book", cuda=False)
+
+
+DEFAULT = "torch (2.15.0)\nAvailable versions: 2.15.0, 2.13.0, 2.12.1\n"
+PROCESSORS = "torch (2.15.0)\nAvailable versions: 2.15.0, 2.13.0+cpu, 2.13.0, 2.12.1+cpu\n"
+INSTALLED = f"{DEFAULT}  INSTALLED: 2.13.0\n  LATEST:    2.15.0\n"
+
+
+@pytest.mark.parametrize(
+    ("versions", "brings"),
+    [(DEFAULT, True), (PROCESSORS, False), (INSTALLED, False), ("", False)],
+    ids=["default index", "index for CPUs", "installed", "no network"],
+)
+def test_which_pytorch_pip_would_take(versions, brings):
+    assert setup.brings_cuda(versions, "2.13.0") is brings
+
+
+@pytest.fixture
+def steps(project, monkeypatch) -> list[str]:
+    """Record the steps of a set-up in a folder of its own, where pip sees the default index."""
+    ran = []
+    python = project / "python"
+    python.write_text(f"#!/bin/sh\nprintf '%s' '{DEFAULT}'\n", encoding="utf-8")
+    python.chmod(0o755)
+    (project / ".venv").mkdir()
+    pinned = "torch==2.13.0\n"
+    (project / "requirements.txt").write_text(pinned, encoding="utf-8")
+    monkeypatch.setattr(setup, "ROOT", project)
+    monkeypatch.setattr(setup, "VENV", project / ".venv")
+    monkeypatch.setattr(setup, "PYTHON", python)
+    monkeypatch.setattr(setup, "run", lambda *words: ran.append(" ".join(map(str, words))))
+    return ran
+
+
+@pytest.mark.parametrize("part", ["lab", "test"])
+def test_gigabytes_are_not_fetched_unasked(part, steps, project, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(setup.SetupError, match=r"3 GB to\s+download(.|\n)*CUDA=yes"):
+        setup.install(part, cuda=False)
+    assert not any("pip install" in step for step in steps)
+    assert list((project / ".venv").iterdir()) == []  # it will be asked again
+
+
+@pytest.mark.parametrize(
+    ("part", "cuda", "platform"),
+    [("book", False, "linux"), ("lab", True, "linux"), ("lab", False, "darwin")],
+    ids=["a reader", "asked for", "macOS"],
+)
+def test_set_up_goes_on(part, cuda, platform, steps, project, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    setup.install(part, cuda)
+    assert f"--editable book[{part}]" in " ".join(steps)
+    assert (project / ".venv" / f"{part}.ready").exists()
