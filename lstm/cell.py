@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -12,19 +10,7 @@ from lstm import equations as eq
 from lstm.module import Backward, Module, Rng, once, uniform
 
 State = tuple[np.ndarray, np.ndarray]
-
-
-class Step(NamedTuple):
-    """What one step has computed and its derivative needs: inputs, gates, and the new cell."""
-
-    x_t: np.ndarray
-    h_prev: np.ndarray
-    c_prev: np.ndarray
-    i_t: np.ndarray
-    f_t: np.ndarray
-    g_t: np.ndarray
-    o_t: np.ndarray
-    c_t: np.ndarray
+Saved = tuple[np.ndarray, ...]
 
 
 def step(
@@ -34,7 +20,7 @@ def step(
     W: np.ndarray,
     U: np.ndarray,
     b: np.ndarray | float = 0,
-) -> tuple[np.ndarray, Step]:
+) -> tuple[np.ndarray, np.ndarray, Saved]:
     """Compute one step, equations ``eq-preactivation`` to ``eq-hidden-state``.
 
     Parameters
@@ -46,24 +32,24 @@ def step(
 
     Returns
     -------
-    h_t : ndarray, shape (B, H)
-        The new hidden state.
-    step : Step
-        Everything else; ``step.c_t`` is the new cell state.
+    h_t, c_t : ndarray, shape (B, H)
+        The new hidden and cell state.
+    saved : tuple of ndarray
+        What :func:`step_backward` needs: inputs, gates and the new cell state.
     """
     a_i, a_f, a_g, a_o = np.split(eq.preactivation(x_t, h_prev, W, U, b), 4, axis=1)
     i_t, f_t, g_t, o_t = eq.sigmoid(a_i), eq.sigmoid(a_f), np.tanh(a_g), eq.sigmoid(a_o)
     c_t = eq.cell_state(f_t, c_prev, i_t, g_t)
     h_t = eq.hidden_state(o_t, c_t)
-    return h_t, Step(x_t, h_prev, c_prev, i_t, f_t, g_t, o_t, c_t)
+    return h_t, c_t, (x_t, h_prev, c_prev, i_t, f_t, g_t, o_t, c_t)
 
 
-def step_backward(step: Step, d_h: np.ndarray, d_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def step_backward(saved: Saved, d_h: np.ndarray, d_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Differentiate one step as far as its preactivations.
 
     Parameters
     ----------
-    step : Step
+    saved : tuple of ndarray
         From :func:`step`.
     d_h, d_c : ndarray, shape (B, H)
         Gradients of the loss with respect to the new ``h`` and ``c``.
@@ -75,7 +61,7 @@ def step_backward(step: Step, d_h: np.ndarray, d_c: np.ndarray) -> tuple[np.ndar
     d_c_prev : ndarray, shape (B, H)
         that of the previous cell state.
     """
-    _, _, c_prev, i_t, f_t, g_t, o_t, c_t = step
+    _, _, c_prev, i_t, f_t, g_t, o_t, c_t = saved
     d_o_t = eq.d_output_gate(d_h, c_t)
     d_c_t = eq.d_cell_state(d_c, d_h, o_t, c_t)
     d_f_t = eq.d_forget_gate(d_c_t, c_prev)
@@ -162,8 +148,9 @@ class LSTMCell(Module):
             If a shape or dtype does not fit.
         """
         batch, *rows = self._check(input, hx)
-        h_t, done = step(*rows, self.weight_ih.data, self.weight_hh.data, self._sum_of_biases())
-        return h_t.reshape(*batch, -1), done.c_t.reshape(*batch, -1)
+        W, U, b = self.weight_ih.data, self.weight_hh.data, self._sum_of_biases()
+        h_t, c_t, _ = step(*rows, W, U, b)
+        return (h_t, c_t) if batch else (h_t[0], c_t[0])
 
     def vjp(self, input: ArrayLike, hx: State | None = None) -> tuple[State, Backward]:
         """Do the same; ``backward(d_h, d_c=None)`` returns ``d_x, (d_h_prev, d_c_prev)``."""
@@ -171,7 +158,7 @@ class LSTMCell(Module):
         # Copies: what is done to the arrays afterwards must not reach backward.
         rows = [array.copy() for array in rows]
         W, U = self.weight_ih.data.copy(), self.weight_hh.data.copy()
-        h_t, done = step(*rows, W, U, self._sum_of_biases())
+        h_t, c_t, saved = step(*rows, W, U, self._sum_of_biases())
         shape = (*batch, self.hidden_size)
 
         @once
@@ -182,19 +169,20 @@ class LSTMCell(Module):
                 else checks.array(name, value, W.dtype, shape).reshape(h_t.shape)
                 for name, value in (("d_h", d_h), ("d_c", d_c))
             )
-            d_a_t, d_c_prev = step_backward(done, d_h, d_c)
-            d_W, d_U, d_b = eq.d_weights(d_a_t, done.x_t, done.h_prev)
+            d_a_t, d_c_prev = step_backward(saved, d_h, d_c)
+            d_W, d_U, d_b = eq.d_weights(d_a_t, *saved[:2])
             self.weight_ih.accumulate(d_W)
             self.weight_hh.accumulate(d_U)
             if self.bias:
                 self.bias_ih.accumulate(d_b)
                 self.bias_hh.accumulate(d_b)
             d_x, d_h_prev = eq.d_inputs(d_a_t, W, U)
-            gradients = (array.reshape(*batch, -1) for array in (d_x, d_h_prev, d_c_prev))
-            d_x, d_h_prev, d_c_prev = gradients
+            if not batch:
+                d_x, d_h_prev, d_c_prev = d_x[0], d_h_prev[0], d_c_prev[0]
             return d_x, (d_h_prev, d_c_prev)
 
-        return (h_t.reshape(*batch, -1), done.c_t.reshape(*batch, -1).copy()), backward
+        c_t = c_t.copy()  # the caller may change it: what is saved stays
+        return (h_t, c_t) if batch else (h_t[0], c_t[0]), backward
 
     def _check(self, input: ArrayLike, hx: State | None) -> tuple:
         """Return the batch's axis, if any, and ``x, h, c`` with one row for each sequence."""

@@ -485,14 +485,10 @@ class Embedding(Module):
             vectors[self.padding_idx] = 0
         self.weight = Parameter(vectors)
 
-    def forward(self, input: ArrayLike) -> np.ndarray:
-        """Map integers of shape (...) to vectors of shape (..., D)."""
-        return self.weight.data[checks.integers("input", input, 0, self.num_embeddings - 1)]
-
     def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
-        """Do the same; ``backward`` returns None, for integers have no gradient."""
-        vectors, weight = Embedding.forward(self, input), self.weight
-        index = np.array(input, np.intp)
+        """Map integers (...) to vectors (..., D); ``backward`` returns None, their gradient."""
+        index = np.array(checks.integers("input", input, 0, self.num_embeddings - 1))
+        weight, vectors = self.weight, self.weight.data[index]
         shape = vectors.shape
 
         @once
@@ -534,17 +530,13 @@ class Dropout(Module):
         self.p = checks.number("p", p, "[0, 1]")
         self.rng = checks.generator(rng)
 
-    def forward(self, input: ArrayLike) -> np.ndarray:
-        """Return ``input`` with a fresh mask (training) or as it is (evaluation)."""
-        return super().forward(input) if self.training else checks.array("input", input)
-
     def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
-        """Do the same; ``backward`` puts the same mask on the gradient."""
+        """Return ``input`` with a fresh mask (training) or as it is (evaluation)."""
         x = checks.array("input", input)
-        mask = np.ones_like(x)
-        if self.training:
-            mask = dropout_mask(self.rng, x.shape, self.p, x.dtype)
-        return x * mask, times(mask, x.dtype)
+        if not self.training:
+            return x, times(1, x)
+        mask = dropout_mask(self.rng, x.shape, self.p, x.dtype)
+        return x * mask, times(mask, x)
 
     def extra_repr(self) -> str:
         """Return the arguments shown by ``repr``."""
@@ -565,12 +557,13 @@ class ReLU(Module):
     def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
         """Return ``max(input, 0)`` elementwise."""
         x = checks.array("input", input)
-        return np.maximum(x, 0), times(x > 0, x.dtype)
+        return np.maximum(x, 0), times(x > 0, x)
 
 
-def times(factor: np.ndarray, dtype: np.dtype) -> Backward:
-    """Return the backward pass of an elementwise product: ``factor`` times the gradient."""
-    return once(lambda d_y: checks.array("d_output", d_y, dtype, factor.shape) * factor)
+def times(factor: np.ndarray | int, x: np.ndarray) -> Backward:
+    """Return the backward pass of ``factor * x``: the gradient, of the shape of x, times factor."""
+    dtype, shape = x.dtype, x.shape
+    return once(lambda d_output: checks.array("d_output", d_output, dtype, shape) * factor)
 
 
 class Sequential(Module):

@@ -251,7 +251,7 @@ class NumpySteps:
         (N, D), (B, H), P, dtype = x.shape, c.shape, h.shape[1], x.dtype
         bias = [(weights["bias_ih"] + weights["bias_hh"])[:, None]] if "bias_ih" in weights else []
         # One product with [U W b] is fewer calls. W alone, for many steps, is the better product.
-        hoisted = B == 1 or D >= 64
+        hoisted = B == 1 or D >= 128
         joined = by_gate([U, *bias] if hoisted else [U, W, *bias])
         W_by_gate = by_gate([W])
         z = np.ones((N if keep else B, joined.shape[1]), dtype)  # [h_{t-1} x_t 1], or without x_t
