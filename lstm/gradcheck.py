@@ -31,7 +31,9 @@ def central_difference(
     ndarray, same shape as ``at``
         The gradient, good to about ten digits.
     """
-    gradient, point = np.empty(at.shape), np.array(at, np.float64)
+    at = checks.finite("at", checks.array("at", at, np.dtype(np.float64)))
+    step = checks.number("step", step, "(0, inf)")
+    gradient, point = np.empty(at.shape), np.array(at)
     for index in np.ndindex(at.shape):
         centre = point[index]
         point[index] = centre + step
@@ -64,6 +66,8 @@ def complex_step(
     ndarray, same shape as ``at``
         The gradient.
     """
+    at = checks.finite("at", checks.array("at", at, np.dtype(np.float64)))
+    step = checks.number("step", step, "(0, inf)")
     gradient, point = np.empty(at.shape), np.array(at, np.complex128)
     for index in np.ndindex(at.shape):
         point[index] += 1j * step
@@ -78,6 +82,8 @@ def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
     Where every entry of ``expected`` is below 0.001 the difference is divided by 0.001: smaller
     gradients drown in the rounding of a central difference.
     """
+    expected = checks.numbers("expected", expected)
+    actual = checks.numbers("actual", actual)
     checks.shape("actual", actual, expected.shape)
     scale = max(np.abs(expected).max(initial=0), 1e-3)
     return float(np.abs(actual - expected).max(initial=0) / scale)

@@ -14,11 +14,9 @@ from lstm import checks
 from lstm import equations as eq
 from lstm.equations.registry import equation
 
-quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-
 
 @equation("eq-cross-entropy")
-@quiet
+@checks.quiet
 def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarray]:
     r"""Softmax cross-entropy, equation ``eq-cross-entropy``.
 
@@ -57,7 +55,7 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarr
 
 
 @equation("eq-binary-cross-entropy")
-@quiet
+@checks.quiet
 def binary_cross_entropy_with_logits(
     logits: ArrayLike, targets: ArrayLike
 ) -> tuple[float, np.ndarray]:
@@ -110,7 +108,7 @@ def binary_cross_entropy_with_logits(
 
 
 @equation("eq-squared-error")
-@quiet
+@checks.quiet
 def mse_loss(prediction: ArrayLike, target: ArrayLike) -> tuple[float, np.ndarray]:
     r"""Mean squared error, equation ``eq-squared-error``.
 

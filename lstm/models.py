@@ -38,7 +38,7 @@ class SequenceClassifier(Module):
         pooling: str = "last",
     ) -> None:
         self.pooling = checks.one_of("pooling", pooling, POOLINGS)
-        self.embedding = embedding and is_module("embedding", embedding)
+        self.embedding = None if embedding is None else is_module("embedding", embedding)
         self.recurrent = is_module("recurrent", recurrent)
         self.head = is_module("head", head)
 
@@ -89,10 +89,10 @@ class SequenceClassifier(Module):
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return input and lengths as arrays; embed no step that all of the batch pads."""
         x = checks.numbers("input", input)
+        if x.ndim < (3 if self.embedding is None else 2):
+            raise ValueError(f"input must be a batch of sequences, got shape {x.shape}")
         if lengths is None or self.embedding is None:
             return x, lengths
-        if x.ndim < 2:
-            raise ValueError(f"input must have steps and sequences, got shape {x.shape}")
         steps, batch = x.shape[self._time], x.shape[1 - self._time]
         lengths = checks.integers("lengths", lengths, 1, steps, shape=(batch,))
         used = slice(lengths.max(initial=1))

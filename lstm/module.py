@@ -409,6 +409,7 @@ class Linear(Module):
         self.weight = uniform(rng, bound, (self.out_features, self.in_features), dtype)
         self.bias = uniform(rng, bound, (self.out_features,), dtype) if bias else None
 
+    @checks.quiet
     def forward(self, input: ArrayLike) -> np.ndarray:
         """Map ``input`` of shape (..., D) to shape (..., K)."""
         x = checks.array("input", input, self.weight.dtype)
@@ -422,6 +423,7 @@ class Linear(Module):
         x, W, shape = np.array(input), weight.data.copy(), y.shape
 
         @once
+        @checks.quiet
         def backward(d_output: ArrayLike) -> np.ndarray:
             d_y = checks.array("d_output", d_output, W.dtype, shape)
             d_rows = d_y.reshape(-1, len(W))
@@ -530,6 +532,7 @@ class Dropout(Module):
         self.p = checks.number("p", p, "[0, 1]")
         self.rng = checks.generator(rng)
 
+    @checks.quiet
     def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
         """Return ``input`` with a fresh mask (training) or as it is (evaluation)."""
         x = checks.array("input", input)
@@ -563,7 +566,13 @@ class ReLU(Module):
 def times(factor: np.ndarray | int, x: np.ndarray) -> Backward:
     """Return the backward pass of ``factor * x``: the gradient, of the shape of x, times factor."""
     dtype, shape = x.dtype, x.shape
-    return once(lambda d_output: checks.array("d_output", d_output, dtype, shape) * factor)
+
+    @once
+    @checks.quiet
+    def backward(d_output: ArrayLike) -> np.ndarray:
+        return checks.array("d_output", d_output, dtype, shape) * factor
+
+    return backward
 
 
 class Sequential(Module):

@@ -106,7 +106,8 @@ class Optimizer:
             for name, value in own.items()
             if name not in ("lr", "steps")
         }
-        lr, steps = (np.asarray(mapping[name])[()] for name in ("lr", "steps"))
+        lr, steps = (mapping[name] for name in ("lr", "steps"))
+        lr, steps = (x[()] if isinstance(x, np.ndarray) else x for x in (lr, steps))
         lr = checks.number("lr", lr, "[0, inf)")
         self.lr, self.steps = lr, checks.positive_int("steps", steps, minimum=0)
         for name, arrays in self._state.items():
@@ -250,7 +251,10 @@ class Adam(Optimizer):
 
 def _listed(parameters: Iterable[Parameter]) -> list[Parameter]:
     """Return the parameters as a list, each once."""
-    listed = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    try:
+        listed = list(parameters)
+    except TypeError:
+        listed = [parameters]
     for parameter in listed:
         if not isinstance(parameter, Parameter):
             raise ValueError(f"parameters must be Parameters, got {type(parameter).__name__}")

@@ -28,12 +28,12 @@ def stratified_split(
     train, test : ndarray of int, shapes (N - M,), (M,)
         Shuffled indices; together they are each index once.
     """
-    labels = np.asarray(labels)
+    labels = checks.numbers("labels", labels)
     checks.shape("labels", labels, (labels.size,))
     test_size = checks.positive_int("test_size", test_size)
     if test_size >= labels.size:
         raise ValueError(f"test_size must be less than {labels.size} examples, got {test_size}")
-    rng = np.random.default_rng(rng)
+    rng = checks.generator(rng)
     order = rng.permutation(labels.size)
     # Sorted by class, every (N/M)-th example is a sample with each class in its proportion.
     by_class = order[np.argsort(labels[order], kind="stable")]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm import checks
 from lstm.layer import RecurrentLayer, State, Weights
 
 
@@ -78,6 +79,7 @@ class StepwiseLayer(RecurrentLayer):
 
     # --- the same for all ---------------------------------------------------------------------
 
+    @checks.quiet
     def scan(self, weights, x, state, lengths=None, reverse=False, keep=True):
         """Run one direction of one layer, step by step."""
         W, U = weights["weight_ih"], weights["weight_hh"]
@@ -100,6 +102,7 @@ class StepwiseLayer(RecurrentLayer):
         copies = {name: value.copy() for name, value in weights.items()}
         return output, state, (copies, x.copy(), steps)
 
+    @checks.quiet
     def scan_backward(self, tape: Any, d_output, d_state):
         """Differentiate it, step by step from the last."""
         weights, x, steps = tape
