@@ -9,7 +9,7 @@ make it fast without making it long:
   sequence in the other order. In ``h`` the rows of the initial state come before all others.
 * *One product a step* gives all four gates, and one product for all steps the gradients of all
   weights.
-* *Steps* are taken by :class:`NumpySteps`, or by :mod:`lstm.compiled_steps`, which does the same
+* *Steps* are taken by :class:`NumpySteps`, or by :mod:`lstm.compiled`, which does the same
   where numba is installed and works. Set the environment variable ``LSTM_ENGINE`` to ``numpy``
   before the first call to do without, or pass ``steps=NumpySteps`` to :func:`forward`.
 """
@@ -113,7 +113,7 @@ def forward(
     keep : bool
         Whether to return a tape.
     steps : optional
-        Who takes the steps: :class:`NumpySteps`, or :mod:`lstm.compiled_steps`. Without, the latter
+        Who takes the steps: :class:`NumpySteps`, or :mod:`lstm.compiled`. Without, the latter
         if it can.
 
     Returns
@@ -178,7 +178,7 @@ def backward(
 
 @cache
 def fastest_steps(dtype: np.dtype) -> Any:
-    """Return :mod:`lstm.compiled_steps` where it can take the steps, else :class:`NumpySteps`.
+    """Return :mod:`lstm.compiled` where it can take the steps, else :class:`NumpySteps`.
 
     The first call for a data type loads or compiles the code, and says so if that takes a while.
     If numba is there but broken, a warning tells why it is not used.
@@ -189,12 +189,12 @@ def fastest_steps(dtype: np.dtype) -> Any:
     notice = threading.Timer(1.5, print, [text], {"file": sys.stderr, "flush": True})
     notice.daemon = True
     try:
-        from lstm import compiled_steps
+        from lstm import compiled
 
         notice.start()
         weights = {"weight_ih": np.zeros((4, 1), dtype), "weight_hh": np.zeros((4, 1), dtype)}
         state = np.zeros((1, 1), dtype), np.zeros((1, 1), dtype)
-        _, _, tape = forward(weights, np.zeros((1, 1, 1), dtype), state, steps=compiled_steps)
+        _, _, tape = forward(weights, np.zeros((1, 1, 1), dtype), state, steps=compiled)
         backward(tape, None, state)
     except Exception as problem:  # whatever is wrong with it, NumPy can do its work
         if not (isinstance(problem, ModuleNotFoundError) and problem.name == "numba"):
@@ -203,7 +203,7 @@ def fastest_steps(dtype: np.dtype) -> Any:
         return NumpySteps
     finally:
         notice.cancel()
-    return compiled_steps
+    return compiled
 
 
 class NumpySteps:

@@ -64,7 +64,7 @@ LAYERS = {
 
 A room is a module, or a package with all that is in it; ``.`` is the package's own ``__init__``.
 """
-OTHERS = {"lstm.torch": {"torch"}, "lstm.compiled": {"llvmlite", "numba", "scipy", "threadpoolctl"}}
+OTHERS = {"lstm.torch": {"torch"}, "lstm.compiled": {"llvmlite", "numba"}}
 """What a module of the library imports besides NumPy as soon as it is imported itself."""
 
 

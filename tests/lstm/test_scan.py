@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from lstm import compiled_steps, scan
+from lstm import compiled, scan
 
-ENGINES = [compiled_steps, scan.NumpySteps]
+ENGINES = [compiled, scan.NumpySteps]
 # Of oneDNN, which cannot project.
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
 both = pytest.mark.parametrize("steps", ENGINES, ids=["compiled", "numpy"])
@@ -358,17 +358,17 @@ def test_broken_numba(error, tmp_path):
 def test_cache(tmp_path):
     """The first process says that it compiles; the second loads; a damaged cache does no harm."""
     name, told = run_program(NUMBA_CACHE_DIR=tmp_path)
-    assert name == "compiled_steps"
+    assert name == "compiled"
     assert told == "" or (told.count("\n") == 1 and "compiling" in told)  # "": within 1.5 s
     files = [path for path in tmp_path.rglob("*") if path.suffix in (".nbi", ".nbc")]
     assert files
     times = {path: path.stat().st_mtime_ns for path in files}
-    assert run_program(NUMBA_CACHE_DIR=tmp_path)[0] == "compiled_steps"
+    assert run_program(NUMBA_CACHE_DIR=tmp_path)[0] == "compiled"
     assert {path: path.stat().st_mtime_ns for path in files} == times
     for path in files:
         path.write_bytes(b"damaged")
     name, warned = run_program(NUMBA_CACHE_DIR=tmp_path)
-    assert (name, warned.count("RuntimeWarning")) in {("NumpySteps", 1), ("compiled_steps", 0)}
+    assert (name, warned.count("RuntimeWarning")) in {("NumpySteps", 1), ("compiled", 0)}
 
 
 @pytest.mark.slow
