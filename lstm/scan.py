@@ -185,8 +185,7 @@ def fastest_steps(dtype: np.dtype) -> Any:
     """
     if dtype not in (np.float32, np.float64) or os.environ.get("LSTM_ENGINE") == "numpy":
         return NumpySteps
-    text = "lstm: compiling its steps with numba, once for this machine; this takes some seconds"
-    notice = threading.Timer(1.5, print, [text], {"file": sys.stderr, "flush": True})
+    notice = threading.Timer(1.5, say_that_it_compiles)
     notice.daemon = True
     try:
         from lstm import compiled
@@ -204,6 +203,15 @@ def fastest_steps(dtype: np.dtype) -> Any:
     finally:
         notice.cancel()
     return compiled
+
+
+def say_that_it_compiles() -> None:
+    """Say why the first call takes so long, unless it only loads what is compiled already."""
+    from lstm import compiled
+
+    if any(f.stats.cache_misses for f in (compiled.forward_steps, compiled.backward_steps)):
+        text = "lstm: compiling its steps with numba, once for this machine, for some seconds"
+        print(text, file=sys.stderr, flush=True)
 
 
 class NumpySteps:
