@@ -185,12 +185,11 @@ def fastest_steps(dtype: np.dtype) -> Any:
     """
     if dtype not in (np.float32, np.float64) or os.environ.get("LSTM_ENGINE") == "numpy":
         return NumpySteps
-    notice = threading.Timer(1.5, say_that_it_compiles)
-    notice.daemon = True
+    done = threading.Event()
     try:
         from lstm import compiled
 
-        notice.start()
+        threading.Thread(target=say_if_it_compiles, args=[done], daemon=True).start()
         weights = {"weight_ih": np.zeros((4, 1), dtype), "weight_hh": np.zeros((4, 1), dtype)}
         state = np.zeros((1, 1), dtype), np.zeros((1, 1), dtype)
         _, _, tape = forward(weights, np.zeros((1, 1, 1), dtype), state, steps=compiled)
@@ -201,17 +200,19 @@ def fastest_steps(dtype: np.dtype) -> Any:
             warnings.warn(text, RuntimeWarning, stacklevel=3)
         return NumpySteps
     finally:
-        notice.cancel()
+        done.set()
     return compiled
 
 
-def say_that_it_compiles() -> None:
+def say_if_it_compiles(done: threading.Event) -> None:
     """Say why the first call takes so long, unless it only loads what is compiled already."""
     from lstm import compiled
 
-    if any(f.stats.cache_misses for f in (compiled.forward_steps, compiled.backward_steps)):
-        text = "lstm: compiling its steps with numba, once for this machine, for some seconds"
-        print(text, file=sys.stderr, flush=True)
+    while not done.wait(0.5):
+        if compiled.forward_steps.stats.cache_misses or compiled.backward_steps.stats.cache_misses:
+            text = "lstm: compiling its steps with numba, once for this machine, for some seconds"
+            print(text, file=sys.stderr, flush=True)
+            return
 
 
 class NumpySteps:
