@@ -351,9 +351,12 @@ def _draw_peepholes(canvas: _Canvas) -> None:
 
 # ------------------------------------------------------------------------------ recurrent network
 def unrolled_rnn() -> Figure:
-    """Draw a recurrent network folded, and unrolled over T steps with the same weights."""
+    """Draw a recurrent network folded, and unrolled over T steps with the same weights.
+
+    Every hidden state goes to the next step and to its own step's loss.
+    """
     with style():
-        canvas = _Canvas(480, 196)
+        canvas = _Canvas(480, 240)
         for step, x in {"t": 44, "1": 240, "2": 330, "T": 450}.items():
             _draw_rnn_step(canvas, x, step)
         # Folded: the hidden state that leaves the cell enters it at the next step.
@@ -382,6 +385,8 @@ def _draw_rnn_step(canvas: _Canvas, x: float, step: str) -> None:
     canvas.box(x, _RNN_LINE, r"$\tanh$", "hidden", height=36)
     canvas.wire((x, _RNN_LINE + 18), (x, 168), role="hidden", width=2.4, head=10)
     canvas.label(x, 182, f"$h_{step}$", "hidden")
+    canvas.wire((x, 194), (x, 214))
+    canvas.label(x, 228, rf"$\ell_{step}$")
 
 
 # ----------------------------------------------------------------------------------- the gradient
