@@ -502,13 +502,14 @@ def matrices(
         )
         for ax, array, title in zip(axes[0], arrays, titles, strict=True):
             share = array / limit
-            _tint(ax, np.maximum(share, 0) * 0.7, "forget", aspect="auto")
-            _tint(ax, np.maximum(-share, 0) * 0.7, "input", aspect="auto")
+            _tint(ax, np.maximum(share, 0) * 0.5, "forget", aspect="auto")
+            _tint(ax, np.maximum(-share, 0) * 0.5, "input", aspect="auto")
             _label_cells(ax, columns, rows)
             ax.set_title(title)
             if numbers:
                 for (row, column), value in np.ndenumerate(array):
-                    ax.text(column, row, f"{value:.4f}", ha="center", va="center", fontsize=12)
+                    text = f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
+                    ax.text(column, row, text, ha="center", va="center", fontsize=12)
     return fig
 
 
