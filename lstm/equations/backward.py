@@ -59,10 +59,12 @@ def rule_affine(d_y, x, W):
 
     .. math::
 
-        y = W x + b \quad\Longrightarrow\quad
-        \bar{x} \mathrel{+}= W^\top \bar{y}, \qquad
-        \bar{W} \mathrel{+}= \bar{y} x^\top, \qquad
-        \bar{b} \mathrel{+}= \bar{y}
+        \begin{aligned}
+            y = W x + b \quad\Longrightarrow\quad
+            \bar{x} & \mathrel{+}= W^\top \bar{y}, \\
+            \bar{W} & \mathrel{+}= \bar{y} x^\top, \\
+            \bar{b} & \mathrel{+}= \bar{y}
+        \end{aligned}
 
     Parameters
     ----------

@@ -271,9 +271,11 @@ def d_peephole_weights(d_a_i, d_a_f, d_a_o, c_prev, c_t):
 
     .. math::
 
-        \bar{p}_i \mathrel{+}= \bar{a}_{i,t} \odot c_{t-1}, \qquad
-        \bar{p}_f \mathrel{+}= \bar{a}_{f,t} \odot c_{t-1}, \qquad
-        \bar{p}_o \mathrel{+}= \bar{a}_{o,t} \odot c_t
+        \begin{aligned}
+            \bar{p}_i & \mathrel{+}= \bar{a}_{i,t} \odot c_{t-1}, \\
+            \bar{p}_f & \mathrel{+}= \bar{a}_{f,t} \odot c_{t-1}, \\
+            \bar{p}_o & \mathrel{+}= \bar{a}_{o,t} \odot c_t
+        \end{aligned}
 
     Parameters
     ----------

@@ -24,12 +24,17 @@ DIGIT = np.pad(np.full((4, 4), 200.0), 2)
 RUNS = {"RNN": [[1, 2, 3], [1, 4, 9], [1, 3, 5]], "LSTM": [[2, 2, 2]]}
 AXES = {"xlabel": "step $t$", "ylabel": "loss"}
 
+NODES = dict.fromkeys(["c_prev", "c", "h", *"figo", "a_f", "a_i", "a_g", "a_o"], -0.25)
+
 FIGURES = {
     "loss-curve": lambda: plots.loss_curve(HISTORY),
     "spread": lambda: plots.spread([1, 10, 100], RUNS, xscale="log", **AXES),
     "confusion": lambda: plots.confusion_matrix(np.eye(10, dtype=int) * 50 + 1),
     "digits": lambda: plots.image_grid([DIGIT, DIGIT.T], ["4, read as 9", "7, read as 1"]),
     "probabilities": lambda: plots.probabilities_over_time(np.eye(8, 10), DIGIT, label=3),
+    "matrices": lambda: plots.matrices(
+        [np.eye(2) - 0.5], ["gradient"], rows="ab", columns="cd", numbers=True
+    ),
     "heatmap": lambda: plots.heatmap(np.eye(3) - 0.5, scale="cell state", **AXES),
     "lstm-cell": diagrams.lstm_cell,
     "forget": lambda: diagrams.lstm_cell("forget"),
@@ -37,6 +42,7 @@ FIGURES = {
     "peephole-cell": diagrams.peephole_cell,
     "unrolled-rnn": diagrams.unrolled_rnn,
     "backward-graph": diagrams.backward_graph,
+    "backward-step": lambda: diagrams.backward_step(NODES, NODES, {"h": 1, "c": 2, "h to c": 3}),
     "stacked-bidirectional": diagrams.stacked_bidirectional,
 }
 
@@ -232,6 +238,10 @@ def test_show_without_ipython_says_so(monkeypatch):
         (lambda: plots.image_grid([DIGIT], []), "images must have shape"),
         (lambda: plots.probabilities_over_time(np.ones((3, 2)), DIGIT), "one row per step"),
         (lambda: plots.heatmap(np.ones(3), scale="x", **AXES), "array must have shape"),
+        (
+            lambda: plots.matrices([np.ones((2, 3))], ["a"], rows="ab", columns="cd"),
+            r"arrays must have shape \(2, 2\)",
+        ),
         (lambda: diagrams.lstm_cell("gate"), "highlight must be among input, forget"),
     ],
 )
@@ -288,6 +298,28 @@ def test_the_cell_of_1997_has_no_forget_gate():
     text = plots.figure_html(diagrams.cell_1997(), **TEXTS)
     assert "--lstm-forget" not in text
     assert "--lstm-input" in text
+
+
+def test_a_step_backward_shows_value_and_gradient_of_every_node():
+    values = {name: number / 8 for number, name in enumerate(NODES)}
+    gradients = {name: -number / 16 for number, name in enumerate(NODES)}
+    arriving = {"h": 0.51, "c": 0.52, "h to c": 0.53}
+    figure = diagrams.backward_step(values, gradients, arriving)
+    shown = " ".join(text.get_text() for text in figure.axes[0].texts).replace("−", "-")
+    for number in [*values.values(), *gradients.values(), *arriving.values()]:
+        assert f"{number:.4f}" in shown
+
+
+def test_matrices_share_one_scale_and_write_their_numbers():
+    figure = plots.matrices(
+        [[[1.0, 0.5]], [[-2.0, 0.0]]], ["a", "b"], rows=["row"], columns=["x", "y"], numbers=True
+    )
+    opacity = [[image.get_array()[..., 3] for image in ax.images] for ax in figure.axes]
+    (positive, none), (nothing, negative) = opacity
+    assert negative[0, 0] == 2 * positive[0, 0] > 0 == negative[0, 1]
+    assert not none.any()
+    assert not nothing.any()
+    assert [text.get_text() for text in figure.axes[1].texts] == ["−2.0000", "0.0000"]
 
 
 def test_drawing_a_figure_leaves_the_style_as_it_was():

@@ -7,7 +7,7 @@ a matplotlib ``Figure`` for :func:`lstm_book.figures.plots.show`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -23,6 +23,7 @@ from lstm_book.figures.plots import style
 __all__ = [
     "PARTS",
     "backward_graph",
+    "backward_step",
     "cell_1997",
     "lstm_cell",
     "peephole_cell",
@@ -481,6 +482,87 @@ def _draw_gradient_of_gates(canvas: _Canvas, left: float, step: int) -> None:
     _road(canvas, (middle, _LOSS_ROW - 16), (middle, _SUM_ROW - 16), role="ink")
     canvas.label(middle + 7, 92, r"$W^{\!\top}$", size=12, ha="left")
     canvas.label(middle, 46, f"$x_{step}$")
+
+
+# Where the nodes of one step stand, in points, and how each is written.
+_STEP_STATE, _STEP_PRODUCT, _STEP_HIDDEN, _STEP_GATES, _STEP_AFFINE = 316, 222, 162, 116, 30
+_STEP_COLUMNS = {"f": (112, "forget"), "i": (192, "input"), "g": (272, "candidate")}
+_STEP_COLUMNS |= {"o": (352, "output")}
+_NODES = {
+    "c_prev": (42, _STEP_STATE, "cell", "c_{t-1}"),
+    "c": (434, _STEP_STATE, "cell", "c_t"),
+    "h": (434, _STEP_HIDDEN, "hidden", "h_t"),
+}
+for _name, (_x, _role) in _STEP_COLUMNS.items():
+    _NODES[_name] = (_x, _STEP_GATES, _role, f"{_name}_t")
+    _NODES[f"a_{_name}"] = (_x, _STEP_AFFINE, _role, f"a_{_name}")
+_HALF = 21
+
+
+def backward_step(
+    values: Mapping[str, float], gradients: Mapping[str, float], arriving: Mapping[str, float]
+) -> Figure:
+    """Draw one step of one cell with its numbers: above the value, below the gradient.
+
+    Parameters
+    ----------
+    values, gradients : mapping of str to float
+        Of ``c_prev``, ``c``, ``h``, the gates ``f``, ``i``, ``g``, ``o``, and ``a_f`` to ``a_o``.
+    arriving : mapping of str to float
+        What is added up in the two states: ``h``, ``c`` (along the cell), and ``h to c``.
+    """
+    with style():
+        canvas = _Canvas(480, 376)
+        _draw_roads_of_step(canvas)
+        _label_roads_of_step(canvas)
+        for name, (x, y, role, symbol) in _NODES.items():
+            canvas.box(x, y, "", role, width=80 if name == "c_prev" else 72, height=2 * _HALF)
+            canvas.label(x, y + 9, f"${symbol}$ {_four(values[name])}", size=11.5)
+            bar = symbol.replace(symbol[0], rf"\bar{{{symbol[0]}}}", 1)
+            canvas.label(x, y - 9, f"${bar}$ {_four(gradients[name])}", role, size=11.5)
+        note = {"size": 11.5, "ha": "right"}
+        canvas.label(424, _STEP_STATE + 42, f"along the cell: {_four(arriving['c'])}", **note)
+        canvas.label(424, _STEP_STATE - 36, f"from $h_t$: {_four(arriving['h to c'])}", **note)
+        canvas.label(434, 88, "from the right:", size=11.5)
+        canvas.label(434, 72, _four(arriving["h"]), size=11.5)
+    return canvas.figure
+
+
+def _four(number: float) -> str:
+    return f"{number:.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _draw_roads_of_step(canvas: _Canvas) -> None:
+    """Draw the computation of one step as bands and on them, the other way, the gradients."""
+    state, product, gates = _STEP_STATE, _STEP_PRODUCT, _STEP_GATES + _HALF
+    (forget, _), (write, _), (add, _), (expose, _) = _STEP_COLUMNS.values()
+    right, hidden = 434, _STEP_HIDDEN
+    for start, end in ((82, forget - 11), (forget + 11, add - 11), (add + 11, right - 36)):
+        _road(canvas, (start, state), (end, state), role="cell", width=2.6)
+    _road(canvas, (forget, gates), (forget, state - 11), role="forget")
+    _road(canvas, (write, gates), (write, product), (add - 11, product), role="input")
+    _road(canvas, (add, gates), (add, product - 11), role="candidate")
+    _road(canvas, (add, product + 11), (add, state - 11), role="cell")
+    _road(canvas, (expose, gates), (expose, product), (right - 11, product), role="output")
+    _road(canvas, (right, state - _HALF), (right, product + 11), role="cell")
+    _road(canvas, (right, product - 11), (right, hidden + _HALF), role="hidden")
+    for x, role in _STEP_COLUMNS.values():
+        _road(canvas, (x, _STEP_AFFINE + _HALF), (x, _STEP_GATES - _HALF), role=role)
+    for x, y, role in ((forget, state, "cell"), (add, product, "cell"), (right, product, "hidden")):
+        canvas.product(x, y, role)
+    canvas.total(add, state, "cell")
+    canvas.wire((right, 372), (right, state + _HALF), role="cell", width=2.6, head=10)
+    canvas.wire((right, 98), (right, hidden - _HALF), role="hidden", head=9)
+
+
+def _label_roads_of_step(canvas: _Canvas) -> None:
+    """Write what the gradient is multiplied with on its way."""
+    factors = {"f": "c_{t-1}", "i": "g_t", "g": "i_t", "o": r"\tanh\,c_t"}
+    for name, (x, _) in _STEP_COLUMNS.items():
+        slope = r"\tanh'" if name == "g" else r"\sigma'"
+        canvas.label(x + 6, 198, f"${factors[name]}$", size=12, ha="left")
+        canvas.label(x + 6, 73, f"${slope}$", size=12, ha="left")
+    canvas.label(92, _STEP_STATE + 17, "$f_t$", size=12)
 
 
 # ------------------------------------------------------------------------- deep and in both ways

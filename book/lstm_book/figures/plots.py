@@ -34,6 +34,7 @@ __all__ = [
     "heatmap",
     "image_grid",
     "loss_curve",
+    "matrices",
     "probabilities_over_time",
     "show",
     "spread",
@@ -464,6 +465,51 @@ def heatmap(
         bar.yaxis.tick_right()
         bar.yaxis.set_label_position("right")
         bar.spines[["left", "bottom"]].set_visible(False)
+    return fig
+
+
+# --------------------------------------------------------------------------------- small tables
+def matrices(
+    arrays: Sequence[ArrayLike],
+    titles: Sequence[str],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    numbers: bool = False,
+) -> Figure:
+    """Draw matrices of one shape side by side: red is positive, blue negative, no colour 0.
+
+    Parameters
+    ----------
+    arrays : sequence of array_like, shape (rows, columns)
+        Full colour is the largest size in any of them.
+    titles : sequence of str
+        One for each matrix.
+    rows, columns : sequence of str
+        Names, the same for every matrix.
+    numbers : bool
+        Write the value into each cell.
+    """
+    arrays = [np.asarray(array, dtype=float) for array in arrays]
+    wanted = (len(rows), len(columns))
+    for array in arrays:
+        if array.shape != wanted:
+            raise ValueError(f"arrays must have shape {wanted}, got {array.shape}")
+    limit = max(np.abs(array).max() for array in arrays) or 1
+    with style():
+        fig, axes = _subplots(
+            1, len(arrays), width="text", height=22 * len(rows) + 50, sharey=True, squeeze=False
+        )
+        for ax, array, title in zip(axes[0], arrays, titles, strict=True):
+            share = array / limit
+            _tint(ax, np.maximum(share, 0) * 0.5, "forget", aspect="auto")
+            _tint(ax, np.maximum(-share, 0) * 0.5, "input", aspect="auto")
+            _label_cells(ax, columns, rows)
+            ax.set_title(title)
+            if numbers:
+                for (row, column), value in np.ndenumerate(array):
+                    text = f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
+                    ax.text(column, row, text, ha="center", va="center", fontsize=12)
     return fig
 
 
