@@ -32,6 +32,35 @@ def ours(shape: Shape) -> tuple[Pass, Pass]:
     return lambda: inferring(x, lengths=lengths), train
 
 
+def our_cell_loop(shape: Shape) -> tuple[Pass, Pass]:
+    """``lstm.LSTMCell`` in a loop; the closures of its steps run in the opposite order."""
+    import numpy as np
+
+    import lstm
+
+    x, d_output = shape.arrays()
+    cell = lstm.LSTMCell(shape.D, shape.H, rng=0)
+    inferring = lstm.LSTMCell(shape.D, shape.H, rng=0).eval()
+
+    def infer() -> None:
+        state = None
+        for x_t in x:
+            state = inferring(x_t, state)
+
+    def train() -> None:
+        cell.zero_grad()
+        state, passes, d_x = None, [], []
+        for x_t in x:
+            state, backward = cell.vjp(x_t, state)
+            passes.append(backward)
+        d_h, d_c = np.zeros_like(d_output[0]), None
+        for backward, d_output_t in zip(reversed(passes), d_output[::-1], strict=True):
+            d_x_t, (d_h, d_c) = backward(d_h + d_output_t, d_c)
+            d_x.append(d_x_t)
+
+    return infer, train
+
+
 def _torch_passes(layer, shape: Shape, run) -> tuple[Pass, Pass]:
     import torch
 
@@ -201,6 +230,7 @@ ENGINES = {
     ),
     "nn.LSTM": Engine(nn_lstm, "nn.LSTM, padded", "torch", ragged=True),
     "nn.LSTM packed": Engine(nn_lstm_packed, "nn.LSTM, packed", "torch", dense=False, ragged=True),
+    "lstm.LSTMCell": Engine(our_cell_loop, "lstm.LSTMCell loop", "numpy"),
     "nn.LSTMCell": Engine(lstm_cell_loop, "nn.LSTMCell loop", "torch"),
     "lstm.torch.LSTM": Engine(from_scratch_loop, "lstm.torch.LSTM", "torch", ragged=True),
     "lstm.torch.NumpyLSTM": Engine(

@@ -85,10 +85,6 @@ def about() -> dict:
 
 def main(name: str) -> None:
     """Answer requests until stdin ends."""
-    if name not in ENGINES:
-        from benchmarks.stages import STAGES
-
-        ENGINES.update(STAGES)
     if "torch" in ENGINES[name].needs or name == "Keras":
         import torch
 

@@ -2,8 +2,7 @@
 
 A cell whose first line names a file, ``# lstm/cell.py``, shows definitions of that file: functions,
 classes, or one method of a class under ``@add_to_class(Class)``. Docstrings, type hints and
-comments may differ; nothing else may. Stages of ``benchmarks/stages.py`` are shown too, and the
-sizes that were measured.
+comments may differ; nothing else may. The sizes that were measured are shown too.
 """
 
 from __future__ import annotations
@@ -20,30 +19,12 @@ import pytest
 from benchmarks.shapes import SHAPES
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = re.compile(r"# ((?:lstm|benchmarks)/(?:\w+/)*\w+\.py)$")
+MARK = re.compile(r"# (lstm/(?:\w+/)*\w+\.py)$")
 
 # What a chapter must show in full: (file, definition), a class with every method of its own.
-STAGES = (
-    "LoopOverCells",
-    "OneProduct",
-    "GradientsAtTheEnd",
-    "HoistedInput",
-    "OneTanh",
-    "FeatureMajor",
-    "ReusedMemory",
-    "InRuns",
-)
-LAYER = ("forward", "backward", "_run_layers", "_run_layers_backward")
-LSTM = ("_parameter_shapes", "_state_sizes", "_scan", "_scan_backward")
 SHOWN = {
-    "06_one_cell": [("lstm/cell.py", "LSTMCell")],
-    "07_whole_sequences": [
-        *(("benchmarks/stages.py", name) for name in STAGES),
-        ("lstm/kernel.py", "halved"),
-        ("lstm/layer.py", "Rows"),
-        *(("lstm/layer.py", f"RecurrentLayer.{name}") for name in LAYER),
-        *(("lstm/layer.py", f"LSTM.{name}") for name in LSTM),
-    ],
+    "06_one_cell": [("lstm/cell.py", "step"), ("lstm/cell.py", "step_backward")],
+    "07_whole_sequences": [("lstm/scan.py", "by_gate")],
     "10_pytorch": [("lstm/torch/layer.py", name) for name in ("step", "scan", "LSTM")],
 }
 # Methods of these classes that the chapter takes from the package, in a cell that says so.
@@ -232,8 +213,8 @@ def test_only_a_first_line_that_names_a_file_is_a_mark():
     assert [(file, name) for file, name, _ in shown(iter(cells))] == [("lstm/cell.py", "f")]
 
 
-def test_sizes_in_chapter_08_are_those_that_are_measured():
-    notebook = json.loads((ROOT / "book/07_whole_sequences.ipynb").read_text(encoding="utf-8"))
+def test_sizes_of_the_chapter_on_speed_are_those_that_are_measured():
+    notebook = json.loads((ROOT / "book/08_what_speed_costs.ipynb").read_text(encoding="utf-8"))
     sources = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     shown = [
         ast.literal_eval(node.value)
