@@ -71,7 +71,7 @@ def try_out(path: Path) -> None:
 def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None) -> None:
     """Add a run to the record in a file, safely: on disk when this returns.
 
-    Other processes may add to it at the same time; what they added stays.
+    Other processes may add to it at the same time; what they added stays, also for the same seed.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None)
     fresh : dict
         A record without runs, for the case that there is no file.
     run : dict
-        What to add. A seed that has been recorded meanwhile stays as it is.
+        What to add.
     instead_of : bytes, optional
         A content of the file that nobody wants any more.
 
@@ -146,22 +146,21 @@ def command(record: Record) -> str:
     return f"python -m lstm_book {shlex.join(words)}"
 
 
-def environment(threads: int | None = None) -> Record:
+def environment(uses_torch: bool = False) -> Record:
     """Return what a run depended on besides its settings."""
-    packages = ("numpy", "torch", "scikit-learn", "numba")
-    return {
-        "commit": commit(),
-        "versions": {"python": platform.python_version(), "lstm": lstm.__version__}
-        | {name: found for name in packages if (found := _version(name))},
-        "machine": {
-            "cpu": cpu(),
-            "cores": len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count(),
-            "threads": threads or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1),
-            "system": platform.system(),
-        },
-    }
+    versions = {"python": platform.python_version(), "lstm": lstm.__version__}
+    for name in ("numpy", "torch", "scikit-learn", "numba"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    affinity = getattr(os, "sched_getaffinity", None)
+    machine = {"cpu": cpu(), "cores": len(affinity(0)) if affinity else os.cpu_count()}
+    machine["threads"] = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    if uses_torch:
+        import torch
+
+        machine["threads"] = torch.get_num_threads()
+    machine["system"] = platform.system()
+    return {"commit": commit(), "versions": versions, "machine": machine}
 
 
 def commit() -> str | None:
@@ -170,26 +169,20 @@ def commit() -> str | None:
     None where the packages lie in no checkout, or in a folder of somebody else's.
     """
 
-    def git(*arguments: str) -> str:
-        words = ["git", "-C", str(ROOT), *arguments]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(ROOT), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     packages = ["lstm", "book/lstm_book"]
     try:
-        own = Path(git("rev-parse", "--show-toplevel")).samefile(ROOT)
         git("ls-files", "--error-unmatch", *packages)
-        if not (own and Path(lstm.__file__).is_relative_to(ROOT)):
-            return None
-        return git("rev-parse", "HEAD") + "+" * bool(git("status", "--porcelain", "--", *packages))
+        own = Path(git("rev-parse", "--show-toplevel")).samefile(ROOT)
+        if own and Path(lstm.__file__).is_relative_to(ROOT):
+            changed = git("status", "--porcelain", "--", *packages)
+            return git("rev-parse", "HEAD") + "+" * bool(changed)
     except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+        pass
+    return None
 
 
 def cpu() -> str:
@@ -221,20 +214,15 @@ HEAD = {
 def line(record: Record) -> dict[str, str]:
     """Return a record as texts, one for each of :data:`HEAD`; empty where nothing is known."""
     found, metric = _scores(record)
-    factor, digits = (100, 2) if metric == "accuracy" else (1, 4)
-    mean, *spread = ("" if np.isnan(x) else f"{factor * x:.{digits}f}" for x in found)
-    deviation, of_mean, of_seed = ("± " * bool(text) + text for text in spread)
+    factor, digits, unit = (100, 2, " %") if metric == "accuracy" else (1, 4, "")
+    numbers = ["" if np.isnan(x) else f"{factor * x:.{digits}f}" for x in found]
+    spread = ["± " * bool(text) + text for text in numbers[1:]]
     seconds = [run["cpu_seconds"] for run in record["runs"] if not run.get("resumed")]
-    return {name: record[name] or "" for name in ("recipe", "scale", "model", "engine")} | {
-        "seeds": str(len(record["runs"])),
-        "test": metric,
-        "mean": mean + " %" * (metric == "accuracy"),
-        "deviation": deviation,
-        "of_mean": of_mean,
-        "of_seed": of_seed,
-        "parameters": f"{record['parameters']:,}" if record["parameters"] else "",
-        "minutes": f"{np.mean(seconds) / 60:.1f}" if seconds else "",
-    }
+    values = [record[name] or "" for name in ("recipe", "scale", "model", "engine")]
+    values += [str(len(record["runs"])), metric, numbers[0] + unit, *spread]
+    values.append(f"{record['parameters']:,}" if record["parameters"] else "")
+    values.append(f"{np.mean(seconds) / 60:.1f}" if seconds else "")
+    return dict(zip(HEAD, values, strict=True))
 
 
 # Which of them stand in a table in text, under headings of two lines.
@@ -265,20 +253,19 @@ def _rank(record: Record) -> tuple[str, str, float]:
 
 def table(records: Iterable[Record]) -> str:
     """Return records as tables of at most 80 columns: recipe by recipe, the best first."""
-    tables = []
+    text = ""
     for (recipe, scale), group in itertools.groupby(
         sorted(records, key=_rank), lambda record: _rank(record)[:2]
     ):
-        lines = [line(record) for record in group]
-        rows = list(zip(*COLUMNS.values(), strict=True))
+        lines, rows = [line(record) for record in group], list(zip(*COLUMNS.values(), strict=True))
         for each in lines:
             each["model"] += " (torch)" * (each["engine"] == "torch")
-            rows.append(tuple(each[name].replace("± ", "±") for name in COLUMNS))
+            rows.append([each[name].replace("± ", "±") for name in COLUMNS])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        rows.insert(2, tuple("-" * width for width in widths))
-        tables.append(f"{recipe}, {scale}: {lines[0]['test']} on the test part")
+        rows.insert(2, ["-" * width for width in widths])
+        text += f"{recipe}, {scale}: {lines[0]['test']} on the test part\n"
         for model, *numbers in rows:
-            cells = [text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True)]
-            tables.append("  ".join([model.ljust(widths[0]), *cells]).rstrip())
-        tables.append("")
-    return "\n".join(tables)
+            cells = [model.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])]
+            text += "  ".join(cells).rstrip() + "\n"
+        text += "\n"
+    return text.removesuffix("\n")
