@@ -34,12 +34,12 @@ METRICS: dict[Loss, dict[str, Callable[[np.ndarray, np.ndarray], float]]] = {
 
 
 def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarray:
-    """Run a model in evaluation mode, batch by batch.
+    """Run a model in evaluation mode, batch by batch; every part of it keeps its mode.
 
     Parameters
     ----------
     model : Module
-        Every part of it is in the mode afterwards that it was in before.
+        What to run.
     inputs : ndarray or sequence of ndarrays
         One array per argument of the model; the first axis counts the N examples.
     batch_size : int
@@ -75,21 +75,9 @@ def scores(outputs: np.ndarray, targets: ArrayLike, loss: Loss) -> dict[str, flo
 def evaluate(
     model: Module, inputs: Inputs, targets: ArrayLike, loss: Loss, *, batch_size: int = 256
 ) -> dict[str, float]:
-    """Measure the loss, and for classification the accuracy, without training.
+    """Return the :func:`scores` of what the model predicts, all arguments as there.
 
-    Parameters
-    ----------
-    model, inputs, batch_size
-        As for :func:`predict`.
-    targets : ndarray, shape (N, ...)
-        The right answers.
-    loss : callable
-        One of ``lstm.losses``.
-
-    Returns
-    -------
-    dict of str to float
-        ``"loss"`` and, for the cross-entropies, ``"accuracy"``; means over all examples.
+    Targets are one array of shape (N, ...), the loss is one of ``lstm.losses``.
     """
     return scores(predict(model, inputs, batch_size=batch_size), targets, loss)
 
@@ -143,19 +131,18 @@ class Trainer:
         augment: Augment | None = None,
         rng: Rng = None,
     ) -> None:
-        if isinstance(optimizer, Optimizer):
-            own = {id(parameter) for parameter in model.parameters()}
-            if foreign := sum(id(parameter) not in own for parameter in optimizer.parameters):
-                raise ValueError(
-                    f"optimizer must be made from model.parameters(), got {foreign} others"
-                )
+        own = {id(parameter) for parameter in model.parameters()}
+        if foreign := sum(id(parameter) not in own for parameter in optimizer.parameters):
+            raise ValueError(
+                f"optimizer must be made from model.parameters(), got {foreign} others"
+            )
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.batch_size = checks.positive_int("batch_size", batch_size)
         if max_norm is not None and not max_norm > 0:
             raise ValueError(f"max_norm must be positive, got {max_norm!r}")
         self.max_norm, self.schedule, self.augment = max_norm, schedule, augment
         self.rng = np.random.default_rng(rng)
-        self.base_lr = self.lr
+        self.base_lr = optimizer.lr
         self.epochs = 0  # of which the schedule sees a share
         self.history: list[Epoch] = []
         self.best: State = {}
@@ -172,20 +159,16 @@ class Trainer:
         self.optimizer.zero_grad()
         outputs, backward = self.model.vjp(*_as_arrays(inputs))
         loss, d_outputs = self.loss(outputs, targets)
-        self.check_finite(loss)
-        backward(d_outputs)
-        if self.max_norm is not None:
-            self.optimizer.clip_grad_norm_(self.max_norm)
-        self.optimizer.step()
-        return float(loss)
-
-    def check_finite(self, loss: float) -> None:
-        """Stop a training whose loss explodes, and say what to try."""
         if not np.isfinite(loss):
             raise RuntimeError(
                 f"the loss became {loss} in epoch {len(self.history) + 1}, step {self.place + 1}: "
                 "try a smaller learning rate, or max_norm to clip the gradient"
             )
+        backward(d_outputs)
+        if self.max_norm is not None:
+            self.optimizer.clip_grad_norm_(self.max_norm)
+        self.optimizer.step()
+        return float(loss)
 
     def epoch(
         self,
@@ -197,22 +180,17 @@ class Trainer:
     ) -> Epoch:
         """Train on every example once, or on those that a broken-off epoch has left.
 
-        The arguments are those of :meth:`fit`, which says how many epochs a schedule is for.
-
-        Returns
-        -------
-        dict
-            The epoch's line of the ``history``.
+        The arguments are those of :meth:`fit`, which says how many epochs a schedule is for. What
+        is returned is the epoch's line of the ``history``.
         """
         if self.schedule is not None and not self.epochs:
             raise ValueError("schedule needs a number of epochs: call fit")
-        inputs = _as_arrays(inputs)
+        inputs, steps = _as_arrays(inputs), self._steps(len(targets))
         if not len(self.order):
             self.order = shuffled(len(targets), self.batch_size, self.rng, bucket_by)
-        steps = self._steps(len(targets))
         self.model.train()
         while self.place < steps:
-            self.lr = self._rate(self.place, steps)
+            self.optimizer.lr = self._rate(self.place, steps)
             batch = self.order[self.place * self.batch_size :][: self.batch_size]
             examples = [array[batch] for array in inputs]
             if self.augment is not None:
@@ -224,7 +202,7 @@ class Trainer:
         row = {"epoch": len(self.history) + 1, "loss": self.total / len(targets)}
         row["lr"] = self._rate(steps - 1, steps)
         if validation is not None:
-            measured = self.evaluate(*validation)
+            measured = evaluate(self.model, *validation, self.loss)
             row |= {f"validation_{name}": value for name, value in measured.items()}
         self.history.append(row)
         self.order, self.place, self.total = np.arange(0), 0, 0.0
@@ -245,10 +223,8 @@ class Trainer:
 
         Parameters
         ----------
-        inputs : ndarray or sequence of ndarrays
-            One array per argument of the model; the first axis counts the N examples.
-        targets : ndarray, shape (N, ...)
-            The right answers.
+        inputs, targets
+            As for :func:`evaluate`.
         epochs : int
             Passes over the data. A training that has done some goes on where it stopped.
         validation : (inputs, targets), optional
@@ -294,21 +270,13 @@ class Trainer:
                     break
                 self.epoch(inputs, targets, validation, bucket_by, callback)
                 if patience is not None and self._epochs_since_best() == 0:
-                    self.best = self.weights()
+                    self.best = self.model.state_dict()
         finally:
-            self.lr = self.base_lr
+            self.optimizer.lr = self.base_lr
             self.model.eval()
         if patience is not None:
-            self.load_weights(self.best)
+            self.model.load_state_dict(self.best)
         return self.history
-
-    def predict(self, inputs: Inputs) -> np.ndarray:
-        """Return the model's outputs, as :func:`predict` does."""
-        return predict(self.model, inputs)
-
-    def evaluate(self, inputs: Inputs, targets: ArrayLike) -> dict[str, float]:
-        """Measure the model, as :func:`evaluate` does."""
-        return scores(self.predict(inputs), targets, self.loss)
 
     def _plan(self, epochs: int, size: int) -> None:
         """Lay out the schedule for so many epochs, if what was done fits into them."""
@@ -317,14 +285,12 @@ class Trainer:
                 f"targets must hold {len(self.order)} examples, as in the epoch that is running, "
                 f"got {size}"
             )
-        begun = len(self.history) + (self.place > 0)
+        begun, steps = len(self.history) + (self.place > 0), self._steps(size)
         if begun > epochs:
             raise ValueError(f"epochs must be at least {begun}, which have begun, got {epochs}")
-        steps = self._steps(size)
         if self.schedule is not None and self.epochs not in (0, epochs):
             for step in range(len(self.history) * steps + self.place):
-                rate, wanted = (self.schedule(step / (n * steps)) for n in (self.epochs, epochs))
-                if rate != wanted:
+                if len({self.schedule(step / (n * steps)) for n in (self.epochs, epochs)}) > 1:
                     raise ValueError(
                         f"epochs must stay {self.epochs}, for which the schedule began, got "
                         f"{epochs}: all rates until now would have been others"
@@ -338,40 +304,13 @@ class Trainer:
     def _rate(self, place: int, steps: int) -> float:
         """Return the learning rate of a step of the epoch that is running."""
         if self.schedule is None:
-            return self.lr
+            return self.optimizer.lr
         done = len(self.history) * steps + place
         return self.base_lr * self.schedule(done / (self.epochs * steps))
 
     def _epochs_since_best(self) -> int:
         losses = [row["validation_loss"] for row in self.history] or [0.0]
         return len(losses) - 1 - int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
-
-    # Another engine has other weights and another optimiser: here it says how they become arrays.
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the step."""
-        return self.optimizer.lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self.optimizer.lr = value
-
-    def weights(self) -> State:
-        """Return a copy of the model's weights."""
-        return self.model.state_dict()
-
-    def load_weights(self, weights: State) -> None:
-        """Copy weights into the model."""
-        self.model.load_state_dict(weights)
-
-    def moments(self) -> State:
-        """Return a copy of the optimiser's state."""
-        return self.optimizer.state_dict()
-
-    def load_moments(self, moments: State) -> None:
-        """Copy state into the optimiser."""
-        self.optimizer.load_state_dict(moments)
 
     def state_dict(self) -> State:
         """Return all that the rest of the training depends on, its data apart.
@@ -383,14 +322,13 @@ class Trainer:
             order of the epoch that is running; and ``"info"``, a text (JSON) with counters, history
             and the states of the generators (of shuffling, augmentation, dropout).
         """
-        groups = {"model": self.weights(), "best": self.best, "optimizer": self.moments()}
+        parts = {"model": self.model.state_dict(), "best": self.best}
+        parts["optimizer"] = self.optimizer.state_dict()
         info = {name: getattr(self, name) for name in INFO}
         info["generators"] = [rng.bit_generator.state for rng in self._generators()]
-        text = json.dumps(info, default=lambda array: array.tolist())
-        arrays = {
-            f"{kind}/{name}": a for kind, named in groups.items() for name, a in named.items()
-        }
-        return arrays | {"order": self.order, "info": np.array(text)}
+        text = np.array(json.dumps(info, default=lambda array: array.tolist()))
+        arrays = {f"{part}/{name}": a for part in parts for name, a in parts[part].items()}
+        return arrays | {"order": self.order, "info": text}
 
     def load_state_dict(self, state: State) -> None:
         """Go back to where :meth:`state_dict` was called, in this process or another.
@@ -403,7 +341,6 @@ class Trainer:
         """
         before = self.state_dict()
         try:
-            self._check(state, before)
             self._restore(state)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             self._restore(before)
@@ -411,40 +348,34 @@ class Trainer:
                 f"state must be one of this training, nothing changed: {error}"
             ) from error
 
-    def _check(self, state: State, own: State) -> None:
-        info, order = json.loads(str(state["info"])), state["order"]
-        epochs, steps = [row["epoch"] for row in info["history"]], self._steps(len(order))
-        if not (
-            np.issubdtype(order.dtype, np.integer)
-            and np.array_equal(np.sort(order), np.arange(len(order)))
-            and info["place"] in range(steps + 1)
-            and epochs == [*range(1, len(epochs) + 1)]
-            and len(epochs) <= info["epochs"]
-            and np.isfinite([info["total"], info["base_lr"]]).all()
-        ):
-            raise ValueError(
-                f"no training does step {info['place']} of {steps} after {len(epochs)} epochs of "
-                f"{info['epochs']}"
-            )
-        wanted = _group(own, "model")  # the optimiser checks what is its own
-        for kind in ("model", "best"):
-            given = _group(state, kind)
-            wrong = {n for n in {**given, **wanted} if _kind(given, n) != _kind(wanted, n)}
-            if wrong and (given or kind != "best"):
-                name = min(wrong)
-                raise ValueError(
-                    f"{kind}/{name} must be {_kind(wanted, name)}, got {_kind(given, name)}"
-                )
-
     def _restore(self, state: State) -> None:
+        parts: dict[str, State] = {"model": {}, "best": {}, "optimizer": {}}
+        for name in state.keys() - {"order", "info"}:
+            part, _, own_name = name.partition("/")
+            parts[part][own_name] = state[name]
+        self.best = parts["best"]
+        if self.best:  # does it fit?
+            self.model.load_state_dict(self.best)
+        self.model.load_state_dict(parts["model"])
+        self.optimizer.load_state_dict(parts["optimizer"])
         info = json.loads(str(state["info"]))
-        self.load_weights(_group(state, "model"))
-        self.load_moments(_group(state, "optimizer"))
         for rng, saved in zip(self._generators(), info["generators"], strict=True):
             rng.bit_generator.state = saved
-        self.best, self.order = _group(state, "best"), state["order"]
+        self.order = np.array(state["order"]).astype(np.intp, casting="safe")
         for name in INFO:
             setattr(self, name, info[name])
+        done, steps = [row["epoch"] for row in self.history], self._steps(len(self.order))
+        if not (
+            np.array_equal(np.sort(self.order), np.arange(len(self.order)))
+            and self.place in range(steps + 1)
+            and done == [*range(1, len(done) + 1)]
+            and len(done) <= self.epochs
+            and np.isfinite([self.total, self.base_lr]).all()
+        ):
+            raise ValueError(
+                f"no training does step {self.place} of {steps} after {len(done)} epochs of "
+                f"{self.epochs}"
+            )
 
     def _generators(self) -> list[np.random.Generator]:
         """Return this training's own generators and those of every module that draws (dropout)."""
@@ -487,25 +418,6 @@ def _as_arrays(inputs: Inputs) -> list[np.ndarray]:
     return [np.asarray(a) for a in (inputs if isinstance(inputs, list | tuple) else [inputs])]
 
 
-def _as_examples(
-    kind: str, inputs: Inputs, targets: ArrayLike
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the arrays, or say which of them has another number of examples, or NaN."""
-    inputs, targets = _as_arrays(inputs), np.asarray(targets)
-    if targets.ndim == 0 or not len(targets):
-        raise ValueError(f"{kind}targets must hold at least one example, got {targets!r}")
-    _check_sizes(kind, inputs, len(targets))
-    for name, array in [*((f"inputs[{i}]", a) for i, a in enumerate(inputs)), ("targets", targets)]:
-        if np.issubdtype(array.dtype, np.inexact):
-            bad = ~np.isfinite(array.reshape(len(targets), -1)).all(axis=1)
-            if bad.any():
-                raise ValueError(
-                    f"{kind}{name} must be finite: {bad.sum()} of {len(targets)} examples hold "
-                    f"NaN or infinity, the first is number {bad.argmax()}"
-                )
-    return inputs, targets
-
-
 def _check_sizes(kind: str, inputs: list[np.ndarray], size: int) -> None:
     for number, array in enumerate(inputs):
         if array.ndim == 0 or len(array) != size:
@@ -515,10 +427,20 @@ def _check_sizes(kind: str, inputs: list[np.ndarray], size: int) -> None:
             )
 
 
-def _group(state: State, kind: str) -> State:
-    """Return the arrays whose names begin with ``kind/``, under the rest of their names."""
-    return {n.partition("/")[2]: a for n, a in state.items() if n.startswith(f"{kind}/")}
-
-
-def _kind(arrays: State, name: str) -> str:
-    return f"{arrays[name].dtype} {arrays[name].shape}" if name in arrays else "missing"
+def _as_examples(
+    kind: str, inputs: Inputs, targets: ArrayLike
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the arrays, or say which of them has another number of examples, or NaN."""
+    inputs, targets = _as_arrays(inputs), np.asarray(targets)
+    if targets.ndim == 0 or not len(targets):
+        raise ValueError(f"{kind}targets must hold at least one example, got {targets!r}")
+    _check_sizes(kind, inputs, len(targets))
+    named = {f"inputs[{i}]": array for i, array in enumerate(inputs)} | {"targets": targets}
+    for name, array in named.items():
+        bad = ~np.isfinite(array.reshape(len(targets), -1)).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                f"{kind}{name} must be finite: {bad.sum()} of {len(targets)} examples hold NaN or "
+                f"infinity, the first is number {bad.argmax()}"
+            )
+    return inputs, targets

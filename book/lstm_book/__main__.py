@@ -76,8 +76,7 @@ def _wrapped(text: str, indent: str = "") -> str:
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    from lstm_book.recipes import RECIPES
-    from lstm_book.recipes.runner import has_siblings
+    from lstm_book.recipes import RECIPES, processes
 
     train = commands.add_parser(
         "train",
@@ -103,7 +102,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--engine",
         choices=("numpy", "torch"),
-        default="torch" if has_siblings() else "numpy",
+        default="torch" if processes.count() > 1 else "numpy",
         help="default: numpy; torch under torchrun",
     )
     train.add_argument("--device", default="cpu", help="for torch: cpu, cuda, ...; default: cpu")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tabulate import tabulate
 
 import lstm
 from lstm.checkpoint import differences, replace_file
@@ -146,22 +147,21 @@ def command(record: Record) -> str:
     return f"python -m lstm_book {shlex.join(words)}"
 
 
-def environment(threads: int | None = None) -> Record:
+def environment(uses_torch: bool = False) -> Record:
     """Return what a run depended on besides its settings."""
-    packages = ("numpy", "torch", "scikit-learn", "numba")
-    return {
-        "commit": commit(),
-        "versions": {"python": platform.python_version(), "lstm": lstm.__version__}
-        | {name: found for name in packages if (found := _version(name))},
-        "machine": {
-            "cpu": cpu(),
-            "cores": len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count(),
-            "threads": threads or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1),
-            "system": platform.system(),
-        },
-    }
+    versions = {"python": platform.python_version(), "lstm": lstm.__version__}
+    for name in ("numpy", "torch", "scikit-learn", "numba"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    affinity = getattr(os, "sched_getaffinity", None)
+    machine = {"cpu": cpu(), "cores": len(affinity(0)) if affinity else os.cpu_count()}
+    machine["threads"] = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    if uses_torch:
+        import torch
+
+        machine["threads"] = torch.get_num_threads()
+    machine["system"] = platform.system()
+    return {"commit": commit(), "versions": versions, "machine": machine}
 
 
 def commit() -> str | None:
@@ -182,13 +182,6 @@ def commit() -> str | None:
             return None
         return git("rev-parse", "HEAD") + "+" * bool(git("status", "--porcelain", "--", *packages))
     except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
         return None
 
 
@@ -239,14 +232,14 @@ def line(record: Record) -> dict[str, str]:
 
 # Which of them stand in a table in text, under headings of two lines.
 COLUMNS = {
-    "model": ("", "model"),
-    "seeds": ("", "runs"),
-    "mean": ("", "mean"),
-    "deviation": ("", "sd"),
-    "of_mean": ("95 % of", "mean"),
-    "of_seed": ("95 % of", "a run"),
-    "parameters": ("", "weights"),
-    "minutes": ("CPU", "min"),
+    "model": "model",
+    "seeds": "runs",
+    "mean": "mean",
+    "deviation": "sd",
+    "of_mean": "95 % of\nmean",
+    "of_seed": "95 % of\na run",
+    "parameters": "weights",
+    "minutes": "CPU\nmin",
 }
 
 
@@ -266,19 +259,17 @@ def _rank(record: Record) -> tuple[str, str, float]:
 def table(records: Iterable[Record]) -> str:
     """Return records as tables of at most 80 columns: recipe by recipe, the best first."""
     tables = []
+    aligned = ["left", *["right"] * (len(COLUMNS) - 1)]
     for (recipe, scale), group in itertools.groupby(
         sorted(records, key=_rank), lambda record: _rank(record)[:2]
     ):
         lines = [line(record) for record in group]
-        rows = list(zip(*COLUMNS.values(), strict=True))
         for each in lines:
             each["model"] += " (torch)" * (each["engine"] == "torch")
-            rows.append(tuple(each[name].replace("± ", "±") for name in COLUMNS))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        rows.insert(2, tuple("-" * width for width in widths))
-        tables.append(f"{recipe}, {scale}: {lines[0]['test']} on the test part")
-        for model, *numbers in rows:
-            cells = [text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True)]
-            tables.append("  ".join([model.ljust(widths[0]), *cells]).rstrip())
-        tables.append("")
+        rows = [[each[name].replace("± ", "±") for name in COLUMNS] for each in lines]
+        tables += [
+            f"{recipe}, {scale}: {lines[0]['test']} on the test part",
+            tabulate(rows, COLUMNS.values(), disable_numparse=True, colalign=aligned),
+            "",
+        ]
     return "\n".join(tables)

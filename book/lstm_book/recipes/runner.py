@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +16,12 @@ import numpy as np
 import lstm
 from lstm.checkpoint import describe, load_checkpoint, save_checkpoint
 from lstm.schedules import SCHEDULES
-from lstm.training import METRICS, Trainer
-from lstm_book.recipes import records
+from lstm.training import Trainer, predict, scores
+from lstm_book.recipes import processes, records
 from lstm_book.recipes.baselines import SEEDED
+from lstm_book.recipes.processes import Processes, Signals, Stopped
 from lstm_book.recipes.progress import ProgressBar
-from lstm_book.recipes.recipe import Recipe, Task
+from lstm_book.recipes.recipe import Part, Recipe, Task
 
 # The names with "keras" have the numbers that Keras has where a program names none; its RMSprop has
 # epsilon under the root. (Its Adam adds epsilon before the second moment is corrected, so that it
@@ -90,7 +87,7 @@ class Job:
             raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")
         elif self.engine == "numpy" and self.device != "cpu":
             raise ValueError(f"device {self.device!r} needs engine 'torch', got 'numpy'")
-        elif self.engine == "numpy" and has_siblings():
+        elif self.engine == "numpy" and processes.count() > 1:
             raise ValueError("several processes need engine 'torch', got 'numpy'")
         if self.device != "cpu":
             _check_device(self.device)
@@ -123,17 +120,9 @@ class Job:
 
     def record(self, task: Task) -> records.Record:
         """Return the record, without a run yet."""
-        record = {
-            "recipe": self.recipe.name,
-            "article": self.recipe.article,
-            "model": self.model,
-            "engine": self.engine,
-            "scale": self.scale,
-            "device": self.device,
-            "settings": self.settings,
-            "data": task.about,
-            "parameters": None,
-        }
+        record = {"recipe": self.recipe.name, "article": self.recipe.article}
+        record |= {name: getattr(self, name) for name in ("model", "engine", "scale", "device")}
+        record |= {"settings": self.settings, "data": task.about, "parameters": None}
         return record | {"command": records.command(record), "runs": []}
 
 
@@ -164,32 +153,30 @@ def run(*jobs: Job, then_exit: bool = False) -> None:
     Stopped
         If SIGINT, SIGTERM or SIGHUP came. What had been trained is saved.
     """
-    with _processes(jobs[0].device) as rank, _Signals(then_exit) as signals:
+    with Processes(jobs[0].device) as together, Signals(then_exit) as signals:
         for job in jobs:
-            _run(job, rank, signals)
+            _run(job, together, signals)
 
 
-def _run(job: Job, rank: int, signals: _Signals) -> None:
-    _from_first(rank, lambda: _look(job))
+def _run(job: Job, together: Processes, signals: Signals) -> None:
+    together.from_first(lambda: _look(job))
     task = job.recipe.load(job.settings)
-    fresh = job.record(task)
-    before, done = _from_first(rank, lambda: _recorded(job, fresh))
+    fresh, first = job.record(task), together.rank == 0
+    before, done = together.from_first(lambda: _recorded(job, fresh))
     for seed in job.seeds:
         if seed in done:
-            if rank == 0:
+            if first:
                 job.remove_checkpoint(seed)  # of a run that was killed after its last line
-            continue
-        if not job.is_baseline:
-            result = _train(job, task, seed, rank, signals)
-        elif rank == 0:
-            result = _baseline(job, task, seed)
-        else:
-            continue
-        fresh["parameters"] = result.pop("parameters", None)
-        if rank == 0:
-            with signals.held():
-                _record(job, fresh, result, before)
-    if rank == 0 and done.issuperset(job.seeds):
+        elif first or not job.is_baseline:
+            if job.is_baseline:
+                result = _baseline(job, task, seed)
+            else:
+                result = _train(job, task, seed, together, signals)
+            fresh["parameters"] = result.pop("parameters", None)
+            if first:
+                with signals.held():
+                    _record(job, fresh, result, before)
+    if first and done.issuperset(job.seeds):
         print(f"{job.path} is complete: nothing is left to do for seeds {job.seeds}")
 
 
@@ -226,12 +213,12 @@ def _record(job: Job, fresh: records.Record, result: dict, before: bytes | None)
         print(json.dumps(result))  # here at least it is kept
         raise
     job.remove_checkpoint(result["seed"])
-    scores = ", ".join(
+    shown = ", ".join(
         f"{name} {100 * value:.2f} %" if name == "accuracy" else f"{name} {value:.4f}"
         for name, value in result["test"].items()
     )
     print(
-        f"{job.name}, seed {result['seed']}: test {scores} ({result['seconds']:.0f} s)", flush=True
+        f"{job.name}, seed {result['seed']}: test {shown} ({result['seconds']:.0f} s)", flush=True
     )
 
 
@@ -239,44 +226,49 @@ def _record(job: Job, fresh: records.Record, result: dict, before: bytes | None)
 
 
 def _baseline(job: Job, task: Task, seed: int) -> dict[str, Any]:
-    start = time.perf_counter(), time.process_time()
-    validation, test, chosen = job.recipe.baselines[job.model](task, job.settings, seed)
-    return {
-        "seed": seed,
-        "chosen": chosen,
-        "validation": _scores(job, validation, task.validation.targets),
-        "test": _scores(job, test, task.test.targets),
-        **_cost(*start),
-        **records.environment(),
-    }
+    cost = _stopwatch()
+    *outputs, chosen = job.recipe.baselines[job.model](task, job.settings, seed)
+    result = {"seed": seed, "chosen": chosen}
+    parts = {"validation": task.validation, "test": task.test}
+    for (name, part), found in zip(parts.items(), outputs, strict=True):
+        result[name] = scores(found, part.targets, job.recipe.loss)
+        if "accuracy" in result[name]:
+            # What a linear method computes is no logit that was trained with this loss.
+            del result[name]["loss"]
+    return result | cost() | records.environment()
 
 
-def _train(job: Job, task: Task, seed: int, rank: int, signals: _Signals) -> dict[str, Any]:
-    settings, path = job.settings, job.checkpoint(seed)
+def _train(
+    job: Job, task: Task, seed: int, together: Processes, signals: Signals
+) -> dict[str, Any]:
+    settings, path, first = job.settings, job.checkpoint(seed), together.rank == 0
     trainer, belongs_to = _trainer(job, task, seed)
-    start = time.perf_counter(), time.process_time()
-    state = _from_first(rank, lambda: load_checkpoint(path, belongs_to) if path.exists() else None)
-    if state is not None:
+    cost = _stopwatch()
+    state = together.from_first(lambda: load_checkpoint(path, belongs_to) if path.exists() else 0)
+    if state:
         trainer.load_state_dict(state)
-    if rank == 0 and job.progress:
+    if first and job.progress:
         print(f"{job.name}, seed {seed}" + (", resumed" if state else ""), flush=True)
-    bar = ProgressBar() if job.progress and rank == 0 else None
+    bar = ProgressBar() if first and job.progress else None
     saved_at = time.monotonic()
 
     def save() -> None:
         nonlocal saved_at
-        if rank == 0:
+        if first:
             save_checkpoint(path, trainer.state_dict(), belongs_to)
             saved_at = time.monotonic()
 
     def between_steps(_: Trainer) -> None:
         if bar:
             bar(trainer)
-        number = _largest(signals.number, job.device)
+        number = together.largest(signals.number)
         if number or time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
             save()
         if number:
             raise Stopped(number)
+
+    def measured(part: Part) -> dict[str, float]:
+        return scores(predict(trainer.model, part.inputs), part.targets, job.recipe.loss)
 
     with signals.held():
         history = trainer.fit(
@@ -288,19 +280,17 @@ def _train(job: Job, task: Task, seed: int, rank: int, signals: _Signals) -> dic
             callback=between_steps,
         )
         save()
-    cost = _cost(*start)
+    spent = cost()
     return {
         "seed": seed,
-        "parameters": sum(array.size for array in trainer.weights().values()),
+        "parameters": sum(array.size for array in trainer.model.state_dict().values()),
         "epochs": history,
-        "validation": _scores(
-            job, trainer.predict(task.validation.inputs), task.validation.targets
-        ),
-        "test": _scores(job, trainer.predict(task.test.inputs), task.test.targets),
-        **cost,
-        "resumed": state is not None,
-        "processes": _world(),
-        **records.environment(_threads(job)),
+        "validation": measured(task.validation),
+        "test": measured(task.test),
+        **spent,
+        "resumed": bool(state),
+        "processes": processes.count(),
+        **records.environment(uses_torch=job.engine == "torch"),
     }
 
 
@@ -318,177 +308,43 @@ def _trainer(job: Job, task: Task, seed: int) -> tuple[Trainer, Any]:
         "max_norm": settings["max_norm"],
         "schedule": SCHEDULES[settings["schedule"]],
         "augment": task.augment,
-        "rng": np.random.default_rng([seed, 1]),
     }
-    if job.engine == "torch":
-        from lstm_book.recipes.torch_engine import TorchTrainer
-
-        more |= {"device": job.device, "masks": np.random.default_rng([seed, 2])}
-        trainer = TorchTrainer(model, job.recipe.loss, kind, options, **more)
-    else:
-        trainer = lstm.Trainer(model, job.recipe.loss, kind(model.parameters(), **options), **more)
     # More epochs are another thing: the trainer knows whether they are the same training.
-    parts = {
-        "settings": {name: value for name, value in settings.items() if name != "epochs"},
-        "seed": seed,
-        "device": job.device,
-        "versions": {"lstm": lstm.__version__, "python": list(sys.version_info[:2])},
-        "trainer": type(trainer),
-        "model": model,
-        "parameters": dict(model.named_parameters()),
-        "optimizer": [kind, options],
-        "loss": job.recipe.loss,
-        **{name: more[name] for name in ("schedule", "augment")},
-        "training data": [*task.train, task.bucket_by],
-        "validation data": [*task.validation],
-        "test data": task.about["sha256"],
-    }
-    return trainer, describe(parts)
+    belongs_to = describe(
+        {
+            "settings": {name: value for name, value in settings.items() if name != "epochs"},
+            "seed": seed,
+            "engine": [job.engine, job.device],
+            "versions": {"lstm": lstm.__version__, "python": list(sys.version_info[:2])},
+            "trainer": Trainer,
+            "model": model,
+            "parameters": dict(model.named_parameters()),
+            "optimizer": [kind, options],
+            "loss": job.recipe.loss,
+            **more,
+            "training data": [*task.train, task.bucket_by],
+            "validation data": [*task.validation],
+            "test data": task.about["sha256"],
+        }
+    )
+    if job.engine == "torch":
+        from lstm_book.recipes.torch_engine import Network, Optimizer
+
+        model = Network(model, job.device, np.random.default_rng([seed, 2]))
+        optimizer = Optimizer(kind, model.parameters(), **options)
+    else:
+        optimizer = kind(model.parameters(), **options)
+    rng = np.random.default_rng([seed, 1])
+    return Trainer(model, job.recipe.loss, optimizer, rng=rng, **more), belongs_to
 
 
-def _cost(start: float, start_cpu: float) -> dict[str, float]:
-    """Return the time since then: on the clock, and on the processors (what others do is left out).
+def _stopwatch() -> Callable[[], dict[str, float]]:
+    """Return how to read the time since now: on the clock, and on the processors.
 
-    With several processes it is that of the first one.
+    The second leaves out what others do. With several processes it is that of the first one.
     """
-    return {
+    start, start_cpu = time.perf_counter(), time.process_time()
+    return lambda: {
         "seconds": round(time.perf_counter() - start, 1),
         "cpu_seconds": round(time.process_time() - start_cpu, 1),
     }
-
-
-def _scores(job: Job, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Return the metrics of the recipe's loss; the loss itself where outputs are logits or numbers.
-
-    The scores of a linear baseline are no logits that were trained with this loss, so for them the
-    loss says little; the accuracy is what counts.
-    """
-    metrics = METRICS.get(job.recipe.loss, {})
-    scores = {name: metric(outputs, targets) for name, metric in metrics.items()}
-    if not job.is_baseline or not scores:
-        scores["loss"] = float(job.recipe.loss(outputs, targets)[0])
-    return scores
-
-
-def _threads(job: Job) -> int | None:
-    if job.engine != "torch":
-        return None
-    import torch
-
-    return torch.get_num_threads()
-
-
-# --- signals ------------------------------------------------------------------------------------
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal asked the program to end, and it was safe to do so."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
-
-class _Signals:
-    """Takes what Ctrl-C, a batch system and a closed terminal send; later ones are let pass."""
-
-    NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-
-    def __init__(self, to_the_end: bool) -> None:
-        self.number, self._is_held, self._to_the_end = 0, False, to_the_end
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        if threading.current_thread() is threading.main_thread():  # no other has signals
-            for number in (getattr(signal, name) for name in self.NAMES if hasattr(signal, name)):
-                before = signal.getsignal(number)
-                # A shell starts what runs in its background deaf to Ctrl-C, nohup to SIGHUP.
-                if before is not signal.SIG_IGN or number == signal.SIGTERM:
-                    self._before[number] = before
-                    signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        deaf = self.number and self._to_the_end
-        for number, before in self._before.items():
-            signal.signal(number, signal.SIG_IGN if deaf else before or signal.SIG_DFL)
-
-    def _take(self, number: int, _: object) -> None:
-        if not self.number:
-            self.number = number
-            if not self._is_held:
-                raise Stopped(number)
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold a signal back to the end of the block."""
-        self._is_held = True
-        try:
-            yield
-        finally:
-            self._is_held = False
-        if self.number:
-            raise Stopped(self.number)
-
-
-# --- several processes --------------------------------------------------------------------------
-
-
-def _world() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def has_siblings() -> bool:
-    """Tell whether ``torchrun`` started this process together with others."""
-    return _world() > 1
-
-
-@contextlib.contextmanager
-def _processes(device: str) -> Iterator[int]:
-    """Join the processes that ``torchrun`` started, if it did; yield this one's number."""
-    if not has_siblings():
-        yield 0
-        return
-    import torch
-    from torch import distributed
-
-    if device.startswith("cuda"):
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    # The others wait while the first one computes a baseline.
-    backend = "nccl" if device.startswith("cuda") else "gloo"
-    distributed.init_process_group(backend, timeout=timedelta(days=1))
-    try:
-        yield distributed.get_rank()
-        distributed.barrier()
-    finally:
-        distributed.destroy_process_group()
-
-
-def _from_first(rank: int, compute: Callable[[], Any]) -> Any:
-    """Return in every process what the first one computes; its error is the error of all."""
-    if not has_siblings():
-        return compute()
-    from torch import distributed
-
-    content = [None, None]
-    if rank == 0:
-        try:
-            content[0] = compute()
-        except (ValueError, RuntimeError, OSError) as error:
-            content[1] = error
-    distributed.broadcast_object_list(content)
-    if content[1] is not None:
-        raise content[1]
-    return content[0]
-
-
-def _largest(number: int, device: str) -> int:
-    """Return the largest of all processes' numbers: they stop after the same step."""
-    if not has_siblings():
-        return number
-    import torch
-    from torch import distributed
-
-    numbers = torch.tensor(number, device=device)
-    distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
-    return int(numbers)

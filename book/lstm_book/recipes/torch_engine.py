@@ -1,28 +1,28 @@
-"""Another engine: the same network, trained on the same batches by PyTorch.
+"""Another engine: the same network, computed by PyTorch, on the same batches.
 
-:func:`convert` makes a network of ``torch.nn`` out of one of ours, with its weights, and
-:class:`TorchTrainer` trains it. Started by ``torchrun``, each process computes its share of every
-batch, and all of them make the step that one process would make with the whole batch.
+:class:`Network` is one of our networks made of ``torch.nn``, and :class:`Optimizer` one of our
+update rules made of ``torch.optim``; :class:`lstm.Trainer` trains them as it trains ours. Started
+by ``torchrun``, each process computes its share of every batch, and all of them make the step that
+one process would make with the whole batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, distributed, nn
-from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 import lstm
 from lstm.models import SequenceClassifier, Stack
-from lstm.training import Inputs, Loss, State, Trainer
+from lstm.module import Rng
 from lstm_book.recipes.pairs import SummedEmbedding
 
-# --- the network --------------------------------------------------------------------------------
+# --- layers -------------------------------------------------------------------------------------
 
 
 class Dropout(nn.Module):
@@ -97,16 +97,12 @@ def _take(x: Tensor, steps: Tensor) -> Tensor:
     return x.gather(1, steps[..., None].expand(-1, -1, x.shape[-1]))
 
 
-class Stacked(nn.Module):
+class Stacked(nn.Sequential):
     """:class:`lstm.models.Stack` in PyTorch."""
-
-    def __init__(self, layers: Iterable[nn.Module]) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Apply every layer; see :class:`Recurrent`."""
-        for layer in self.layers:
+        for layer in self:
             x, final = layer(x, lengths)
         return x, final
 
@@ -144,7 +140,7 @@ class Classifier(nn.Module):
 
 CONVERTED: dict[type[lstm.Module], Callable[[Any], nn.Module]] = {
     lstm.LSTM: Recurrent,
-    Stack: lambda m: Stacked(map(convert, m.layers)),
+    Stack: lambda m: Stacked(*map(convert, m.layers)),
     SequenceClassifier: Classifier,
     lstm.Sequential: lambda m: nn.Sequential(*map(convert, m.layers)),
     lstm.Linear: lambda m: nn.Linear(m.in_features, m.out_features, m.bias is not None),
@@ -174,7 +170,78 @@ def convert(model: lstm.Module) -> nn.Module:
     return network
 
 
-# --- the training -------------------------------------------------------------------------------
+# --- what a trainer trains ----------------------------------------------------------------------
+
+
+class Network(nn.Module):
+    """One of our networks, computed by PyTorch: arrays go in and come out.
+
+    Parameters
+    ----------
+    model : lstm.Module
+        Where to start from. :meth:`state_dict` brings it up to date.
+    device : str
+        Where to compute.
+    masks : Generator, int or None
+        Source of the masks of dropout: of one seed for each step.
+    """
+
+    def __init__(self, model: lstm.Module, device: str = "cpu", masks: Rng = None) -> None:
+        super().__init__()
+        self.model, self.masks = model, np.random.default_rng(masks)
+        self.network = self.shared = convert(model).to(device)
+        self.device, self.generator = torch.device(device), torch.Generator(device)
+        self.rank, self.world = 0, 1
+        if distributed.is_initialized():
+            self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
+            self.shared = DistributedDataParallel(self.network)
+
+    def forward(self, *inputs: ArrayLike) -> np.ndarray:
+        """Return the outputs."""
+        with torch.no_grad():
+            return self.network(*self._tensors(inputs, slice(None))).numpy(force=True)
+
+    def vjp(self, *inputs: ArrayLike) -> tuple[np.ndarray, Callable[[np.ndarray], None]]:
+        """Do the same, and return how to add up the gradients: each process has its share."""
+        size = len(inputs[0])
+        # Where there is nothing left to do, an example that does not count.
+        rows = np.arange(self.rank, size, self.world) if self.rank < size else np.zeros(1, int)
+        self.generator.manual_seed(int(self.masks.integers(2**62)))
+        for layer in self.modules():
+            if isinstance(layer, Dropout):
+                layer.generator, layer.batch = self.generator, size
+                layer.rows = torch.from_numpy(rows).to(self.device)
+        outputs = self.shared(*self._tensors(inputs, rows))
+        counts = self.world * (self.rank < size)  # what the processes have is averaged, not summed
+        whole = outputs.detach()
+        if self.world > 1:
+            whole = outputs.new_zeros(size, *outputs.shape[1:])
+            whole[rows] = outputs.detach() * (counts > 0)
+            distributed.all_reduce(whole)
+
+        def backward(d_outputs: np.ndarray) -> None:
+            outputs.backward(counts * torch.from_numpy(d_outputs[rows]).to(outputs))
+
+        return whole.numpy(force=True), backward
+
+    def _tensors(self, arrays: Iterable[ArrayLike], rows: np.ndarray | slice) -> list[Tensor]:
+        """Return those rows of arrays; without steps that are padding in the whole batch."""
+        x, *lengths = map(np.asarray, arrays)
+        x = x[:, : lengths[0].max()] if lengths else x
+        return [torch.from_numpy(array[rows]).to(self.device) for array in (x, *lengths)]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return a copy of the weights, under the names that they have in NumPy."""
+        for parameter, tensor in zip(self.model.parameters(), self.parameters(), strict=True):
+            parameter.data[...] = tensor.numpy(force=True)
+        return self.model.state_dict()
+
+    def load_state_dict(self, mapping: Mapping[str, ArrayLike]) -> None:
+        """Copy weights into the network, as :meth:`lstm.Module.load_state_dict` does."""
+        self.model.load_state_dict(mapping)
+        with torch.no_grad():
+            for parameter, tensor in zip(self.model.parameters(), self.parameters(), strict=True):
+                tensor.copy_(torch.from_numpy(parameter.data))
 
 
 class KerasRMSprop(torch.optim.Optimizer):
@@ -194,151 +261,61 @@ class KerasRMSprop(torch.optim.Optimizer):
                 parameter.addcdiv_(gradient, (square + group["eps"]).sqrt(), value=-group["lr"])
 
 
-LOSSES = {
-    lstm.cross_entropy: lambda logits, y: functional.cross_entropy(logits, y.long()),
-    lstm.binary_cross_entropy_with_logits: lambda logits, y: (
-        functional.binary_cross_entropy_with_logits(logits, y.to(logits.dtype))
-    ),
-    lstm.mse_loss: lambda outputs, y: functional.mse_loss(outputs, y.to(outputs.dtype)),
-}
-
-
-def make_optimizer(
-    kind: type[lstm.optim.Optimizer], parameters: Iterable[Tensor], **options: Any
-) -> torch.optim.Optimizer:
-    """Return PyTorch's optimiser with the rule of ours."""
-    if kind is lstm.RMSprop:
-        inside = options.pop("eps_inside", False)
-        return (KerasRMSprop if inside else torch.optim.RMSprop)(parameters, **options)
-    if kind is lstm.Adam:
-        return torch.optim.Adam(parameters, fused=True, **options)
-    return torch.optim.SGD(parameters, **options)
-
-
-class TorchTrainer(Trainer):
-    """Trains one of our models with PyTorch.
+class Optimizer:
+    """PyTorch's optimiser with the rule of one of ours, and the methods that a trainer calls.
 
     Parameters
     ----------
-    model : lstm.Module
-        Where to start from; itself it stays as it is.
-    loss : callable
-        One of ``lstm.losses``.
-    kind, options
-        Which of our optimisers, with its arguments by name.
-    device : str
-        Where to compute.
-    masks : Generator, int or None
-        Source of the masks of dropout: of one seed for each step.
-    **more
-        As for :class:`lstm.Trainer`.
+    kind : type
+        ``lstm.SGD``, ``lstm.RMSprop`` or ``lstm.Adam``.
+    parameters : iterable of Tensor
+        What to train.
+    **options
+        The arguments of ``kind``.
     """
 
     def __init__(
-        self,
-        model: lstm.Module,
-        loss: Loss,
-        kind: type[lstm.optim.Optimizer],
-        options: dict[str, Any],
-        *,
-        device: str = "cpu",
-        masks: lstm.module.Rng = None,
-        **more: Any,
+        self, kind: type[lstm.optim.Optimizer], parameters: Iterable[Tensor], **options: Any
     ) -> None:
-        self.names = [name for name, _ in model.named_parameters()]
-        self.device, self.masks = torch.device(device), np.random.default_rng(masks)
-        network = convert(model).to(self.device)
-        super().__init__(
-            network, loss, make_optimizer(kind, network.parameters(), **options), **more
-        )
-        self.generator = torch.Generator(self.device)
-        self.dropouts = [m for m in network.modules() if isinstance(m, Dropout)]
-        for dropout in self.dropouts:
-            dropout.generator = self.generator
-        self.rank, self.world, self.replica = 0, 1, network
-        if distributed.is_initialized():
-            self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
-            self.replica = DistributedDataParallel(network)
-
-    def step(self, inputs: Inputs, targets: np.ndarray) -> float:
-        """Make one step with a batch, of which this process computes its share."""
-        rows = np.arange(self.rank, len(targets), self.world)
-        share = len(rows) / len(targets)
-        if not share:  # take part, with an example that does not count
-            rows = np.zeros(1, int)
-        self.generator.manual_seed(int(self.masks.integers(2**62)))
-        for dropout in self.dropouts:
-            dropout.batch, dropout.rows = len(targets), torch.from_numpy(rows).to(self.device)
-        outputs = self.replica(*self._tensors(inputs, rows))
-        loss = share * LOSSES[self.loss](outputs, *self._tensors([targets], rows))
-        whole = loss.detach().clone()
-        if self.world > 1:
-            distributed.all_reduce(whole)
-        self.check_finite(whole.item())
-        self.optimizer.zero_grad()
-        (self.world * loss).backward()  # the processes' gradients are averaged, not summed
-        if self.max_norm is not None:
-            nn.utils.clip_grad_norm_(
-                self.model.parameters(), self.max_norm, error_if_nonfinite=True
-            )
-        self.optimizer.step()
-        return whole.item()
-
-    def predict(self, inputs: Inputs, *, batch_size: int = 256) -> np.ndarray:
-        """Return the network's outputs, computed in evaluation mode, batch by batch."""
-        inputs = inputs if isinstance(inputs, list | tuple) else [inputs]
-        training = self.model.training
-        self.model.eval()
-        with torch.no_grad():
-            batches = [
-                self.model(*self._tensors([a[i : i + batch_size] for a in inputs], slice(None)))
-                for i in range(0, len(inputs[0]), batch_size)
-            ]
-        self.model.train(training)
-        return torch.cat(batches).numpy(force=True)
-
-    def _tensors(self, arrays: Iterable[ArrayLike], rows: np.ndarray | slice) -> list[Tensor]:
-        """Return those rows of arrays; without steps that are padding in the whole batch."""
-        x, *lengths = map(np.asarray, arrays)
-        x = x[:, : lengths[0].max()] if lengths else x
-        return [torch.from_numpy(array[rows]).to(self.device) for array in (x, *lengths)]
+        self.parameters = list(parameters)
+        rule = getattr(torch.optim, kind.__name__)
+        if options.pop("eps_inside", False):
+            rule = KerasRMSprop
+        if kind is lstm.Adam:
+            options["fused"] = True
+        self.rule = rule(self.parameters, **options)
+        self.zero_grad, self.step = self.rule.zero_grad, self.rule.step
 
     @property
     def lr(self) -> float:
         """The learning rate of the step."""
-        return self.optimizer.param_groups[0]["lr"]
+        return self.rule.param_groups[0]["lr"]
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self.optimizer.param_groups[0]["lr"] = value
+        self.rule.param_groups[0]["lr"] = value
 
-    def weights(self) -> State:
-        """Return a copy of the weights, under the names that they have in NumPy."""
-        arrays = [tensor.numpy(force=True).copy() for tensor in self.model.parameters()]
-        return dict(zip(self.names, arrays, strict=True))
+    def clip_grad_norm_(self, max_norm: float) -> None:
+        """Scale the gradients, as :func:`lstm.clip_grad_norm_` does."""
+        nn.utils.clip_grad_norm_(self.parameters, max_norm, error_if_nonfinite=True)
 
-    def load_weights(self, weights: State) -> None:
-        """Copy weights into the network."""
-        with torch.no_grad():
-            for name, tensor in zip(self.names, self.model.parameters(), strict=True):
-                tensor.copy_(torch.from_numpy(np.asarray(weights[name])))
-
-    def moments(self) -> State:
-        """Return a copy of the optimiser's state, by the number of the parameter and its name."""
-        return {
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return a copy of the state: ``"lr"``, and arrays by parameter's number and name."""
+        return {"lr": np.float64(self.lr)} | {
             f"{index}.{name}": tensor.numpy(force=True).copy()
-            for index, entry in self.optimizer.state_dict()["state"].items()
+            for index, entry in self.rule.state_dict()["state"].items()
             for name, tensor in entry.items()
             if tensor is not None
         }
 
-    def load_moments(self, moments: State) -> None:
-        """Copy state into the optimiser."""
+    def load_state_dict(self, mapping: Mapping[str, np.ndarray]) -> None:
+        """Restore what :meth:`state_dict` returned; all of it or nothing."""
         state: dict[int, dict[str, Tensor]] = {}
-        parameters = list(self.model.parameters())
-        for name, array in moments.items():
+        for name in mapping.keys() - {"lr"}:
             index, _, kind = name.partition(".")
-            if array.shape not in ((), parameters[int(index)].shape):
-                raise ValueError(f"optimizer/{name} cannot have shape {array.shape}")
-            state.setdefault(int(index), {})[kind] = torch.tensor(array)
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+            if mapping[name].shape not in ((), self.parameters[int(index)].shape):
+                raise ValueError(f"optimizer/{name} cannot have shape {mapping[name].shape}")
+            state.setdefault(int(index), {})[kind] = torch.tensor(mapping[name])
+        lr = float(mapping["lr"])
+        self.rule.load_state_dict(self.rule.state_dict() | {"state": state})
+        self.lr = lr
