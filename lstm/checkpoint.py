@@ -58,19 +58,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: str | os.PathLike, belongs_to: Any = None) -> dict[str, np.ndarray]:
-    """Read what :func:`save_checkpoint` wrote, if it belongs to this training.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    belongs_to : optional
-        As for :func:`save_checkpoint`.
-
-    Returns
-    -------
-    dict of str to ndarray
-        For :meth:`lstm.Trainer.load_state_dict`.
+    """Return the state that :func:`save_checkpoint` wrote, if it belongs to this training.
 
     Raises
     ------
@@ -80,33 +68,29 @@ def load_checkpoint(path: str | os.PathLike, belongs_to: Any = None) -> dict[str
     """
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
-            state = {name: content[name] for name in content.files}
+            state = dict(content)
         saved = json.loads(str(state.pop("belongs_to")))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} could not be read: {error}") from error
     except Exception as error:  # a damaged file can raise anything
         raise CheckpointError(f"{path} is damaged, or no checkpoint: {error!r}") from error
-    if different := list(differences(saved, json.loads(json.dumps(belongs_to)))):
+    if different := "; ".join(differences(saved, json.loads(json.dumps(belongs_to)))):
         raise CheckpointError(
-            f"{path} belongs to another training: {'; '.join(different)}. "
+            f"{path} belongs to another training: {different}. "
             "Use what it was begun with, or another file"
         )
     return state
 
 
-def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+def differences(old: Any, new: Any, name: str = "it") -> Iterator[str]:
     """Yield ``"name was …, is …"`` for every place where two descriptions differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
-            inner = f"{name}.{key}" if name else key
+            inner = key if name == "it" else f"{name}.{key}"
             yield from differences(old.get(key), new.get(key), inner)
     elif old != new or type(old) is not type(new):
-        yield f"{name or 'it'} was {_short(old)}, is {_short(new)}"
-
-
-def _short(description: Any) -> str:
-    text = repr(description)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        was, now = (text if len(text) <= 60 else f"{text[:57]}..." for text in map(repr, (old, new)))
+        yield f"{name} was {was}, is {now}"
 
 
 def replace_file(path: str | os.PathLike, content: bytes) -> None:
@@ -133,26 +117,22 @@ def replace_file(path: str | os.PathLike, content: bytes) -> None:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the new name to disk, where a folder can be opened (not on Windows)."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
+    if os.name == "posix":  # the new name, too, where a folder can be opened (not on Windows)
+        folder = os.open(path.parent, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            os.fsync(folder)
         finally:
-            os.close(handle)
+            os.close(folder)
 
 
 # --- what a training is -------------------------------------------------------------------------
 
 # What a training changes, and what it starts anew: not what it is.
 STATE = {"training", "steps", "grad"}
+CONSTANT = bool | int | float | str
 
 
-def describe(value: Any) -> Any:
+def describe(value: Any, around: tuple[int, ...] = ()) -> Any:
     """Return what something is, as JSON: the same in every process, another for another value.
 
     Parameters
@@ -162,20 +142,17 @@ def describe(value: Any) -> Any:
         :class:`lstm.Parameter` stands for its type and shape, a generator for its kind: what they
         hold is state. A function is its code with the values that it refers to, a class the code of
         its methods, and any other object its class with its public attributes.
+    around : tuple of int
+        Of whom it is a part: some hold themselves.
 
     Returns
     -------
     object
         Whatever JSON can hold.
     """
-    return _describe(value, ())
-
-
-def _describe(value: Any, around: tuple[int, ...]) -> Any:
-    """Describe a value; ``around`` are those that it is part of, because some hold themselves."""
     if id(value) in around:
         return "itself"
-    part = functools.partial(_describe, around=(*around, id(value)))
+    part = functools.partial(describe, around=(*around, id(value)))
     match value:
         case None | bool() | int() | float() | str():
             return value
@@ -201,9 +178,8 @@ def _describe(value: Any, around: tuple[int, ...]) -> Any:
         case types.CodeType():
             return [value.co_code.hex(), list(value.co_names), part(value.co_consts)]
         case type():
-            return {"name": f"{value.__module__}.{value.__qualname__}"} | {
-                "code": _digest(_methods(value, part))
-            }
+            name = f"{value.__module__}.{value.__qualname__}"
+            return {"name": name, "code": _digest(_methods(value, part))}
         case types.ModuleType() | types.BuiltinFunctionType() | np.ufunc():
             return value.__name__
     slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
@@ -224,9 +200,8 @@ def _function(function: types.FunctionType, part: Callable[[Any], Any]) -> Any:
     code, around = function.__code__, function.__globals__
     enclosed = zip(code.co_freevars, function.__closure__ or (), strict=True)
     values = {name: cell.cell_contents for name, cell in enclosed if name != "__class__"}
-    for name in code.co_names:  # only plain constants: a name may stand for a whole library
-        if isinstance(around.get(name), bool | int | float | str):
-            values[name] = around[name]
+    # Of the global ones plain constants alone: a name may stand for a whole library.
+    values |= {n: around[n] for n in code.co_names if isinstance(around.get(n), CONSTANT)}
     return part([code, function.__defaults__, function.__kwdefaults__, values])
 
 
@@ -238,6 +213,6 @@ def _methods(kind: type, part: Callable[[Any], Any]) -> dict[str, Any]:
             each = getattr(each, "__func__", getattr(each, "fget", each))  # what decorators wrap
             if isinstance(each, types.FunctionType):
                 found[name] = _function(each, part)
-            elif isinstance(each, bool | int | float | str) and not name.startswith("__"):
+            elif isinstance(each, CONSTANT) and not name.startswith("__"):
                 found[name] = each
     return found

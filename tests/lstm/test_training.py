@@ -404,7 +404,7 @@ def test_it_stops_at_once_and_between_steps():
     with pytest.raises(Stop):
         stopped.fit(**arguments, callback=stop_at(7))
     assert (len(stopped.history), stopped.place) == (1, 2)
-    assert stopped.lr == 0.01  # what the next training starts from
+    assert stopped.optimizer.lr == 0.01  # what the next training starts from
     assert stopped.optimizer.steps == 7
 
 

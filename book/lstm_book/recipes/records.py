@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
 import lstm
 from lstm.checkpoint import differences, replace_file
@@ -232,14 +231,14 @@ def line(record: Record) -> dict[str, str]:
 
 # Which of them stand in a table in text, under headings of two lines.
 COLUMNS = {
-    "model": "model",
-    "seeds": "runs",
-    "mean": "mean",
-    "deviation": "sd",
-    "of_mean": "95 % of\nmean",
-    "of_seed": "95 % of\na run",
-    "parameters": "weights",
-    "minutes": "CPU\nmin",
+    "model": ("", "model"),
+    "seeds": ("", "runs"),
+    "mean": ("", "mean"),
+    "deviation": ("", "sd"),
+    "of_mean": ("95 % of", "mean"),
+    "of_seed": ("95 % of", "a run"),
+    "parameters": ("", "weights"),
+    "minutes": ("CPU", "min"),
 }
 
 
@@ -258,18 +257,19 @@ def _rank(record: Record) -> tuple[str, str, float]:
 
 def table(records: Iterable[Record]) -> str:
     """Return records as tables of at most 80 columns: recipe by recipe, the best first."""
-    tables = []
-    aligned = ["left", *["right"] * (len(COLUMNS) - 1)]
+    text = ""
     for (recipe, scale), group in itertools.groupby(
         sorted(records, key=_rank), lambda record: _rank(record)[:2]
     ):
-        lines = [line(record) for record in group]
+        lines, rows = [line(record) for record in group], list(zip(*COLUMNS.values(), strict=True))
         for each in lines:
             each["model"] += " (torch)" * (each["engine"] == "torch")
-        rows = [[each[name].replace("± ", "±") for name in COLUMNS] for each in lines]
-        tables += [
-            f"{recipe}, {scale}: {lines[0]['test']} on the test part",
-            tabulate(rows, COLUMNS.values(), disable_numparse=True, colalign=aligned),
-            "",
-        ]
-    return "\n".join(tables)
+            rows.append([each[name].replace("± ", "±") for name in COLUMNS])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        rows.insert(2, ["-" * width for width in widths])
+        text += f"{recipe}, {scale}: {lines[0]['test']} on the test part\n"
+        for model, *numbers in rows:
+            cells = [model.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])]
+            text += "  ".join(cells).rstrip() + "\n"
+        text += "\n"
+    return text.removesuffix("\n")
