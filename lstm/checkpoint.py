@@ -89,7 +89,9 @@ def differences(old: Any, new: Any, name: str = "it") -> Iterator[str]:
             inner = key if name == "it" else f"{name}.{key}"
             yield from differences(old.get(key), new.get(key), inner)
     elif old != new or type(old) is not type(new):
-        was, now = (text if len(text) <= 60 else f"{text[:57]}..." for text in map(repr, (old, new)))
+        was, now = (
+            text if len(text) <= 60 else f"{text[:57]}..." for text in map(repr, (old, new))
+        )
         yield f"{name} was {was}, is {now}"
 
 

@@ -58,18 +58,13 @@ def parser() -> argparse.ArgumentParser:
 def _tell(message: str) -> None:
     """Say something that is no result, once where there are several processes."""
     if os.environ.get("RANK", "0") == "0":
-        print(_wrapped(message), file=sys.stderr)
+        print(_wrapped(message, indent=""), file=sys.stderr)
 
 
-def _wrapped(text: str, indent: str = "") -> str:
-    width = min(80, shutil.get_terminal_size().columns)
-    return textwrap.fill(
-        text,
-        max(width, 40),
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def _wrapped(text: str, indent: str = "    ") -> str:
+    width = min(80, max(40, shutil.get_terminal_size().columns))
+    how = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.fill(text, width, subsequent_indent=indent, **how)
 
 
 # --- train --------------------------------------------------------------------------------------
@@ -85,35 +80,27 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         epilog="recipes, the default model first, and what --set takes:\n\n"
         + "\n\n".join(map(_about, RECIPES.values())),
     )
-    train.add_argument("recipe", choices=RECIPES, metavar="RECIPE", help="what to train, see below")
-    train.add_argument(
-        "--model",
-        help="a network or baseline of the recipe; 'all' for every one; default: its first",
-    )
-    train.add_argument(
+    add = train.add_argument
+    add("recipe", choices=RECIPES, metavar="RECIPE", help="what to train, see below")
+    add("--model", help="a network or baseline, 'all' for every one; default: the recipe's first")
+    add(
         "--scale",
         choices=("quick", "full"),
         default="quick",
         help="minutes on the bundled data (default), or all of the data in $LSTM_DATA",
     )
-    train.add_argument(
-        "--seeds", type=seeds, default=[0], help="how many (5), or which (10-14 or 3,7); default: 1"
-    )
-    train.add_argument(
-        "--engine",
-        choices=("numpy", "torch"),
-        default="torch" if processes.count() > 1 else "numpy",
-        help="default: numpy; torch under torchrun",
-    )
-    train.add_argument("--device", default="cpu", help="for torch: cpu, cuda, ...; default: cpu")
-    train.add_argument("--out", type=Path, default=Path("results"), help="default: results")
-    train.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting"
-    )
+    how_many = "how many (5), or which (10-14 or 3,7); default: 1"
+    add("--seeds", type=seeds, default=[0], help=how_many)
+    engine = "torch" if processes.count() > 1 else "numpy"
+    help_engine = "default: numpy; torch under torchrun"
+    add("--engine", choices=("numpy", "torch"), default=engine, help=help_engine)
+    add("--device", default="cpu", help="for torch: cpu, cuda, ...; default: cpu")
+    add("--out", type=Path, default=Path("results"), help="default: results")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting")
     existing = train.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on where it stopped")
     existing.add_argument("--overwrite", action="store_true", help="begin the record again")
-    train.add_argument("--quiet", action="store_true", help="no progress bars")
+    add("--quiet", action="store_true", help="no progress bars")
     train.set_defaults(run=_train)
 
 
@@ -124,7 +111,7 @@ def _about(recipe) -> str:
         f"  models: {', '.join(recipe.model_names)}",
         f"  --set: {' '.join(f'{name}={value}' for name, value in settings.items())}",
     )
-    return "\n".join(_wrapped(line, indent="    ") for line in lines)
+    return "\n".join(map(_wrapped, lines))
 
 
 def seeds(text: str) -> list[int]:
@@ -152,22 +139,10 @@ def jobs(options: argparse.Namespace) -> list:
     recipe = RECIPES[options.recipe]
     names = recipe.model_names
     models = names if options.model == "all" else [options.model or names[0]]
-    return [
-        Job(
-            recipe,
-            model,
-            options.scale,
-            options.seeds,
-            options.engine,
-            options.device,
-            options.out,
-            options.set,
-            options.resume,
-            options.overwrite,
-            not options.quiet,
-        )
-        for model in models
-    ]
+    of_job = ("scale", "seeds", "engine", "device", "out", "resume", "overwrite")
+    given = {name: getattr(options, name) for name in of_job}
+    given |= {"overrides": options.set, "progress": not options.quiet}
+    return [Job(recipe, model, **given) for model in models]
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -178,12 +153,10 @@ def _train(options: argparse.Namespace) -> None:
         run(*wanted, then_exit=options.is_process)
     except KeyboardInterrupt:
         paths = (job.checkpoint(seed) for job in wanted for seed in job.seeds)
-        saved = next((path for path in paths if path.exists()), None)
-        if saved:
-            then = "the same command with --resume goes on"
-            _tell(f"Stopped. The training is saved in {saved}: {then}.")
-        else:
-            _tell("Stopped. Finished seeds are recorded; no training was under way to be saved.")
+        what = "Finished seeds are recorded; no training was under way to be saved"
+        for saved in filter(Path.exists, paths):
+            what = f"The training is saved in {saved}: the same command with --resume goes on"
+        _tell(f"Stopped. {what}.")
         raise
 
 

@@ -50,9 +50,7 @@ MODELS: dict[str, Callable[[], torch.nn.Module]] = {
 }
 
 
-def train_on_digits(
-    name: str, size: int, seed: int, updates: int = UPDATES
-) -> dict[str, list[float] | float]:
+def train_on_digits(name: str, size: int, seed: int, updates: int = UPDATES) -> dict[str, Any]:
     """Train one model on ``size`` images; the same 1,000 test images for all.
 
     Parameters
@@ -69,8 +67,9 @@ def train_on_digits(
     Returns
     -------
     dict
-        ``updates``, ``train_loss``, ``test_loss``, ``test_accuracy``: curves, one value for every
-        fiftieth update; ``train_accuracy``: at the end.
+        ``name``, ``size``, ``seed``; ``updates``, ``train_loss``, ``test_loss``,
+        ``test_accuracy``: curves, one value for every fiftieth update; ``train_accuracy``: at the
+        end.
     """
     (x_train, y_train), (x_test, y_test) = load_mnist()
     rng = np.random.default_rng(seed)
@@ -80,9 +79,7 @@ def train_on_digits(
     torch.manual_seed(seed)
     model = MODELS[name]()
     adam = torch.optim.Adam(model.parameters(), lr=LR)
-    curves: dict[str, list[float]] = {
-        key: [] for key in ("updates", "train_loss", "test_loss", "test_accuracy")
-    }
+    curves = {key: [] for key in ("updates", "train_loss", "test_loss", "test_accuracy")}
     order = np.empty(0, int)
     for update in range(1, updates + 1):
         if len(order) < BATCH:
@@ -96,14 +93,11 @@ def train_on_digits(
         if update % EVERY == 0:
             train_loss, train_accuracy = _evaluate(model, x, y)
             test_loss, test_accuracy = _evaluate(model, x_test, y_test)
-            for key, value in (
-                ("updates", update),
-                ("train_loss", train_loss),
-                ("test_loss", test_loss),
-                ("test_accuracy", test_accuracy),
-            ):
-                curves[key].append(value)
-    return {**curves, "train_accuracy": train_accuracy}
+            now = update, train_loss, test_loss, test_accuracy
+            for curve, value in zip(curves.values(), now, strict=True):
+                curve.append(value)
+    about = {"name": name, "size": size, "seed": seed}
+    return {**about, **curves, "train_accuracy": train_accuracy}
 
 
 def _tensors(x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,10 +114,8 @@ def _evaluate(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple
 
 def count_parameters(name: str) -> int:
     """Return how many numbers a model trains, without PyTorch's second bias."""
-    model = MODELS[name]()
-    total = sum(p.numel() for p in model.parameters())
-    recurrent = getattr(model, "recurrent", None)
-    return total if recurrent is None else total - recurrent.bias_hh_l0.numel()
+    named = MODELS[name]().named_parameters()
+    return sum(tensor.numel() for name, tensor in named if "bias_hh" not in name)
 
 
 def about() -> dict[str, Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import product
 from multiprocessing import get_context
 from typing import Any
 
@@ -41,11 +44,6 @@ ACTIVATION_CELLS = {
 }
 ACTIVATION_STEPS = (10, 50, 100)
 
-CLIPPED_CELLS = {
-    name: MEMORY_CELLS[name] for name in ("RNN, orthogonal start", "LSTM, forget bias 5")
-}
-CLIPPED_STEPS = 100
-
 
 @dataclass(frozen=True)
 class Run:
@@ -53,21 +51,15 @@ class Run:
 
     name: str
     cell: Cell
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def work(self) -> int:
-        """How long it may take, in arbitrary units."""
-        return self.options["steps"] * self.cell.blocks
+    options: dict[str, Any]
 
     def __call__(self) -> dict[str, Any]:
-        """Train every seed, on one thread so that runs can share the processor."""
-        torch.set_num_threads(1)
+        """Train every seed."""
         result = train_to_remember(self.cell, seeds=SEEDS, **{"updates": UPDATES} | self.options)
         return {"name": self.name, **asdict(self.cell), **self.options, **result}
 
 
-def _call(run: Run) -> dict[str, Any]:
+def _call(run: Callable[[], Any]) -> Any:
     return run()
 
 
@@ -76,88 +68,60 @@ def _processes() -> ProcessPoolExecutor:
     # PyTorch asks glibc for aligned blocks, and their holes in its heap are seldom filled again:
     # 3 MB are lost at every update. A large block mapped for itself is unmapped when it is freed.
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**18))
-    return ProcessPoolExecutor(PROCESSES, get_context("spawn"))
+    # One thread each, so that they can share the processor.
+    threads = {"initializer": torch.set_num_threads, "initargs": (1,)}
+    return ProcessPoolExecutor(PROCESSES, get_context("spawn"), **threads)
 
 
-def _record(runs: list[Run]) -> dict[str, Any]:
-    """Run all of them, the longest first, in processes of their own."""
-    order = sorted(range(len(runs)), key=lambda index: -runs[index].work)
+def _record(cells: dict[str, Cell], **options: Sequence[Any]) -> dict[str, Any]:
+    """Run every cell with every choice of options, the longest first, in two processes."""
+    choices = [dict(zip(options, values, strict=True)) for values in product(*options.values())]
+    runs = [Run(name, cell, choice) for name, cell in cells.items() for choice in choices]
+    longest_first = sorted(runs, key=lambda run: -run.options["steps"] * run.cell.blocks)
     with _processes() as pool:
-        results = dict(zip(order, pool.map(_call, [runs[i] for i in order]), strict=True))
+        results = dict(zip(map(id, longest_first), pool.map(_call, longest_first), strict=True))
     return {
         "seeds": list(SEEDS),
         "updates": UPDATES,  # of every run that does not name its own
         "batch": 32,
-        "parameters": {run.name: run.cell.num_parameters for run in runs},
-        "runs": [results[index] for index in range(len(runs))],
+        "parameters": {name: cell.num_parameters for name, cell in cells.items()},
+        "runs": [results[id(run)] for run in runs],
     }
 
 
 def remember() -> dict[str, Any]:
     """Measure success against T: RNNs, and LSTMs by forget bias, at two learning rates."""
-    return _record(
-        [
-            Run(name, cell, {"steps": steps, "lr": lr})
-            for name, cell in MEMORY_CELLS.items()
-            for steps in MEMORY_STEPS
-            for lr in LEARNING_RATES
-        ]
-    )
+    return _record(MEMORY_CELLS, steps=MEMORY_STEPS, lr=LEARNING_RATES)
 
 
 def activations() -> dict[str, Any]:
     """Replace the tanh of the LSTM by ReLU, or leave out the one at the output."""
     return _record(
-        [
-            Run(name, cell, {"steps": steps, "lr": lr, "max_norm": max_norm})
-            for name, cell in ACTIVATION_CELLS.items()
-            for steps in ACTIVATION_STEPS
-            for lr in LEARNING_RATES
-            for max_norm in (1.0, None)
-        ]
+        ACTIVATION_CELLS, steps=ACTIVATION_STEPS, lr=LEARNING_RATES, max_norm=(1.0, None)
     )
 
 
 def clipping() -> dict[str, Any]:
     """Train with and without norm clipping where gradients were seen to explode."""
-    return _record(
-        [
-            Run(name, cell, {"steps": CLIPPED_STEPS, "lr": lr, "max_norm": max_norm})
-            for name, cell in CLIPPED_CELLS.items()
-            for lr in LEARNING_RATES
-            for max_norm in (1.0, None)
-        ]
-    )
+    cells = {name: MEMORY_CELLS[name] for name in ("RNN, orthogonal start", "LSTM, forget bias 5")}
+    return _record(cells, steps=(100,), lr=LEARNING_RATES, max_norm=(1.0, None))
 
 
 def budget() -> dict[str, Any]:
     """Give those that failed at T = 50 five times as many updates."""
     names = ("RNN", "RNN, equal parameters", "LSTM, forget bias 0", "LSTM, forget bias 1")
-    return _record(
-        [
-            Run(name, MEMORY_CELLS[name], {"steps": 50, "lr": lr, "updates": 5 * UPDATES})
-            for name in names
-            for lr in LEARNING_RATES
-        ]
-    )
-
-
-def _train_on_digits(arguments: tuple[str, int, int]) -> dict[str, Any]:
-    torch.set_num_threads(1)
-    name, size, seed = arguments
-    return {"name": name, "size": size, "seed": seed, **digits.train_on_digits(name, size, seed)}
+    cells = {name: MEMORY_CELLS[name] for name in names}
+    return _record(cells, steps=(50,), lr=LEARNING_RATES, updates=(5 * UPDATES,))
 
 
 def data() -> dict[str, Any]:
     """Measure test accuracy and overfitting against the number of training images."""
-    arguments = [
-        (name, size, seed)
-        for name in digits.MODELS
-        for size in digits.TRAIN_SIZES
-        for seed in digits.SEEDS
+    runs = [
+        partial(digits.train_on_digits, *choice)
+        for choice in product(digits.MODELS, digits.TRAIN_SIZES, digits.SEEDS)
     ]
     with _processes() as pool:
-        return digits.about() | {"runs": list(pool.map(_train_on_digits, arguments))}
+        return digits.about() | {"runs": list(pool.map(_call, runs))}
 
 
 EXPERIMENTS = {run.__name__: run for run in (remember, activations, clipping, budget, data)}

@@ -13,7 +13,6 @@ import os
 import platform
 import resource
 from pathlib import Path
-from typing import NamedTuple
 
 import nbformat
 
@@ -34,12 +33,25 @@ No number on this page was typed: `python -m lstm_book.press.run_times --page` w
 records in `results/`, and a test compares the two. Each chapter says at its top how long it takes.
 """
 
+CHAPTERS = """\
+## Chapters
+
+From a fresh kernel to the last cell, each chapter on its own, on {machine[cores]} cores of \
+{machine[cpu]}: `{command}`.
+
+| | chapter | seconds | of a processor |
+| --- | --- | ---: | ---: |"""
+
 RUNS = """\
+## Recorded runs
+
 What takes too long for a chapter is run once, and its record read by the chapters. The processor
 was {processors}. The machine did other things at the same time, so the minutes on the clock say
 little; those of a processor are what a run needs. Where a record does not have them, nothing stands
 there.
-"""
+
+| command | runs | minutes | of a processor |
+| --- | ---: | ---: | ---: |"""
 
 
 def measure(paths: list[Path]) -> dict:
@@ -77,52 +89,30 @@ def chapters(root: Path) -> list[str]:
         for name, times in sorted(record["chapters"].items())
         if (root / "book" / f"{name}.ipynb").is_file()
     ]
-    return [
-        "## Chapters",
-        "",
-        "From a fresh kernel to the last cell, each chapter on its own, on "
-        f"{record['machine']['cores']} cores of {record['machine']['cpu']}: "
-        f"`{record['command']}`.",
-        "",
-        "| | chapter | seconds | of a processor |",
-        "| --- | --- | ---: | ---: |",
-        *rows,
-        "",
-    ]
+    return [CHAPTERS.format(**record), *rows, ""]
 
 
-class Row(NamedTuple):
-    """A recorded command: how often it ran, how long in all, and where."""
+def recorded(root: Path) -> tuple[list[str], set[str]]:
+    """Return a line for the command of every record that says its seconds, and the processors.
 
-    command: str
-    runs: int
-    seconds: float
-    cpu_seconds: float | None
-    processors: frozenset[str]
-
-
-def command(record: dict) -> str:
-    """Return the command that repeats a record today: the record keeps the one that made it."""
-    if "experiment" in record:
-        return experiments.command(record["experiment"])
-    return records.command(record)
-
-
-def recorded(root: Path) -> list[Row]:
-    """Return the command of every record that says its seconds."""
-    found = []
+    The command is the one that repeats a record today: the record keeps the one that made it.
+    """
+    rows, processors = [], set()
     for path in sorted((root / "results").rglob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        if not record.keys() & {"recipe", "experiment"}:
+        if "experiment" in record:
+            command = experiments.command(record["experiment"])
+        elif "recipe" in record:
+            command = records.command(record)
+        else:
             continue
         runs = [run for run in record.get("runs", []) if isinstance(run, dict)]
         seconds = record.get("seconds", total(runs, "seconds"))
         if seconds is not None:
-            machines = (run.get("machine") or {} for run in runs)
-            names = frozenset(machine["cpu"] for machine in machines if "cpu" in machine)
-            row = command(record), len(runs) or 1, seconds, total(runs, "cpu_seconds")
-            found.append(Row(*row, names))
-    return found
+            times = f"{minutes(seconds)} | {minutes(total(runs, 'cpu_seconds'))}"
+            rows.append(f"| `{command}` | {len(runs) or 1} | {times} |")
+            processors |= {run["machine"]["cpu"] for run in runs if "machine" in run}
+    return rows, processors
 
 
 def total(runs: list[dict], name: str) -> float | None:
@@ -138,25 +128,9 @@ def minutes(seconds: float | None) -> str:
 
 def page(root: Path) -> str:
     """Return the page that the records give."""
-    rows = recorded(root)
-    names = sorted(set().union(*(row.processors for row in rows)))
-    return "\n".join(
-        [
-            INTRODUCTION,
-            *chapters(root),
-            "## Recorded runs",
-            "",
-            RUNS.format(processors=" or ".join(names)),
-            "| command | runs | minutes | of a processor |",
-            "| --- | ---: | ---: | ---: |",
-            *(
-                f"| `{row.command}` | {row.runs} | {minutes(row.seconds)} "
-                f"| {minutes(row.cpu_seconds)} |"
-                for row in rows
-            ),
-            "",
-        ]
-    )
+    rows, processors = recorded(root)
+    runs = RUNS.format(processors=" or ".join(sorted(processors)))
+    return "\n".join([INTRODUCTION, *chapters(root), runs, *rows, ""])
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts" if sys.platform == "win32" else "bin") / "python"
 LOG = Path("_build", "logs", "setup.log")
+PINS = "requirements.txt"
 OLDEST = (3, 11)
 # A part is an extra in book/pyproject.toml, and brings the others that are named here.
 PARTS = {
@@ -72,16 +73,6 @@ def brings_cuda(versions, pinned):
     return pinned in found and not chosen and "INSTALLED:" not in found
 
 
-def check_torch():
-    """Stop before gigabytes are fetched that nobody asked for."""
-    pins = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    command = [str(PYTHON), "-m", "pip", "index", "versions", "torch"]
-    versions = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    pinned = re.search(r"^torch==(\S+)", pins, re.MULTILINE).group(1)
-    if brings_cuda(versions.stdout.decode(), pinned):
-        raise SetupError(CUDA)
-
-
 def install(part, cuda):
     """Install a part into .venv, at the versions of requirements.txt."""
     if sys.version_info < OLDEST:
@@ -98,12 +89,17 @@ def install(part, cuda):
     print(f"Setting up .venv for `make {part}`: once, some minutes.", flush=True)
     run(sys.executable, "-m", "venv", VENV)
     if "lab" in PARTS[part] and sys.platform == "linux" and not cuda:
-        check_torch()
-    pip = (PYTHON, "-m", "pip", "install", "--constraint", "requirements.txt")
+        pinned = re.search(
+            r"^torch==(\S+)", (ROOT / PINS).read_text(encoding="utf-8"), re.MULTILINE
+        )
+        command = [str(PYTHON), "-m", "pip", "index", "versions", "torch"]
+        versions = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if brings_cuda(versions.stdout.decode(), pinned.group(1)):
+            raise SetupError(CUDA)
+    pip = (PYTHON, "-m", "pip", "install", "--constraint", PINS)
     run(*pip, "setuptools")
     # Build with this setuptools, without asking the index for another.
-    packages = ("--editable", ".", "--editable", f"book[{part}]")
-    run(*pip, "--no-build-isolation", *packages)
+    run(*pip, "--no-build-isolation", "--editable", ".", "--editable", f"book[{part}]")
     if "lab" in PARTS[part]:
         # So that no notebook has to wait, or to say that it does: fonts found, loops compiled.
         run(PYTHON, "-c", "import matplotlib.font_manager")

@@ -12,7 +12,7 @@ from lstm.datasets import load_mnist
 from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier
 from lstm_book.recipes import baselines
-from lstm_book.recipes.recipe import Part, Recipe, Settings, Task, checksum, split
+from lstm_book.recipes.recipe import KERAS, TRAINING, Part, Recipe, Settings, Task, checksum, split
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,10 @@ def _interpolate(images: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.
     return above * (1 - down) + below * down
 
 
+AMOUNTS = ("shift", "turn", "stretch", "bend")
+"""The settings that :class:`Distort` takes."""
+
+
 def load_digits(settings: Settings, order: str) -> Task:
     """Load digits as sequences of rows, columns, pixels, or pixels in one fixed disorder."""
     (x, y), (x_test, y_test) = load_mnist(settings["source"])
@@ -102,8 +106,7 @@ def load_digits(settings: Settings, order: str) -> Task:
         "sizes": [len(part.targets) for part in parts],
         "sha256": checksum([x[train], y[train], x[validation], y[validation], x_test, y_test]),
     }
-    names = ("shift", "turn", "stretch", "bend")
-    amounts = [settings[name] for name in names if name in settings]
+    amounts = [settings[name] for name in AMOUNTS if name in settings]
     return Task(*parts, about, augment=Distort(*amounts) if any(amounts) else None)
 
 
@@ -130,7 +133,7 @@ def build_reader(task: Task, settings: Settings, rng: np.random.Generator) -> Se
     return SequenceClassifier(reader, head, pooling=settings["pooling"])
 
 
-DEFAULTS = {
+DEFAULTS = TRAINING | {
     "source": "full",
     "train_size": None,
     "validation_size": 5_000,
@@ -141,16 +144,14 @@ DEFAULTS = {
     "dense_size": 0,
     "dropout": 0.2,
     "forget_bias": 1.0,
-    "optimizer": "adam",
     "lr": 3e-3,
     "schedule": "linear",
     "batch_size": 128,
     "epochs": 12,
     "max_norm": 1.0,
-    "patience": None,
 }
 QUICK = {"source": "bundled", "validation_size": 500}
-LINEAR = {"majority": baselines.majority, "logistic-regression": baselines.logistic_regression}
+NOT_DISTORTED = dict.fromkeys(AMOUNTS, 0.0)
 
 ROWS = Recipe(
     name="mnist-rows",
@@ -164,21 +165,13 @@ ROWS = Recipe(
         "lstm": {},
         "best": {"bidirectional": True, "bend": 1.0, "epochs": 30},
         # As printed, but with the tanh that an LSTM has; no distortion, no dropout, no clipping.
-        "article": {
-            "dense_size": 128,
-            "dropout": 0.0,
-            "shift": 0.0,
-            "turn": 0.0,
-            "stretch": 0.0,
-            "optimizer": "keras-adam",
-            "lr": 1e-3,
-            "schedule": "constant",
-            "epochs": 10,
-            "max_norm": None,
-        },
+        "article": KERAS | NOT_DISTORTED | {"dense_size": 128, "dropout": 0.0, "batch_size": 128},
     },
     quick=QUICK | {"epochs": 10},
-    baselines=LINEAR,
+    baselines={
+        "majority": baselines.majority,
+        "logistic-regression": baselines.logistic_regression,
+    },
 )
 
 COLUMNS = replace(
@@ -191,24 +184,13 @@ COLUMNS = replace(
 
 # 100 units and orthogonal weights, as Cooijmans et al. (2017) had. With a forget bias of 1 a pixel
 # would be forgotten within four of the 784 steps.
-BY_PIXEL = DEFAULTS | {
-    "hidden_size": 100,
-    "longest": 784,
-    "dropout": 0.0,
-    "epochs": 12,
-}
-
-PIXELS = Recipe(
+PIXELS = replace(
+    COLUMNS,
     name="mnist-pixels",
-    article="004",
     about="LSTM(100) reads handwritten digits pixel by pixel, 784 steps",
     load=partial(load_digits, order="pixels"),
-    build=build_reader,
-    loss=lstm.cross_entropy,
-    defaults=BY_PIXEL,
-    models={"lstm": {}},
+    defaults=DEFAULTS | {"hidden_size": 100, "longest": 784, "dropout": 0.0},
     quick=QUICK | {"epochs": 1, "train_size": 1_000},  # enough to see it run, not to learn
-    baselines=LINEAR,
 )
 
 PERMUTED = replace(

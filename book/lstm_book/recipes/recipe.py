@@ -17,6 +17,19 @@ from lstm.training import Augment, Loss
 
 Settings = Mapping[str, Any]
 
+TRAINING = {
+    "optimizer": "adam",
+    "lr": 1e-3,
+    "schedule": "constant",
+    "batch_size": 32,
+    "epochs": 10,
+    "max_norm": None,
+    "patience": None,
+}
+"""How to train where a recipe says nothing else."""
+KERAS = TRAINING | {"optimizer": "keras-adam"}
+"""How the articles' programs train where they say nothing: with the defaults of Keras."""
+
 
 class Part(NamedTuple):
     """Some examples: one array per argument of the network, and the right answers."""
@@ -159,13 +172,12 @@ def parse(name: str, text: str, default: Any, may_be_none: bool = False) -> Any:
         value = ast.literal_eval(text)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         value = text
+    wanted, kinds = KINDS[type(default)]
     if value is None and may_be_none:
         return None
-    wanted, kinds = KINDS[type(default)]
     if type(value) not in kinds or abs(value) > LARGEST:
-        such_as = "" if default is None else f", such as {default!r}"
-        none = " or None" if may_be_none else ""
-        raise ValueError(f"{name} must be {wanted}{none}{such_as}, got {text!r}")
+        wanted += " or None" * may_be_none + f", such as {default!r}" * (default is not None)
+        raise ValueError(f"{name} must be {wanted}, got {text!r}")
     return float(value) if isinstance(default, float) else value
 
 
@@ -183,9 +195,7 @@ def checksum(parts: Iterable[np.ndarray | Iterable[str]]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).data)
+            digest.update(f"{part.dtype}{part.shape}".encode() + part.tobytes())
         else:
-            for text in part:
-                digest.update(text.encode() + b"\0")
+            digest.update("".join(f"{text}\0" for text in part).encode())
     return digest.hexdigest()

@@ -109,16 +109,14 @@ def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None)
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder; the system ends this when a process dies."""
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
-        with contextlib.suppress(OSError):  # a network's disk may know no locks
+        with contextlib.suppress(OSError, AttributeError):  # a network's disk may know no locks
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
 def check_same(path: Path, record: Record, fresh: Record) -> None:
@@ -169,19 +167,20 @@ def commit() -> str | None:
     None where the packages lie in no checkout, or in a folder of somebody else's.
     """
 
-    def git(*arguments: str) -> str:
-        words = ["git", "-C", str(ROOT), *arguments]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(ROOT), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     packages = ["lstm", "book/lstm_book"]
     try:
-        own = Path(git("rev-parse", "--show-toplevel")).samefile(ROOT)
         git("ls-files", "--error-unmatch", *packages)
-        if not (own and Path(lstm.__file__).is_relative_to(ROOT)):
-            return None
-        return git("rev-parse", "HEAD") + "+" * bool(git("status", "--porcelain", "--", *packages))
+        own = Path(git("rev-parse", "--show-toplevel")).samefile(ROOT)
+        if own and Path(lstm.__file__).is_relative_to(ROOT):
+            changed = git("status", "--porcelain", "--", *packages)
+            return git("rev-parse", "HEAD") + "+" * bool(changed)
     except (OSError, subprocess.CalledProcessError):
-        return None
+        pass
+    return None
 
 
 def cpu() -> str:
@@ -213,20 +212,15 @@ HEAD = {
 def line(record: Record) -> dict[str, str]:
     """Return a record as texts, one for each of :data:`HEAD`; empty where nothing is known."""
     found, metric = _scores(record)
-    factor, digits = (100, 2) if metric == "accuracy" else (1, 4)
-    mean, *spread = ("" if np.isnan(x) else f"{factor * x:.{digits}f}" for x in found)
-    deviation, of_mean, of_seed = ("± " * bool(text) + text for text in spread)
+    factor, digits, unit = (100, 2, " %") if metric == "accuracy" else (1, 4, "")
+    numbers = ["" if np.isnan(x) else f"{factor * x:.{digits}f}" for x in found]
+    spread = ["± " * bool(text) + text for text in numbers[1:]]
     seconds = [run["cpu_seconds"] for run in record["runs"] if not run.get("resumed")]
-    return {name: record[name] or "" for name in ("recipe", "scale", "model", "engine")} | {
-        "seeds": str(len(record["runs"])),
-        "test": metric,
-        "mean": mean + " %" * (metric == "accuracy"),
-        "deviation": deviation,
-        "of_mean": of_mean,
-        "of_seed": of_seed,
-        "parameters": f"{record['parameters']:,}" if record["parameters"] else "",
-        "minutes": f"{np.mean(seconds) / 60:.1f}" if seconds else "",
-    }
+    values = [record[name] or "" for name in ("recipe", "scale", "model", "engine")]
+    values += [str(len(record["runs"])), metric, numbers[0] + unit, *spread]
+    values.append(f"{record['parameters']:,}" if record["parameters"] else "")
+    values.append(f"{np.mean(seconds) / 60:.1f}" if seconds else "")
+    return dict(zip(HEAD, values, strict=True))
 
 
 # Which of them stand in a table in text, under headings of two lines.

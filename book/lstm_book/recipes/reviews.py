@@ -14,7 +14,7 @@ from lstm.models import SequenceClassifier
 from lstm.text import UNKNOWN_ID, Vocabulary
 from lstm_book.recipes import baselines
 from lstm_book.recipes.pairs import Pairs, SummedEmbedding
-from lstm_book.recipes.recipe import Part, Recipe, Settings, Task, checksum, split
+from lstm_book.recipes.recipe import KERAS, TRAINING, Part, Recipe, Settings, Task, checksum, split
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,8 @@ BEST = {
     "epochs": 3,
 }
 
+NO_DROPOUT = {"embedding_dropout": 0.0, "word_dropout": 0.0, "dropout": 0.0}
+
 IMDB = Recipe(
     name="imdb",
     article="002",
@@ -132,7 +134,8 @@ IMDB = Recipe(
     load=load_reviews,
     build=build_reader,
     loss=lstm.binary_cross_entropy_with_logits,
-    defaults={
+    defaults=TRAINING
+    | {
         "source": "full",
         "train_size": None,
         "validation_size": 2_500,
@@ -149,13 +152,11 @@ IMDB = Recipe(
         "bidirectional": True,
         "pooling": "max",
         "dropout": 0.5,
-        "optimizer": "adam",
         "lr": 2e-3,
         "schedule": "linear",
         "batch_size": 64,
         "epochs": 8,
         "max_norm": 1.0,
-        "patience": None,
     },
     models={
         "lstm": {},
@@ -164,24 +165,12 @@ IMDB = Recipe(
         "best-without-pairs": BEST | {"pairs": 0},
         # As printed: no dropout, one direction, the last state. The sizes that the article leaves
         # open (vocabulary, embedding, length) are ours; batch and rates are the defaults of Keras.
-        "article": {
-            "embedding_dropout": 0.0,
-            "word_dropout": 0.0,
-            "bidirectional": False,
-            "pooling": "last",
-            "dropout": 0.0,
-            "optimizer": "keras-adam",
-            "lr": 1e-3,
-            "schedule": "constant",
-            "batch_size": 32,
-            "epochs": 10,
-            "max_norm": None,
-        },
+        "article": KERAS | NO_DROPOUT | {"bidirectional": False, "pooling": "last"},
         # Ours, each with one thing changed.
         "last-state": {"pooling": "last"},
         "mean-pooling": {"pooling": "mean"},
         "one-direction": {"bidirectional": False},
-        "no-dropout": {"embedding_dropout": 0.0, "word_dropout": 0.0, "dropout": 0.0},
+        "no-dropout": NO_DROPOUT,
         "short-texts": {"max_length": 100},
     },
     quick={

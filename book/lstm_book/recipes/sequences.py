@@ -8,7 +8,7 @@ import lstm
 from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier, Stack
 from lstm_book.recipes import baselines
-from lstm_book.recipes.recipe import Part, Recipe, Settings, Task, checksum
+from lstm_book.recipes.recipe import TRAINING, Part, Recipe, Settings, Task, checksum
 
 FLOAT = np.float32
 
@@ -109,35 +109,28 @@ def _task(name: str, draw, settings: Settings) -> Task:
     return Task(*parts, about)
 
 
+def _reader(rng: np.random.Generator, *sizes: int) -> lstm.LSTM:
+    return initialise_lstm(lstm.LSTM(*sizes, batch_first=True, rng=rng), rng=rng)
+
+
 def _build_scalar(task: Task, settings: Settings, rng: np.random.Generator) -> SequenceClassifier:
-    reader = lstm.LSTM(1, settings["hidden_size"], batch_first=True, rng=rng)
-    return SequenceClassifier(
-        initialise_lstm(reader, rng=rng), lstm.Linear(settings["hidden_size"], 1, rng=rng)
-    )
+    reader = _reader(rng, 1, settings["hidden_size"])
+    return SequenceClassifier(reader, lstm.Linear(settings["hidden_size"], 1, rng=rng))
 
 
 def _build_stacked(task: Task, settings: Settings, rng: np.random.Generator) -> SequenceClassifier:
-    lower = initialise_lstm(lstm.LSTM(10, 64, batch_first=True, rng=rng), rng=rng)
-    upper = initialise_lstm(lstm.LSTM(64, 32, batch_first=True, rng=rng), rng=rng)
-    return SequenceClassifier(Stack(lower, upper), lstm.Linear(32, 10, rng=rng))
+    layers = Stack(_reader(rng, 10, 64), _reader(rng, 64, 32))
+    return SequenceClassifier(layers, lstm.Linear(32, 10, rng=rng))
 
 
 def _build_random(task: Task, settings: Settings, rng: np.random.Generator) -> SequenceClassifier:
     """Article 003's cell: the hidden state itself is the prediction."""
-    reader = lstm.LSTM(10, 10, batch_first=True, rng=rng)
-    return SequenceClassifier(initialise_lstm(reader, rng=rng), lstm.Sequential())
+    return SequenceClassifier(_reader(rng, 10, 10), lstm.Sequential())
 
 
-TRAINING = {
-    "optimizer": "adam",
-    "lr": 1e-3,
-    "schedule": "constant",
-    "batch_size": 32,
-    "epochs": 10,
-    "max_norm": None,
-    "patience": None,
-}
-SIZES = {"train_size": 10_000, "validation_size": 2_000, "test_size": 10_000}
+DEFAULTS = TRAINING | {"train_size": 10_000, "validation_size": 2_000, "test_size": 10_000}
+WAVES = {"optimizer": "adam", "lr": 3e-3, "schedule": "cosine"}
+SYMBOLS = {"lr": 8e-3, "schedule": "linear", "max_norm": 1.0}
 
 SCALAR = Recipe(
     name="scalar-sequence",
@@ -146,11 +139,11 @@ SCALAR = Recipe(
     load=lambda settings: _task("waves", waves, settings),
     build=_build_scalar,
     loss=lstm.binary_cross_entropy_with_logits,
-    defaults=SIZES | TRAINING | {"hidden_size": 50, "optimizer": "keras-rmsprop", "epochs": 20},
+    defaults=DEFAULTS | {"hidden_size": 50, "optimizer": "keras-rmsprop", "epochs": 20},
     models={
         "article": {},
-        "lstm": {"optimizer": "adam", "lr": 3e-3, "schedule": "cosine", "max_norm": 1.0},
-        "without-clipping": {"optimizer": "adam", "lr": 3e-3, "schedule": "cosine"},
+        "lstm": WAVES | {"max_norm": 1.0},
+        "without-clipping": WAVES,
     },
     quick={"train_size": 2_000, "validation_size": 500, "test_size": 2_000},
     baselines={
@@ -166,18 +159,13 @@ STACKED = Recipe(
     load=lambda settings: _task("first-repeat", first_repeat, settings),
     build=_build_stacked,
     loss=lstm.cross_entropy,
-    defaults=SIZES | TRAINING | {"lengths": True},
+    defaults=DEFAULTS | {"lengths": True},
     models={
         "article": {"optimizer": "keras-adam"},
-        "lstm": {"lr": 8e-3, "schedule": "linear", "max_norm": 1.0},
+        "lstm": SYMBOLS,
         # The same two without telling the network where a sequence ends, as in the article.
         "article-without-lengths": {"optimizer": "keras-adam", "lengths": False},
-        "lstm-without-lengths": {
-            "lr": 8e-3,
-            "schedule": "linear",
-            "max_norm": 1.0,
-            "lengths": False,
-        },
+        "lstm-without-lengths": SYMBOLS | {"lengths": False},
     },
     quick={"train_size": 4_000, "validation_size": 500, "test_size": 2_000},
     baselines={"majority": baselines.majority, "bag-of-steps": baselines.bag_of_steps},
@@ -194,21 +182,13 @@ RANDOM = Recipe(
     ),
     build=_build_random,
     loss=lstm.mse_loss,
-    defaults=SIZES
-    | TRAINING
+    defaults=DEFAULTS
     | {"train_size": 2_000, "target": "sum", "lr": 1e-2, "epochs": 20, "schedule": "cosine"},
     models={
         "sum": {},
         "noise": {"target": "noise"},
         # The program as printed: one sequence, 100 steps of Adam at TensorFlow's default rate.
-        "article": {
-            "target": "gaussian",
-            "train_size": 1,
-            "optimizer": "adam",
-            "lr": 1e-3,
-            "epochs": 100,
-            "schedule": "constant",
-        },
+        "article": TRAINING | {"target": "gaussian", "train_size": 1, "epochs": 100},
     },
     quick={"validation_size": 500, "test_size": 1_000},
     baselines={"mean": baselines.mean},
