@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lstm import checks
 from lstm.equations import rnn_parameter_count
 
 try:
@@ -55,13 +56,9 @@ class Cell:
     output_activation: str = "tanh"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("rnn", "lstm"):
-            raise ValueError(f"kind must be 'rnn' or 'lstm', got {self.kind!r}")
+        checks.one_of("kind", self.kind, ("rnn", "lstm"))
         for name in ("activation", "output_activation"):
-            if getattr(self, name) not in _ACTIVATIONS:
-                raise ValueError(
-                    f"{name} must be one of {sorted(_ACTIVATIONS)}, got {getattr(self, name)!r}"
-                )
+            checks.one_of(name, getattr(self, name), tuple(_ACTIVATIONS))
 
     @property
     def blocks(self) -> int:
@@ -75,27 +72,22 @@ class Cell:
 
     def initial_weights(self, seeds: Sequence[int]) -> dict[str, torch.Tensor]:
         """Draw W, U, b and the read-out v, beta for every seed, stacked along the first axis."""
-        per_seed = [self._draw(np.random.default_rng([seed, 0])) for seed in seeds]
-        return {
-            name: torch.tensor(np.stack([one[name] for one in per_seed]), requires_grad=True)
-            for name in per_seed[0]
-        }
-
-    def _draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         H, rows = self.hidden_size, self.blocks * self.hidden_size
-        bound = H**-0.5
-        weights = {
-            "W": rng.uniform(-bound, bound, (rows, INPUT_SIZE)),
-            "U": rng.uniform(-bound, bound, (rows, H)),
-            "b": rng.uniform(-bound, bound, rows),
-            "v": rng.uniform(-bound, bound, (1, H)),
-            "beta": np.zeros(1),
+        shapes = {"W": (rows, INPUT_SIZE), "U": (rows, H), "b": (rows,), "v": (1, H)}
+        drawn = {name: [] for name in (*shapes, "beta")}
+        for seed in seeds:
+            rng = np.random.default_rng([seed, 0])
+            weights = {name: rng.uniform(-(H**-0.5), H**-0.5, shapes[name]) for name in shapes}
+            if self.orthogonal:
+                weights["U"] = np.linalg.qr(rng.standard_normal((H, H)))[0]
+            if self.forget_bias is not None:
+                weights["b"][H : 2 * H] = self.forget_bias
+            for name, array in (weights | {"beta": np.zeros(1)}).items():
+                drawn[name].append(array)
+        return {
+            name: torch.tensor(np.stack(arrays), requires_grad=True)
+            for name, arrays in drawn.items()
         }
-        if self.orthogonal:
-            weights["U"] = np.linalg.qr(rng.standard_normal((H, H)))[0]
-        if self.forget_bias is not None:
-            weights["b"][H : 2 * H] = self.forget_bias
-        return weights
 
     def logits(self, weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         """Read the inputs (S, T, B, 2) and return one number per sequence, (S, B)."""

@@ -90,7 +90,8 @@ def main() -> int:
     for path in notebooks:
         if not path.is_file():
             parser.error(f"there is no notebook {path}")
-    return 0 if all([execute(path) for path in notebooks]) else 1
+    failures = [path for path in notebooks if not execute(path)]
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import lstm
 from lstm.models import SequenceClassifier
 from lstm.module import Module
 from lstm.text import tokenise
+from lstm.training import accuracy
 from lstm_book.recipes.recipe import Settings, Task
 
 Result = tuple[np.ndarray, np.ndarray, dict[str, Any]]
@@ -17,29 +18,28 @@ Result = tuple[np.ndarray, np.ndarray, dict[str, Any]]
 
 def majority(task: Task, settings: Settings, seed: int) -> Result:
     """Answer the most frequent class of the training part, always."""
-    labels = task.train.targets.ravel()
-    counts = np.bincount(labels.astype(int))
-    scores = counts - counts.mean() if task.train.targets.ndim == 1 else counts[1:] - counts[:1]
-    if task.train.targets.ndim > 1 and scores[0] == 0:
-        scores = scores - 1  # a tie: class 0
-    rows = [
-        np.tile(scores.astype(float), (len(p.targets), 1)) for p in (task.validation, task.test)
-    ]
-    return rows[0], rows[1], {"class": int(counts.argmax())}
+    labels = task.train.targets
+    counts = np.bincount(labels.ravel().astype(int))
+    if labels.ndim == 1:
+        scores = counts - counts.mean()
+    else:  # one logit; a tie is class 0
+        scores = np.where(counts[1:] > counts[:1], 1.0, -1.0)
+    return *_always(scores, task), {"class": int(counts.argmax())}
 
 
 def mean(task: Task, settings: Settings, seed: int) -> Result:
     """Answer the mean of the training targets, always."""
-    guess = task.train.targets.mean(axis=0)
-    rows = [np.tile(guess, (len(part.targets), 1)) for part in (task.validation, task.test)]
-    return rows[0], rows[1], {}
+    return *_always(task.train.targets.mean(axis=0), task), {}
+
+
+def _always(answer: np.ndarray, task: Task) -> list[np.ndarray]:
+    return [np.tile(answer, (len(part.targets), 1)) for part in (task.validation, task.test)]
 
 
 def logistic_regression(task: Task, settings: Settings, seed: int) -> Result:
     """Fit a linear classifier on all numbers of the sequence at once."""
-    return _best_linear(
-        [_flat(part.inputs) for part in (task.train, task.validation, task.test)], task
-    )
+    parts = (task.train, task.validation, task.test)
+    return _best_linear([p.inputs[0].reshape(len(p.targets), -1) for p in parts], task)
 
 
 def bag_of_steps(task: Task, settings: Settings, seed: int) -> Result:
@@ -54,19 +54,20 @@ def tfidf(words: int):
     def tfidf_logistic_regression(task: Task, settings: Settings, seed: int) -> Result:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        vectorizer = TfidfVectorizer(
-            tokenizer=tokenise,
-            token_pattern=None,
-            lowercase=False,
-            ngram_range=(1, words),
-            min_df=2,
-            sublinear_tf=True,
-        )
-        train = vectorizer.fit_transform(task.texts["train"])
-        others = [vectorizer.transform(task.texts[name]) for name in ("validation", "test")]
-        return _best_linear([train, *others], task, strengths=(1.0, 3.0, 10.0, 30.0, 100.0, 300.0))
+        vectorizer = TfidfVectorizer(**WORDS, ngram_range=(1, words), min_df=2, sublinear_tf=True)
+        strengths = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+        return _best_linear(_vectors(vectorizer, task), task, strengths)
 
     return tfidf_logistic_regression
+
+
+WORDS = {"tokenizer": tokenise, "token_pattern": None, "lowercase": False}
+
+
+def _vectors(vectorizer: Any, task: Task) -> list:
+    """Return the matrices of the three parts; what there is to count, the training part says."""
+    train = vectorizer.fit_transform(task.texts["train"])
+    return [train, *(vectorizer.transform(task.texts[name]) for name in ("validation", "test"))]
 
 
 def nbsvm(task: Task, settings: Settings, seed: int) -> Result:
@@ -78,11 +79,8 @@ def nbsvm(task: Task, settings: Settings, seed: int) -> Result:
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.svm import LinearSVC
 
-    vectorizer = CountVectorizer(
-        tokenizer=tokenise, token_pattern=None, lowercase=False, ngram_range=(1, 2), binary=True
-    )
-    train = vectorizer.fit_transform(task.texts["train"])
-    others = [vectorizer.transform(task.texts[name]) for name in ("validation", "test")]
+    vectorizer = CountVectorizer(**WORDS, ngram_range=(1, 2), binary=True)
+    train, *others = _vectors(vectorizer, task)
     labels = task.train.targets.ravel().astype(int)
     positive, negative = (1 + np.asarray(train[labels == k].sum(axis=0)) for k in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
@@ -132,10 +130,6 @@ SEEDED = {averaged_embeddings}
 """Baselines whose result depends on the seed."""
 
 
-def _flat(inputs: tuple[np.ndarray, ...]) -> np.ndarray:
-    return inputs[0].reshape(len(inputs[0]), -1)
-
-
 def _best_linear(matrices: list, task: Task, strengths: tuple = (0.001, 0.01, 0.1, 1.0)) -> Result:
     """Fit one classifier for each strength of regularisation; the validation part chooses."""
     import warnings
@@ -156,15 +150,11 @@ def _best_linear(matrices: list, task: Task, strengths: tuple = (0.001, 0.01, 0.
 
 def _best(candidates: dict[tuple, list[np.ndarray]], task: Task, *names: str) -> Result:
     """Return what the settings with these names reach that are best on the validation part."""
-    binary = task.validation.targets.ndim > 1
+    if task.validation.targets.ndim > 1:  # one logit
+        candidates = {key: [s[:, None] for s in found] for key, found in candidates.items()}
 
     def right(settings: tuple) -> float:
-        scores = candidates[settings][0]
-        guess = scores[:, None] > 0 if binary else scores.argmax(axis=1)
-        return float((guess == task.validation.targets).mean())
+        return accuracy(candidates[settings][0], task.validation.targets)
 
     chosen = max(candidates, key=right)
-    validation, test = candidates[chosen]
-    if binary:
-        validation, test = validation[:, None], test[:, None]
-    return validation, test, dict(zip(names, chosen, strict=True))
+    return *candidates[chosen], dict(zip(names, chosen, strict=True))

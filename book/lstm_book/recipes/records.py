@@ -109,14 +109,16 @@ def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None)
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder; the system ends this when a process dies."""
-    handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError, AttributeError):  # a network's disk may know no locks
+        with contextlib.suppress(OSError):  # a network's disk may know no locks
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        if handle is not None:
-            os.close(handle)
+        os.close(handle)
 
 
 def check_same(path: Path, record: Record, fresh: Record) -> None:

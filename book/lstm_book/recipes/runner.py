@@ -302,11 +302,12 @@ def _trainer(job: Job, task: Task, seed: int) -> tuple[Trainer, Any]:
     settings = job.settings
     model = job.recipe.build(task, settings, np.random.default_rng([seed, 0]))
     kind, options = OPTIMIZERS[settings["optimizer"]]
+    schedule = None if settings["schedule"] == "constant" else SCHEDULES[settings["schedule"]]
     options = options | {"lr": settings["lr"]}
     more = {
         "batch_size": settings["batch_size"],
         "max_norm": settings["max_norm"],
-        "schedule": SCHEDULES[settings["schedule"]],
+        "schedule": schedule,
         "augment": task.augment,
     }
     # More epochs are another thing: the trainer knows whether they are the same training.
