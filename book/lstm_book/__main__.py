@@ -91,7 +91,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     how_many = "how many (5), or which (10-14 or 3,7); default: 1"
     add("--seeds", type=seeds, default=[0], help=how_many)
-    engine = "torch" if processes.count() > 1 else "numpy"
+    engine = "torch" if processes.COUNT > 1 else "numpy"
     help_engine = "default: numpy; torch under torchrun"
     add("--engine", choices=("numpy", "torch"), default=engine, help=help_engine)
     add("--device", default="cpu", help="for torch: cpu, cuda, ...; default: cpu")

@@ -1,17 +1,31 @@
 """One file, whole or not at all, and checked when it is read."""
 
 import contextlib
+import copy
+import dataclasses
+import functools
+import io
 import json
 import os
+import re
 import subprocess
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lstm.checkpoint import CheckpointError, differences, load_checkpoint, save_checkpoint
+import lstm
+from lstm.checkpoint import (
+    CheckpointError,
+    describe,
+    differences,
+    load_checkpoint,
+    save_checkpoint,
+)
+from lstm.schedules import cosine, linear
 
 STATE = {
     "model/weight": np.random.default_rng(0).standard_normal((30, 20)),
@@ -46,14 +60,16 @@ def test_a_new_file_has_the_rights_that_files_have_here(path):
 
 @pytest.mark.parametrize("kind", ["MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"])
 def test_every_generator_can_be_saved(path, kind):
-    import lstm
-
-    def trainer(seed):
-        model = lstm.Linear(2, 1, rng=0)
-        rng = np.random.Generator(getattr(np.random, kind)(seed))
-        return lstm.Trainer(model, lstm.mse_loss, lstm.SGD(model.parameters()), rng=rng)
-
-    first, again = trainer(3), trainer(4)
+    model = lstm.Linear(2, 1, rng=0)
+    first, again = (
+        lstm.Trainer(
+            model,
+            lstm.mse_loss,
+            lstm.SGD(model.parameters()),
+            rng=np.random.Generator(getattr(np.random, kind)(seed)),
+        )
+        for seed in (3, 4)
+    )
     first.rng.random(5)
     save_checkpoint(path, first.state_dict())
     again.load_state_dict(load_checkpoint(path))
@@ -85,20 +101,16 @@ def test_other_files_are_refused(path):
     with pytest.raises(CheckpointError, match=r"run\.npz could not be read: .*No such file"):
         load_checkpoint(path)
     path.parent.mkdir()
-    np.savez(path, belongs_to=np.array([object()], dtype=object))  # a pickle: never opened
-    with pytest.raises(CheckpointError, match=NO_CHECKPOINT):
-        load_checkpoint(path)
-    np.savez(path, weight=np.ones(3))
-    with pytest.raises(CheckpointError, match=NO_CHECKPOINT):
-        load_checkpoint(path)
-    for content in (b"PK", b"\x93NUMPY", b""):
+    one_array = io.BytesIO()
+    np.save(one_array, np.ones(3))
+    pickled, without = io.BytesIO(), io.BytesIO()
+    np.savez(pickled, belongs_to=np.array([object()], dtype=object))  # never opened
+    np.savez(without, weight=np.ones(3))
+    files = [each.getvalue() for each in (one_array, pickled, without)]
+    for content in (*files, b"PK", b"\x93NUMPY", b""):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=NO_CHECKPOINT):
             load_checkpoint(path)
-    with path.open("wb") as file:
-        np.save(file, np.ones(3))
-    with pytest.raises(CheckpointError, match=NO_CHECKPOINT):
-        load_checkpoint(path)
     with pytest.raises(CheckpointError, match=NO_CHECKPOINT):
         load_checkpoint(path.parent)
 
@@ -113,6 +125,14 @@ def test_differences_say_where():
     ]
     assert list(differences(None, {"a": 1})) == ["it was None, is {'a': 1}"]
     assert list(differences(True, 1)) == ["it was True, is 1"]
+
+
+def test_the_checkpoint_of_another_training_is_refused_and_kept(path):
+    save_checkpoint(path, STATE, {"lr": 0.1, "seed": 1})
+    content = path.read_bytes()
+    with pytest.raises(CheckpointError, match=r"to another training: lr was 0.1, is 0.2. Use what"):
+        load_checkpoint(path, {"lr": 0.2, "seed": 1})
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("step", ["pathlib.Path.open", "os.fsync", "pathlib.Path.replace"])
@@ -180,16 +200,13 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_a_planted_link_is_not_followed(path, tmp_path, monkeypatch):
     """Not even by somebody who knows under which name the file is written."""
-    victim = tmp_path / "victim"
+    victim, planted = tmp_path / "victim", path.with_name(".guessed.partial")
     victim.write_text("precious")
     path.parent.mkdir()
-    for name in ("run.npz.partial", "run.npz"):
-        (path.parent / name).symlink_to(victim)
+    for link in (path, planted):
+        link.symlink_to(victim)
     save_checkpoint(path, STATE)
-    assert victim.read_text() == "precious"
     assert not path.is_symlink()
-    planted = path.with_name(".guessed.partial")
-    planted.symlink_to(victim)
     monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
     with pytest.raises(CheckpointError, match="exists"):
         save_checkpoint(path, {})
@@ -213,3 +230,108 @@ def test_two_writers_never_leave_half_a_file(path):
         assert state["a"][0] == state["b"][-1]
     assert json.loads(str(np.load(path)["belongs_to"])) is None
     assert list(path.parent.iterdir()) == [path]
+
+
+# --- what a training is -------------------------------------------------------------------------
+
+
+class Scaled(lstm.Module):
+    """A module of one's own, with a constant."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+
+class Faster(lstm.Adam):
+    def step(self):
+        self.lr *= 1.01
+        super().step()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Slotted:
+    amount: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Shift:
+    amount: float
+
+    def __call__(self, rng, x):
+        return (x + self.amount,)
+
+
+def power(exponent, done):
+    return done**exponent
+
+
+def closure(floor):
+    return lambda done: max(1 - done, floor)
+
+
+def adam(lr=0.02, kind=lstm.Adam):
+    return kind(lstm.Linear(3, 2, rng=0).parameters(), lr=lr)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (linear, None, "was {'name': 'linear'.*, is None"),
+        (linear, cosine, "name was 'linear', is 'cosine'"),
+        (closure(0.1), closure(0.2), "code was"),
+        (functools.partial(power, 1), functools.partial(power, 2), "1.0 was 1, is 2"),
+        (Shift(0.1), Shift(0.2), "amount was 0.1, is 0.2"),
+        (Slotted(0.1), Slotted(0.2), "amount was 0.1, is 0.2"),
+        (Scaled(2.0), Scaled(3.0), "factor was 2.0, is 3.0"),
+        (Shift(0.1).__call__, Shift(0.2).__call__, "1.amount was 0.1, is 0.2"),
+        ([np.ones(3)], [np.zeros(3)], "0 was 'float64.*is 'float64"),
+        (lstm.Dropout(0.0), lstm.Dropout(0.5), "p was 0.0, is 0.5"),
+        (lstm.Linear(2, 1), lstm.Linear(2, 1, dtype=np.float64), "weight was 'float32.*is 'float6"),
+        (adam(), adam(0.03), "lr was 0.02, is 0.03"),
+        (adam(), adam(kind=Faster), "name was 'lstm.optim.Adam', is '.*Faster'; code was"),
+    ],
+)
+def test_a_description_is_by_value_and_says_what_is_another(old, new, message):
+    assert not list(differences(describe(old), describe(copy.deepcopy(old))))
+    assert re.search(message, "; ".join(differences(describe(old), describe(new))))
+
+
+def test_what_a_training_changes_does_not_describe_it():
+    """Neither its weights nor its counters; and what holds itself has an end."""
+    model = lstm.Sequential(lstm.Dropout(0.5, rng=0), lstm.Linear(3, 2, rng=0))
+    trainer = lstm.Trainer(model, lstm.cross_entropy, lstm.Adam(model.parameters()), rng=0)
+    before = describe([model, trainer.optimizer])
+    trainer.fit(np.ones((4, 3), np.float32), np.arange(4) % 2, epochs=1)
+    assert describe([model, trainer.optimizer]) == before
+    itself = Shift(0.1)
+    object.__setattr__(itself, "amount", itself)
+    assert describe(itself)["amount"] == "itself"
+
+
+DESCRIPTION = textwrap.dedent("""
+    import functools, json, numpy as np, lstm
+    from lstm.checkpoint import describe
+    model = lstm.SequenceClassifier(lstm.LSTM(3, 4), lstm.Linear(4, 2))
+    schedule = functools.partial(lambda floor, done: done in {"a", "b", "c"} or floor, 0.1)
+    adam = lstm.Adam(model.parameters())
+    others = [{1.5, 2.5}, np.ones(3), np.float32, np.errstate(over="ignore"), object(), b"x"]
+    print(json.dumps(describe([model, adam, schedule, lstm.cross_entropy, lstm.Trainer, *others])))
+""")
+
+
+@pytest.mark.slow
+def test_a_description_is_the_same_in_every_process():
+    """Strings have another hash in each, and everything stands elsewhere in memory."""
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", DESCRIPTION],
+            capture_output=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in "12"
+    }
+    assert len(outputs) == 1

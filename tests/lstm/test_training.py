@@ -1,8 +1,6 @@
 """``Trainer``, ``evaluate`` and ``predict``: what they do, what they refuse, and resuming."""
 
 import contextlib
-import dataclasses
-import functools
 import io
 import json
 import os
@@ -17,8 +15,8 @@ import numpy as np
 import pytest
 
 import lstm
-from lstm.checkpoint import CheckpointError, describe, load_checkpoint, save_checkpoint
-from lstm.schedules import constant, cosine, linear
+from lstm.checkpoint import load_checkpoint
+from lstm.schedules import linear
 from lstm.training import shuffled
 
 N, T, D, K = 40, 6, 3, 4
@@ -128,23 +126,21 @@ def test_augment_changes_what_training_sees_and_nothing_else():
     assert history[-1]["validation_loss"] != pytest.approx(blanked, rel=1e-3)
 
 
-def test_schedule_scales_the_learning_rate_step_by_step():
-    model, rates = classifier(), []
+def test_schedule_scales_the_rate_and_max_norm_bounds_the_gradient():
+    model, rates, norms = classifier(), [], []
     sgd = lstm.SGD(model.parameters(), lr=0.5)
     step = sgd.step
-    sgd.step = lambda: rates.append(sgd.lr) or step()
-    history = train(model, epochs=2, schedule=lambda done: 1 - done, optimizer=sgd)
+
+    def note():
+        rates.append(sgd.lr)
+        norms.append(sgd.clip_grad_norm_(1e9))
+        step()
+
+    sgd.step = note
+    history = train(model, epochs=2, schedule=lambda done: 1 - done, max_norm=0.01, optimizer=sgd)
     np.testing.assert_allclose(rates, 0.5 * (1 - np.arange(6) / 6))
     assert [row["lr"] for row in history] == [rates[2], rates[5]]
     assert sgd.lr == 0.5
-
-
-def test_max_norm_bounds_the_gradient():
-    model, norms = classifier(), []
-    sgd = lstm.SGD(model.parameters(), lr=0.1)
-    step = sgd.step
-    sgd.step = lambda: norms.append(lstm.clip_grad_norm_(sgd.parameters, 1e9)) or step()
-    train(model, max_norm=0.01, optimizer=sgd)
     assert max(norms) <= 0.01 * (1 + 1e-12)
 
 
@@ -160,13 +156,6 @@ def test_early_stopping_goes_back_to_the_best_epoch():
     assert len(history) == best + 6 < 200
     now = lstm.evaluate(model, *validation, lstm.cross_entropy)["loss"]
     assert now == losses[best] < losses[-1]
-
-
-def test_without_patience_the_last_epoch_stays():
-    model = classifier()
-    history = train(model, epochs=30, validation=data(9, seed=1))
-    now = lstm.evaluate(model, *data(9, seed=1), lstm.cross_entropy)["loss"]
-    assert now == history[-1]["validation_loss"]
 
 
 def test_predict_and_evaluate_do_not_depend_on_the_batch_size_nor_change_the_model():
@@ -263,11 +252,6 @@ def test_another_models_optimizer_is_refused():
     assert all(np.array_equal(before[n], a) for n, a in model.recurrent.state_dict().items())
 
 
-def test_surplus_rows_of_a_second_input_are_refused():
-    with pytest.raises(ValueError, match=r"inputs\[1\] must hold one entry for each of 5 examples"):
-        lstm.predict(classifier(), (data(5)[0], np.ones(6, int)))
-
-
 def test_predict_leaves_every_part_in_its_mode():
     model = classifier(dropout=0.5)
     model.recurrent.eval()
@@ -278,6 +262,8 @@ def test_predict_leaves_every_part_in_its_mode():
     with pytest.raises(ValueError, match="input must have"):
         lstm.predict(model, data(5)[0][..., :2])
     assert not model.recurrent.training
+    with pytest.raises(ValueError, match=r"inputs\[1\] must hold one entry for each of 5 examples"):
+        lstm.predict(model, (data(5)[0], np.ones(6, int)))
 
 
 def test_a_schedule_needs_a_number_of_epochs():
@@ -300,14 +286,13 @@ def test_a_step_is_the_gradient_step_of_its_batch():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_not_a_number_in_the_data(bad):
-    x, _ = data()
+    x, labels = data()
     x[7, 3, 1] = x[30, 0, 0] = bad
-    with pytest.raises(ValueError, match=r"2 of 40 examples hold NaN or infinity.*is number 7"):
+    message = r"inputs\[0\] must be finite: 2 of 40 examples hold NaN or infinity.*is number 7"
+    with pytest.raises(ValueError, match=message):
         train(classifier(), inputs=x)
-    x_validation, labels = data()
-    x_validation[2] = bad
-    with pytest.raises(ValueError, match=r"validation inputs\[0\] must be finite: 1 of 40"):
-        train(classifier(), validation=(x_validation, labels))
+    with pytest.raises(ValueError, match=f"validation {message}"):
+        train(classifier(), validation=(x, labels))
 
 
 def test_a_loss_that_explodes_stops_before_the_weights_are_lost():
@@ -408,34 +393,12 @@ def test_it_stops_at_once_and_between_steps():
     assert stopped.optimizer.steps == 7
 
 
-def test_resuming_a_finished_training_changes_nothing():
-    first, arguments = everything()
-    history = first.fit(**arguments)
-    again, _ = everything()
-    again.load_state_dict(first.state_dict())
-    assert again.fit(**arguments) == history
-    assert same_state(first.state_dict(), again.state_dict())
-
-
-@pytest.mark.parametrize("schedule", [None, constant])
-def test_more_epochs_are_the_same_as_from_the_start(schedule):
-    models, histories = [classifier(), classifier()], []
-    short = trainer(models[0], schedule=schedule)
+def test_more_epochs_are_the_same_as_from_the_start():
+    models = [classifier(), classifier()]
+    short = trainer(models[0])
     short.fit(*data(), epochs=2)
-    histories.append(short.fit(*data(), epochs=5))
-    histories.append(trainer(models[1], schedule=schedule).fit(*data(), epochs=5))
-    assert histories[0] == histories[1]
+    assert short.fit(*data(), epochs=5) == trainer(models[1]).fit(*data(), epochs=5)
     assert same(*models)
-
-
-@pytest.mark.parametrize("schedule", [linear, cosine])
-def test_more_epochs_are_refused_where_the_rates_would_have_been_others(schedule):
-    short = trainer(classifier(), schedule=schedule)
-    short.fit(*data(), epochs=2)
-    before = short.model.state_dict()
-    with pytest.raises(ValueError, match="epochs must stay 2, for which the schedule began, got 3"):
-        short.fit(*data(), epochs=3)
-    assert all(np.array_equal(before[n], a) for n, a in short.model.state_dict().items())
 
 
 def test_what_was_done_must_fit():
@@ -452,185 +415,53 @@ def test_what_was_done_must_fit():
         begun.fit(x[1:], labels[1:], epochs=3)
     with pytest.raises(ValueError, match="epochs must be at least 3"):
         begun.fit(x, labels, epochs=2)
-
-
-def crafted(**changes):
-    """Return a change of the counters in a state."""
-
-    def change(state):
-        info = json.loads(str(state["info"]))
-        state["info"] = np.array(json.dumps(info | changes))
-
-    return change
+    falling = trainer(classifier(), schedule=linear)
+    falling.fit(x, labels, epochs=2)
+    with pytest.raises(ValueError, match="epochs must stay 2, for which the schedule began, got 3"):
+        falling.fit(x, labels, epochs=3)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("changes", "message"),
     [
-        (crafted(place=-1), "no training does step -1 of 5"),
-        (crafted(place=6), "no training does step 6 of 5"),
-        (crafted(place=1.5), "no training does step 1.5"),
-        (crafted(history=[{"epoch": n} for n in range(1, 100)]), "after 99 epochs of 4"),
-        (crafted(history=[{"epoch": 7}]), "no training does"),
-        (crafted(total=float("nan")), "no training does"),
-        (crafted(base_lr=float("inf")), "no training does"),
-        (crafted(base_lr="fast"), "ufunc"),
-        (crafted(generators=[]), "zip"),
-        (lambda s: s.pop("info"), "info"),
-        (lambda s: s.update(info=np.array("{")), "Expecting"),
-        (lambda s: s.update(order=s["order"] * 0), "no training does"),
-        (lambda s: s.pop("model/head.1.bias"), r"model/head.1.bias must be float32 \(3,\), got m"),
+        ({"place": -1}, "no training does step -1 of 5"),
+        ({"place": 6}, "no training does step 6 of 5"),
+        ({"place": 1.5}, "no training does step 1.5"),
+        ({"history": [{"epoch": n} for n in range(1, 100)]}, "after 99 epochs of 4"),
+        ({"history": [{"epoch": 7}]}, "no training does"),
+        ({"total": float("nan")}, "no training does"),
+        ({"base_lr": float("inf")}, "no training does"),
+        ({"base_lr": "fast"}, "ufunc"),
+        ({"generators": []}, "zip"),
+        ({"info": "{"}, "Expecting"),
+        ({"order": np.zeros(18, int)}, "no training does"),
+        ({"order": np.zeros(18)}, "Cannot cast"),
+        ({"model/head.1.bias": np.zeros(3)}, "head.1.bias must have dtype float32, got float64"),
         (
-            lambda s: s.update({"model/head.1.bias": np.zeros(3)}),
-            r"model/head.1.bias must be float32 \(3,\), got float64 \(3,\)",
+            {"best/head.1.bias": np.zeros(2, "f4")},
+            r"head.1.bias must have shape \(3,\), got \(2,\)",
         ),
-        (lambda s: s.update({"best/head.1.bias": np.zeros(2, "f4")}), r"got float32 \(2,\)"),
-        (lambda s: s.pop("optimizer/lr"), r"missing \['lr'\]"),
-        (lambda s: s.update({"optimizer/x": np.zeros(2)}), r"unexpected \['x'\]"),
+        ({"optimizer/x": np.zeros(2)}, r"unexpected \['x'\]"),
+        ({"x": np.zeros(2)}, "'x'"),
+        ({"model/head.1.bias": None}, r"missing \['head.1.bias'\]"),
+        ({"optimizer/lr": None}, r"missing \['lr'\]"),
+        ({"info": None}, "info"),
     ],
 )
-def test_a_state_that_cannot_be_is_refused_and_nothing_changes(change, message):
+def test_a_state_that_cannot_be_is_refused_and_nothing_changes(changes, message):
     stopped, arguments = everything()
     with pytest.raises(Stop):
         stopped.fit(**arguments, callback=stop_at(7))
     state = stopped.state_dict()
-    change(state)
+    info = json.loads(str(state["info"]))
+    counters = {name: changes.pop(name) for name in info.keys() & changes}
+    state |= {"info": np.array(json.dumps(info | counters))} | changes
+    state = {name: value for name, value in state.items() if value is not None}
     other, _ = everything()
     before = other.state_dict()
     with pytest.raises(ValueError, match=f"state must be one of this training.*{message}"):
         other.load_state_dict(state)
     assert same_state(other.state_dict(), before)
-
-
-# What a training is, by value: a checkpoint knows a change in any part of it.
-def training(**changes):
-    model = classifier(**changes.pop("classifier", {}))
-    parts = {
-        "model": model,
-        "optimizer": lstm.Adam(model.parameters(), lr=0.02),
-        "schedule": linear,
-        "data": [*data()],
-        "batch_size": 16,
-    }
-    return {**parts, **{k: f(parts) if k == "optimizer" else f for k, f in changes.items()}}
-
-
-class Scaled(lstm.Module):
-    """A module of one's own, with a constant."""
-
-    def __init__(self, factor=2.0):
-        self.factor = factor
-
-    def forward(self, x):
-        """Return x, scaled."""
-        return x * self.factor
-
-
-class Faster(lstm.Adam):
-    def step(self):
-        self.lr *= 1.01
-        super().step()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Slotted:
-    amount: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Shift:
-    amount: float
-
-    def __call__(self, rng, x):
-        return (x + self.amount,)
-
-
-def power(exponent, done):
-    return done**exponent
-
-
-def closure(floor):
-    return lambda done: max(1 - done, floor)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ({}, {"batch_size": 8}, "batch_size was 16, is 8"),
-        ({}, {"schedule": None}, r"schedule.name was 'linear', is None|schedule was "),
-        ({}, {"schedule": cosine}, "schedule.name was 'linear', is 'cosine'"),
-        ({"schedule": closure(0.1)}, {"schedule": closure(0.2)}, "schedule.code was"),
-        (
-            {"schedule": functools.partial(power, 1)},
-            {"schedule": functools.partial(power, 2)},
-            "schedule.1.0 was 1, is 2",
-        ),
-        ({"augment": Shift(0.1)}, {"augment": Shift(0.2)}, "augment.amount was 0.1, is 0.2"),
-        ({"augment": Slotted(0.1)}, {"augment": Slotted(0.2)}, "augment.amount was 0.1, is 0.2"),
-        ({"model": Scaled(2.0)}, {"model": Scaled(3.0)}, "model.factor was 2.0, is 3.0"),
-        ({}, {"data": [data()[0] + 1, data()[1]]}, "data.0 was 'float64.*is 'float64"),
-        ({}, {"classifier": {"dropout": 0.5}}, "head.layers.0.p was 0.0, is 0.5|was 0.0, is 0.5"),
-        ({}, {"classifier": {"dtype": np.float32}}, "was 'float64.*', is 'float32"),
-        (
-            {},
-            {"optimizer": lambda parts: lstm.Adam(parts["model"].parameters(), lr=0.03)},
-            "optimizer.lr was 0.02, is 0.03",
-        ),
-        (
-            {},
-            {"optimizer": lambda parts: Faster(parts["model"].parameters(), lr=0.02)},
-            "optimizer.name was 'lstm.optim.Adam', is '.*Faster'; optimizer.code was",
-        ),
-    ],
-)
-def test_a_checkpoint_says_in_what_another_training_differs(tmp_path, old, new, message):
-    path, state = tmp_path / "run.npz", trainer(classifier()).state_dict()
-    save_checkpoint(path, state, describe(training(**old)))
-    content = path.read_bytes()
-    with pytest.raises(CheckpointError, match=f"belongs to another training: .*({message})"):
-        load_checkpoint(path, describe(training(**new)))
-    assert path.read_bytes() == content
-    assert same_state(load_checkpoint(path, describe(training(**old))), state)
-
-
-def test_what_a_training_changes_does_not_describe_it():
-    """Neither its weights nor its counters, and no address in memory."""
-    first, arguments = everything()
-    before = describe([first.model, first.augment, first.schedule, functools.partial(power, 2)])
-    first.fit(**arguments)
-    second, _ = everything()
-    after = describe([first.model, second.augment, second.schedule, functools.partial(power, 2)])
-    assert before == after
-    itself = Shift(0.1)
-    object.__setattr__(itself, "amount", itself)
-    assert describe(itself)["amount"] == "itself"
-
-
-DESCRIPTION = textwrap.dedent("""
-    import functools, json, numpy as np, lstm
-    from lstm.checkpoint import describe
-    model = lstm.SequenceClassifier(lstm.LSTM(3, 4), lstm.Linear(4, 2))
-    schedule = functools.partial(lambda floor, done: done in {"a", "b", "c"} or floor, 0.1)
-    adam = lstm.Adam(model.parameters())
-    others = [{1.5, 2.5}, np.ones(3), np.float32, np.errstate(over="ignore"), object(), b"x"]
-    print(json.dumps(describe([model, adam, schedule, lstm.cross_entropy, lstm.Trainer, *others])))
-""")
-
-
-@pytest.mark.slow
-def test_a_description_is_the_same_in_every_process():
-    """Strings have another hash in each, and everything stands elsewhere in memory."""
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", DESCRIPTION],
-            capture_output=True,
-            text=True,
-            check=True,
-            env=os.environ | {"PYTHONHASHSEED": seed},
-        ).stdout
-        for seed in "12"
-    }
-    assert len(outputs) == 1
 
 
 PROGRAM = textwrap.dedent("""

@@ -10,68 +10,60 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+COUNT = int(os.environ.get("WORLD_SIZE", "1"))
+"""How many processes ``torchrun`` started together, this one counted."""
+IS_FIRST = os.environ.get("RANK", "0") == "0"
 
-def count() -> int:
-    """Return how many processes ``torchrun`` started together with this one, itself counted."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+
+@contextlib.contextmanager
+def joined(device: str) -> Iterator[None]:
+    """Join the other processes, if there are any, and wait for them at the end."""
+    if COUNT == 1:
+        yield
+        return
+    import torch
+    from torch import distributed
+
+    on_gpu = device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    # The others wait while the first one computes a baseline.
+    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=1))
+    try:
+        yield
+        distributed.barrier()
+    finally:
+        distributed.destroy_process_group()
 
 
-class Processes:
-    """All processes of a training, entered together; :attr:`rank` is this one's number."""
+def from_first(compute: Callable[[], Any]) -> Any:
+    """Return in every process what the first one computes; its error is the error of all."""
+    if COUNT == 1:
+        return compute()
+    from torch import distributed
 
-    def __init__(self, device: str) -> None:
-        self.device, self.several = device, count() > 1
-        self.rank = int(os.environ["RANK"]) if self.several else 0
+    content = [None, None]
+    if IS_FIRST:
+        try:
+            content[0] = compute()
+        except (ValueError, RuntimeError, OSError) as error:
+            content[1] = error
+    distributed.broadcast_object_list(content)
+    if content[1] is not None:
+        raise content[1]
+    return content[0]
 
-    def __enter__(self) -> Processes:
-        if self.several:
-            import torch
 
-            on_gpu = self.device.startswith("cuda")
-            if on_gpu:
-                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-            # The others wait while the first one computes a baseline.
-            torch.distributed.init_process_group(
-                "nccl" if on_gpu else "gloo", timeout=timedelta(days=1)
-            )
-        return self
+def largest(number: int, device: str) -> int:
+    """Return the largest of all processes' numbers: they stop after the same step."""
+    if COUNT == 1:
+        return number
+    import torch
+    from torch import distributed
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if self.several:
-            from torch import distributed
-
-            try:
-                if kind is None:
-                    distributed.barrier()
-            finally:
-                distributed.destroy_process_group()
-
-    def from_first(self, compute: Callable[[], Any]) -> Any:
-        """Return in every process what the first one computes; its error is the error of all."""
-        if not self.several:
-            return compute()
-        from torch import distributed
-
-        content = [None, None]
-        if self.rank == 0:
-            try:
-                content[0] = compute()
-            except (ValueError, RuntimeError, OSError) as error:
-                content[1] = error
-        distributed.broadcast_object_list(content)
-        if content[1] is not None:
-            raise content[1]
-        return content[0]
-
-    def largest(self, number: int) -> int:
-        """Return the largest of all processes' numbers: they stop after the same step."""
-        if not self.several:
-            return number
-        import torch
-
-        numbers = torch.tensor(number, device=self.device)
-        torch.distributed.all_reduce(numbers, torch.distributed.ReduceOp.MAX)
-        return int(numbers)
+    numbers = torch.tensor(number, device=device)
+    distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
+    return int(numbers)
 
 
 class Stopped(KeyboardInterrupt):
@@ -83,45 +75,46 @@ class Stopped(KeyboardInterrupt):
 
 
 class Signals:
-    """Takes what Ctrl-C, a batch system and a closed terminal send; later ones are let pass.
+    """The first signal that came, if one did; it ends the program at once where it is not held."""
 
-    With ``to_the_end`` also after the block, because the process ends then.
-    """
+    number, is_held = 0, False
 
-    NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-
-    def __init__(self, to_the_end: bool) -> None:
-        self.number, self._is_held, self._to_the_end = 0, False, to_the_end
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():  # no other has signals
-            for number in (getattr(signal, name) for name in self.NAMES if hasattr(signal, name)):
-                before = signal.getsignal(number)
-                # A shell starts what runs in its background deaf to Ctrl-C, nohup to SIGHUP.
-                if before is not signal.SIG_IGN or number == signal.SIGTERM:
-                    self._before[number] = before
-                    signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        deaf = self.number and self._to_the_end
-        for number, before in self._before.items():
-            signal.signal(number, signal.SIG_IGN if deaf else before or signal.SIG_DFL)
-
-    def _take(self, number: int, _: object) -> None:
+    def take(self, number: int, _: object) -> None:
+        """Take a signal; later ones are let pass."""
         if not self.number:
             self.number = number
-            if not self._is_held:
+            if not self.is_held:
                 raise Stopped(number)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold a signal back to the end of the block."""
-        self._is_held = True
+        self.is_held = True
         try:
             yield
         finally:
-            self._is_held = False
+            self.is_held = False
         if self.number:
             raise Stopped(self.number)
+
+
+@contextlib.contextmanager
+def signals(to_the_end: bool) -> Iterator[Signals]:
+    """Take what Ctrl-C, a batch system and a closed terminal send.
+
+    With ``to_the_end`` later ones are let pass after the block, too: the process ends then.
+    """
+    taken, before = Signals(), {}
+    is_main = threading.current_thread() is threading.main_thread()  # no other has signals
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # A shell starts what runs in its background deaf to Ctrl-C, nohup to SIGHUP.
+        is_deaf = number and signal.getsignal(number) is signal.SIG_IGN
+        if number and is_main and (not is_deaf or name == "SIGTERM"):
+            before[number] = signal.signal(number, taken.take)
+    try:
+        yield taken
+    finally:
+        for number, handler in before.items():
+            deaf = taken.number and to_the_end
+            signal.signal(number, signal.SIG_IGN if deaf else handler or signal.SIG_DFL)

@@ -71,7 +71,7 @@ def try_out(path: Path) -> None:
 def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None) -> None:
     """Add a run to the record in a file, safely: on disk when this returns.
 
-    Other processes may add to it at the same time; what they added stays.
+    Other processes may add to it at the same time; what they added stays, also for the same seed.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None)
     fresh : dict
         A record without runs, for the case that there is no file.
     run : dict
-        What to add. A seed that has been recorded meanwhile stays as it is.
+        What to add.
     instead_of : bytes, optional
         A content of the file that nobody wants any more.
 

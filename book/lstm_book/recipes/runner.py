@@ -19,7 +19,7 @@ from lstm.schedules import SCHEDULES
 from lstm.training import Trainer, predict, scores
 from lstm_book.recipes import processes, records
 from lstm_book.recipes.baselines import SEEDED
-from lstm_book.recipes.processes import Processes, Signals, Stopped
+from lstm_book.recipes.processes import Signals, Stopped
 from lstm_book.recipes.progress import ProgressBar
 from lstm_book.recipes.recipe import Part, Recipe, Task
 
@@ -42,24 +42,12 @@ class Job:
 
     Parameters
     ----------
-    recipe : Recipe
-        What to run.
-    model : str
-        One of its models or baselines.
-    scale : {"quick", "full"}
-        How much data and time.
-    seeds : list of int
-        One training each.
-    engine : {"numpy", "torch"}
-        What computes the network.
-    device : str
-        For PyTorch: ``"cpu"``, ``"cuda"``, ...
-    out : Path
-        Folder of the record; checkpoints go to a folder in it.
+    recipe, model : Recipe, str
+        What to run, and which of its models or baselines.
+    scale, seeds, engine, device, out, resume, overwrite
+        The options of ``python -m lstm_book train``.
     overrides : iterable of str
         Settings as ``"name=value"``.
-    resume, overwrite : bool
-        Go on with what is there, or begin again although something is there.
     progress : bool
         Whether to say what is done, with progress bars on a terminal.
     """
@@ -87,7 +75,7 @@ class Job:
             raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")
         elif self.engine == "numpy" and self.device != "cpu":
             raise ValueError(f"device {self.device!r} needs engine 'torch', got 'numpy'")
-        elif self.engine == "numpy" and processes.count() > 1:
+        elif self.engine == "numpy" and processes.COUNT > 1:
             raise ValueError("several processes need engine 'torch', got 'numpy'")
         if self.device != "cpu":
             _check_device(self.device)
@@ -153,30 +141,30 @@ def run(*jobs: Job, then_exit: bool = False) -> None:
     Stopped
         If SIGINT, SIGTERM or SIGHUP came. What had been trained is saved.
     """
-    with Processes(jobs[0].device) as together, Signals(then_exit) as signals:
+    with processes.joined(jobs[0].device), processes.signals(then_exit) as signals:
         for job in jobs:
-            _run(job, together, signals)
+            _run(job, signals)
 
 
-def _run(job: Job, together: Processes, signals: Signals) -> None:
-    together.from_first(lambda: _look(job))
+def _run(job: Job, signals: Signals) -> None:
+    processes.from_first(lambda: _look(job))
     task = job.recipe.load(job.settings)
-    fresh, first = job.record(task), together.rank == 0
-    before, done = together.from_first(lambda: _recorded(job, fresh))
+    fresh = job.record(task)
+    before, done = processes.from_first(lambda: _recorded(job, fresh))
     for seed in job.seeds:
         if seed in done:
-            if first:
+            if processes.IS_FIRST:
                 job.remove_checkpoint(seed)  # of a run that was killed after its last line
-        elif first or not job.is_baseline:
+        elif processes.IS_FIRST or not job.is_baseline:
             if job.is_baseline:
                 result = _baseline(job, task, seed)
             else:
-                result = _train(job, task, seed, together, signals)
+                result = _train(job, task, seed, signals)
             fresh["parameters"] = result.pop("parameters", None)
-            if first:
+            if processes.IS_FIRST:
                 with signals.held():
                     _record(job, fresh, result, before)
-    if first and done.issuperset(job.seeds):
+    if processes.IS_FIRST and done.issuperset(job.seeds):
         print(f"{job.path} is complete: nothing is left to do for seeds {job.seeds}")
 
 
@@ -238,30 +226,28 @@ def _baseline(job: Job, task: Task, seed: int) -> dict[str, Any]:
     return result | cost() | records.environment()
 
 
-def _train(
-    job: Job, task: Task, seed: int, together: Processes, signals: Signals
-) -> dict[str, Any]:
-    settings, path, first = job.settings, job.checkpoint(seed), together.rank == 0
+def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
+    settings, path = job.settings, job.checkpoint(seed)
     trainer, belongs_to = _trainer(job, task, seed)
     cost = _stopwatch()
-    state = together.from_first(lambda: load_checkpoint(path, belongs_to) if path.exists() else 0)
+    state = processes.from_first(lambda: load_checkpoint(path, belongs_to) if path.exists() else 0)
     if state:
         trainer.load_state_dict(state)
-    if first and job.progress:
+    if job.progress and processes.IS_FIRST:
         print(f"{job.name}, seed {seed}" + (", resumed" if state else ""), flush=True)
-    bar = ProgressBar() if first and job.progress else None
+    bar = ProgressBar() if job.progress and processes.IS_FIRST else None
     saved_at = time.monotonic()
 
     def save() -> None:
         nonlocal saved_at
-        if first:
+        if processes.IS_FIRST:
             save_checkpoint(path, trainer.state_dict(), belongs_to)
             saved_at = time.monotonic()
 
     def between_steps(_: Trainer) -> None:
         if bar:
             bar(trainer)
-        number = together.largest(signals.number)
+        number = processes.largest(signals.number, job.device)
         if number or time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
             save()
         if number:
@@ -289,7 +275,7 @@ def _train(
         "test": measured(task.test),
         **spent,
         "resumed": bool(state),
-        "processes": processes.count(),
+        "processes": processes.COUNT,
         **records.environment(uses_torch=job.engine == "torch"),
     }
 
