@@ -26,11 +26,7 @@ def accuracy(outputs: np.ndarray, targets: np.ndarray) -> float:
     return float((guess == targets).mean())
 
 
-# What else to report beside the loss, where the loss says what kind of task it is.
-METRICS: dict[Loss, dict[str, Callable[[np.ndarray, np.ndarray], float]]] = {
-    losses.cross_entropy: {"accuracy": accuracy},
-    losses.binary_cross_entropy_with_logits: {"accuracy": accuracy},
-}
+CLASSIFIES = (losses.cross_entropy, losses.binary_cross_entropy_with_logits)
 
 
 def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarray:
@@ -67,9 +63,10 @@ def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarr
 def scores(outputs: np.ndarray, targets: ArrayLike, loss: Loss) -> dict[str, float]:
     """Return the ``"loss"`` of outputs and, for the cross-entropies, their ``"accuracy"``."""
     targets = np.asarray(targets)
-    return {"loss": float(loss(outputs, targets)[0])} | {
-        name: metric(outputs, targets) for name, metric in METRICS.get(loss, {}).items()
-    }
+    found = {"loss": float(loss(outputs, targets)[0])}
+    if loss in CLASSIFIES:
+        found["accuracy"] = accuracy(outputs, targets)
+    return found
 
 
 def evaluate(

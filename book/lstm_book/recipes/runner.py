@@ -203,7 +203,7 @@ def _record(job: Job, fresh: records.Record, result: dict, before: bytes | None)
     job.remove_checkpoint(result["seed"])
     shown = ", ".join(
         f"{name} {100 * value:.2f} %" if name == "accuracy" else f"{name} {value:.4f}"
-        for name, value in result["test"].items()
+        for name, value in sorted(result["test"].items())
     )
     print(
         f"{job.name}, seed {result['seed']}: test {shown} ({result['seconds']:.0f} s)", flush=True
