@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 from pathlib import Path
 
 import numpy as np
@@ -272,6 +273,18 @@ def closure(floor):
     return lambda done: max(1 - done, floor)
 
 
+SLOPE = 1.0
+
+
+def steep(done):
+    return SLOPE * done
+
+
+def sloped(slope):
+    """The same code, with another value of the constant that it finds around it."""
+    return types.FunctionType(steep.__code__, {"SLOPE": slope}, "steep")
+
+
 def adam(lr=0.02, kind=lstm.Adam):
     return kind(lstm.Linear(3, 2, rng=0).parameters(), lr=lr)
 
@@ -282,6 +295,7 @@ def adam(lr=0.02, kind=lstm.Adam):
         (linear, None, "was {'name': 'linear'.*, is None"),
         (linear, cosine, "name was 'linear', is 'cosine'"),
         (closure(0.1), closure(0.2), "code was"),
+        (sloped(1.0), sloped(2.0), "code was"),
         (functools.partial(power, 1), functools.partial(power, 2), "1.0 was 1, is 2"),
         (Shift(0.1), Shift(0.2), "amount was 0.1, is 0.2"),
         (Slotted(0.1), Slotted(0.2), "amount was 0.1, is 0.2"),

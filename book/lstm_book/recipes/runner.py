@@ -296,12 +296,19 @@ def _trainer(job: Job, task: Task, seed: int) -> tuple[Trainer, Any]:
         "schedule": schedule,
         "augment": task.augment,
     }
+    if job.engine == "torch":
+        from lstm_book.recipes.torch_engine import Network, Optimizer
+
+        network = Network(model, job.device, np.random.default_rng([seed, 2]))
+        optimizer = Optimizer(kind, network.parameters(), **options)
+    else:
+        network, optimizer = model, kind(model.parameters(), **options)
     # More epochs are another thing: the trainer knows whether they are the same training.
     belongs_to = describe(
         {
             "settings": {name: value for name, value in settings.items() if name != "epochs"},
             "seed": seed,
-            "engine": [job.engine, job.device],
+            "engine": [job.device, type(network).vjp, type(optimizer)],
             "versions": {"lstm": lstm.__version__, "python": list(sys.version_info[:2])},
             "trainer": Trainer,
             "model": model,
@@ -314,15 +321,8 @@ def _trainer(job: Job, task: Task, seed: int) -> tuple[Trainer, Any]:
             "test data": task.about["sha256"],
         }
     )
-    if job.engine == "torch":
-        from lstm_book.recipes.torch_engine import Network, Optimizer
-
-        model = Network(model, job.device, np.random.default_rng([seed, 2]))
-        optimizer = Optimizer(kind, model.parameters(), **options)
-    else:
-        optimizer = kind(model.parameters(), **options)
     rng = np.random.default_rng([seed, 1])
-    return Trainer(model, job.recipe.loss, optimizer, rng=rng, **more), belongs_to
+    return Trainer(network, job.recipe.loss, optimizer, rng=rng, **more), belongs_to
 
 
 def _stopwatch() -> Callable[[], dict[str, float]]:
