@@ -1,0 +1,68 @@
+"""Sphinx extension: figures and tables that a cell shows are numbered, and text can refer to them.
+
+``plots.show(fig, name="fig-loss-curve", ...)`` displays a ``<figure>``: on the page its caption
+begins "Figure 3.2", and ``{numref}`fig-loss-curve` `` or ``{ref}`fig-loss-curve` `` leads to it.
+The same holds for a ``<table>`` with a ``<caption>`` and an id that begins ``tab-``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+from sphinx.writers.html5 import HTML5Translator
+
+NAMED = re.compile(r'<(?:figure|table|div)\b[^>]*\bid="((?:fig|tab)-[\w-]+)"')
+CAPTION = re.compile(r"<(fig)?caption\b[^>]*>")
+TEXT = re.compile(r"<(?:fig)?caption\b[^>]*>(.*?)</(?:fig)?caption>", re.DOTALL)
+
+
+class ShownFigure(nodes.General, nodes.Element):
+    """The HTML of one figure."""
+
+
+class ShownTable(nodes.General, nodes.Element):
+    """The HTML of one table."""
+
+
+class NameShown(SphinxTransform):
+    """Give what a cell shows to Sphinx: a node with a name, which it can count."""
+
+    default_priority = 400  # before labels are collected
+
+    def apply(self, **_: object) -> None:
+        """Put every named figure and table into a node of its own."""
+        for html in list(self.document.findall(nodes.raw)):
+            name = NAMED.search(html.astext())
+            if not name or not CAPTION.search(html.astext()):
+                continue
+            kind = ShownTable if name[1].startswith("tab-") else ShownFigure
+            shown = kind("", ids=[name[1]], names=[name[1]])
+            html.replace_self(shown)
+            shown.append(html)
+            self.document.note_explicit_target(shown, shown)
+
+
+def caption(shown: nodes.Element) -> str:
+    """Return the caption's text: what ``{ref}`` shows."""
+    return " ".join(re.sub(r"<[^>]+>", "", TEXT.search(shown.astext())[1]).split())
+
+
+def visit(writer: HTML5Translator, shown: nodes.Element) -> None:
+    """Write the number where the caption begins."""
+    before = len(writer.body)
+    writer.add_fignumber(shown)
+    number = "".join(writer.body[before:])
+    del writer.body[before:]
+    writer.body.append(CAPTION.sub(lambda tag: f"{tag[0]}{number}", shown.astext(), count=1))
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Count figures as Sphinx counts its own."""
+    for node, kind in ((ShownFigure, "figure"), (ShownTable, "table")):
+        app.add_enumerable_node(node, kind, caption, html=(visit, None))
+    app.add_transform(NameShown)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
