@@ -2,7 +2,7 @@
 const bookPage = (() => {
   const root = document.documentElement.dataset.content_root;
   const WIDE = ".bd-article :is(div.math, pre, table, .text_html, .drawing, .pst-scrollable-table-container)";
-  const LINK = '.bd-article a[href*="#equation-"], .bd-article a[href*="#term-"], .bd-article a[href*="#cite-"]';
+  const LINK = '.bd-article a.internal:is([href*="#equation-"], [href*="#term-"], [href*="#cite-"])';
   const loaded = {};
 
   function load(file) {

@@ -42,15 +42,15 @@
     return { words, found: found.filter(({ value }) => value > 0).map(({ place }) => place) };
   }
 
-  /** Some words around the first that was looked for, which are marked; formulas stay whole. */
-  function excerpt(text, words) {
+  /** A definition's beginning, or what stands around the first hit; formulas stay whole. */
+  function excerpt(kind, text, words) {
     const parts = text.replace(/\\[[\]]/g, (bracket) => (bracket === "\\[" ? "\\(" : "\\)"))
       .match(/\\\(.*?\\\)\S*|\S+/gs) ?? [];
     const hit = (part) => words.some((word) => plain(part).split(" ").some((w) => w.startsWith(word)
       || (!/^[a-z0-9]/.test(word) && w.includes(word))));
     const phrase = words.join(" ");
     const together = (_, i) => plain(parts.slice(i, i + words.length).join(" ")).startsWith(phrase);
-    let first = parts.findIndex(together);
+    let first = kind === "term" ? 0 : parts.findIndex(together);
     if (first < 0) first = Math.max(parts.findIndex(hit), 0);
     const from = Math.max(first - 8, 0);
     const line = document.createElement("span");
@@ -77,7 +77,7 @@
       where.className = "search-where";
       where.append([name, kind === "equation" ? `equation ${title}` : title]
         .filter((part, i, all) => part && part !== all[i - 1]).join(" › "));
-      link.append(where, excerpt(text, words));
+      link.append(where, excerpt(kind, text, words));
       item.append(link);
       return item;
     });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import tomllib
 from functools import partial
@@ -17,15 +18,17 @@ from tests.book.test_book import HTML, PAGES
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-NO_CONTRAST = {"color-contrast": {"enabled": False}}
+RULES = {"color-contrast": {"enabled": False}}
+# What axe-core does not look for unless it is told to.
+RULES |= {
+    rule: {"enabled": True}
+    for rule in ("label-content-name-mismatch", "td-has-header", "empty-table-header")
+}
 # What depends on colours and on where things stand, besides contrast.
 PLACES = ["link-in-text-block", "scrollable-region-focusable", "target-size"]
 # Open what is closed: nobody shall find a fault there that axe-core did not see.
 OPEN = """() => {
   document.querySelectorAll("details").forEach((each) => (each.open = true));
-  document.querySelectorAll(".toggle-hidden").forEach((each) => {
-    each.classList.remove("toggle-hidden");
-  });
 }"""
 # Contrast takes axe-core most of its time, and is the same for all text of one colour, size and
 # weight on one ground: it looks at the first of each kind, on the whole page.
@@ -200,7 +203,7 @@ def test_page_is_accessible(visit):
     assert violations(page, "{include: looks}", {"runOnly": ["color-contrast"]}) == []
     page.evaluate(NO_WORDS)
     # The phone's page is the laptop's but for its colours and where things stand.
-    rules = {"runOnly": PLACES} if phone else {"runOnly": WCAG, "rules": NO_CONTRAST}
+    rules = {"runOnly": PLACES} if phone else {"runOnly": WCAG, "rules": RULES}
     assert violations(page, "document", rules) == []
 
 
@@ -218,10 +221,112 @@ def test_a_line_of_code_fits_into_its_box(visits):
     assert min(page.evaluate(boxes, length + 4)) > 0
 
 
-def test_search_finds_a_page(visits):
-    page = visits["laptop"].open("search.html?q=sequence")
-    page.wait_for_selector("#search-results li a")
+# What somebody looks for; the first place that is found is about it, or about what it is here.
+TERMS = """forget gate, gradient clipping, cell state, peephole, vanishing gradient, dropout,
+embedding, padding, length, complex step, half-life, orthogonal, Adam, checkpoint, projection,
+truncated backpropagation, bidirectional, GRU, softmax, cross-entropy"""
+TERMS = {term: term for term in re.split(r",\s+", TERMS)}
+TERMS |= {"lengths": "length", "遗忘门": "forget gate", "梯度消失": "vanishing gradient"}
+
+
+def words(text):
+    return re.sub(r"\W+", " ", text.lower())
+
+
+def test_search_finds_first_what_defines_a_term(visits):
+    page = visits["laptop"].open("search.html?q=gate")  # opened as a file: nothing can be fetched
+    page.wait_for_selector(".search-results mark")
+    first = {}
+    for term in TERMS:
+        page.locator("main input").fill(term)
+        first[term] = page.locator("main .search-where").first.inner_text()
+    wrong = {t: first[t] for t, about in TERMS.items() if words(about) not in words(first[t])}
+    assert wrong == {}
+    page.locator("main .search-results a").first.click()
+    assert page.locator(":target").inner_text().startswith("vanishing gradient")
     assert visits["laptop"].errors == []
+
+
+def test_search_opens_on_every_page(visits):
+    page = visits["laptop"].open("book/03_gates.html")
+    assert page.evaluate("window.bookIndex === undefined")  # loaded when somebody searches
+    page.keyboard.press("Control+k")
+    page.keyboard.type("constant error carousel")
+    page.locator("dialog .search-results a").first.click()
+    assert page.url.endswith("glossary.html#term-constant-error-carousel")
+
+
+def test_a_link_shows_what_it_leads_to(visits):
+    page = visits["laptop"].open("book/04_backpropagation.html")
+    page.locator('article a.internal[href^="03"][href*="#equation-"]').first.hover()
+    page.wait_for_selector("#preview mjx-container", state="visible")
+    page.keyboard.press("Escape")
+    assert page.locator("#preview").is_hidden()
+    page.locator('article a.internal[href*="#cite-"]').first.focus()
+    page.wait_for_selector("#preview", state="visible")
+    assert re.search(r"\b(19|20)\d\d\b", page.locator("#preview").inner_text())
+
+
+# ----------------------------------------------------------------------------- how a page comes up
+SHIFTS = """window.shift = 0;
+new PerformanceObserver((list) => {
+  for (const { value } of list.getEntries()) window.shift += value;
+}).observe({ type: "layout-shift", buffered: true });
+window.themes = new Set();
+const note = () => window.themes.add(document.documentElement?.dataset.theme);
+addEventListener("DOMContentLoaded", note);
+requestAnimationFrame(function each() { note(); requestAnimationFrame(each); });"""
+
+
+@pytest.mark.parametrize("name", ["intro", "03_gates", "04_backpropagation"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_dark_page_is_dark_at_once_and_stands_still(chromium, name, width):
+    size = {"width": width, "height": 800}
+    with chromium.new_context(viewport=size, color_scheme="dark") as context:
+        page = context.new_page()
+        page.add_init_script(SHIFTS)
+        page.goto(f"{HTML.as_uri()}/book/{name}.html")
+        page.evaluate("window.MathJax?.startup.promise.then(() => true)")
+        page.wait_for_timeout(300)
+        assert page.evaluate("window.shift") < 0.02
+        assert page.evaluate("[...themes].filter((theme) => theme && theme !== 'dark')") == []
+        assert page.evaluate("getComputedStyle(document.body).fontSize") == "17px"
+
+
+def test_no_icon_needs_a_font_or_a_script(chromium):
+    with chromium.new_context(**LAPTOP) as context:
+        page, asked = context.new_page(), []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{HTML.as_uri()}/book/intro.html")
+        page.wait_for_load_state("networkidle")
+        assert [url for url in asked if "awesome" in url or "/webfonts/" in url] == []
+        icons = page.evaluate(
+            "[...document.querySelectorAll('i[class*=fa-], span[class*=fa-]')]"
+            ".filter((icon) => !getComputedStyle(icon).maskImage.startsWith('url'))"
+            ".map((icon) => icon.className)"
+        )
+        assert icons == []
+
+
+def test_formulas_are_no_stops_for_the_keyboard(visits):
+    page = visits["laptop"].open("book/04_backpropagation.html")
+    assert page.locator("mjx-container").count() > 100
+    assert page.locator("mjx-container[tabindex='0']").count() == 0
+
+
+def test_what_is_cut_on_a_phone_says_so_and_charts_can_be_read(visits):
+    page = visits["phone"].open("book/03_gates.html")
+    page.evaluate(OPEN)
+    page.wait_for_function("document.querySelector('.cut')")
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.bd-article *')].filter((box) =>"
+        " ['auto', 'scroll'].includes(getComputedStyle(box).overflowX) && box.checkVisibility()"
+        " && box.scrollWidth > box.clientWidth + 1 && !box.classList.contains('cut')"
+        " && !box.matches('span.math')).map((box) => box.outerHTML.slice(0, 80))"
+    )
+    assert cut == []
+    units = "[...document.querySelectorAll('.drawing > svg')].map((svg) => svg.getScreenCTM().a)"
+    assert min(page.evaluate(units)) >= 1  # labels of 11 units are 11 pixels
 
 
 def test_keyboard_reaches_the_text_first(visits):

@@ -115,12 +115,16 @@ def test_formulas_can_be_heard(printed):
     assert len(written - heard) <= 0.02 * len(written), sorted(written - heard)[:5]
 
 
-def test_what_a_page_hides_is_open(printed):
+def test_hints_and_solutions_stand_open_at_the_end(printed):
     text = plain("".join(printed.text))
-    answers = parse(HTML / "book" / "12_mnist_rows.html").select(".tag_hide-cell .cell_input pre")
-    assert answers
-    for answer in answers:
-        assert plain(answer.get_text())[:20] in text
+    boxes = parse(HTML / "book" / "12_mnist_rows.html").select("details:is(.hint, .solution)")
+    assert boxes
+    exercises = [plain(e.get_text()) for e in printed.document.select(".exercise .caption-number")]
+    end = max(text.rfind(exercise + "(") for exercise in exercises)
+    for code in [box.pre for box in boxes if box.pre]:
+        assert text.rfind(plain(code.get_text())[:20]) > end
+    assert printed.document.select("details, summary") == []
+    assert len(printed.document.select("#answers :is(.hint, .solution)")) == len(boxes)
 
 
 def test_nothing_is_loaded_from_elsewhere(printed):

@@ -34,10 +34,8 @@ FIRST = "book/intro.html"
 # What only a screen can use. Code that does nothing but draw a figure is hidden on the page, too.
 SCREEN = (
     "script, .headerlink, .errata-filter, .genindex-jumpbox, .toctree-wrapper,"
-    ".tag_hide-input > details, summary[aria-label='Toggle hidden content']"
+    ".tag_hide-input > details, details.hide > summary"
 )
-# sphinx-proof gives these to the text of every theorem and to every proof.
-REPEATED_IDS = "#proof, #proof-content"
 
 # Set the equations. MathJax draws glyphs with style sheets alone: make them text, which can be
 # found and copied, and tell who listens how each formula was written. Then make narrower what is
@@ -104,10 +102,6 @@ def _on_paper(body: Tag) -> Tag:
         element.decompose()
     for element in body.select("details, summary"):
         element.name = "div"
-    for element in body.select(".toggle, .dropdown"):
-        element["class"] = [name for name in element["class"] if name not in ("toggle", "dropdown")]
-    for element in body.select(REPEATED_IDS):
-        del element["id"]
     return body
 
 
@@ -156,6 +150,20 @@ def contents(found: list[Entry], sheets: Mapping[str, int]) -> Iterator[str]:
             yield f'<li class="{kind}"><a href="#{name}">{title}</a>{sheet_of(name, sheets)}</li>'
 
 
+def answers(found: list[Entry]) -> Iterator[str]:
+    """Take the hints and solutions out of the chapters, and yield them for the end of the book."""
+    for entry in found:
+        boxes = entry.body.select(".hint, .solution")
+        if boxes:
+            yield f"<h2>{html.escape(' '.join(entry.body.h1.get_text().split()))}</h2>"
+        for box in boxes:
+            if "hint" in box["class"]:
+                exercise = box.find_previous(class_="exercise")
+                title = f"Hint for {exercise.select_one('.caption-number').get_text()}"
+                box.select_one(".admonition-title").string = title
+            yield str(box.extract())
+
+
 def compose(
     folder: Path, only: list[str] | None = None, sheets: Mapping[str, int] | None = None
 ) -> str:
@@ -172,6 +180,12 @@ def compose(
         if "mathjax" not in str(script).lower():
             script.decompose()
     head.append(BeautifulSoup(f"<style>{STYLE.read_text(encoding='utf-8')}</style>", "html.parser"))
+    ends = "".join(answers(found))
+    line = ""
+    if ends:
+        ends = f'<div class="printed" id="answers"><h1>Hints and solutions</h1>{ends}</div>'
+        link = f'<a href="#answers">Hints and solutions</a>{sheet_of("answers", sheets)}'
+        line = f'<li class="page">{link}</li>'
     chapters = "".join(
         f'<div class="printed" id="{entry.path.stem}">{entry.body.decode_contents()}</div>'
         for entry in found
@@ -179,9 +193,9 @@ def compose(
     return (
         f'<!doctype html><html lang="en" data-theme="light">{head}<body>'
         f'<article class="bd-article"><div class="printed" id="contents"><h1>Contents</h1><ul>'
-        f"{''.join(contents(found, sheets))}</ul><p>LSTM, Checked, version "
+        f"{''.join(contents(found, sheets))}{line}</ul><p>LSTM, Checked, version "
         f"{metadata.version('lstm-checked')}. Code: MIT licence. Text and figures: CC BY 4.0.</p>"
-        f"</div>{chapters}</article></body></html>"
+        f"</div>{chapters}{ends}</article></body></html>"
     )
 
 

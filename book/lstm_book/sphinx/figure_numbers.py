@@ -2,7 +2,8 @@
 
 ``plots.show(fig, name="fig-loss-curve", ...)`` displays a ``<figure>``: on the page its caption
 begins "Figure 3.2", and ``{numref}`fig-loss-curve` `` or ``{ref}`fig-loss-curve` `` leads to it.
-The same holds for a ``<table>`` with a ``<caption>`` and an id that begins ``tab-``.
+The same holds for a ``<table>`` with a ``<caption>`` and an id that begins ``tab-``, and for the
+interactive figures. A drawing stands in a box of its own, which can be moved sideways on a phone.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.writers.html5 import HTML5Translator
 
-NAMED = re.compile(r'<(?:figure|table|div)\b[^>]*\bid="((?:fig|tab)-[\w-]+)"')
+NAMED = re.compile(r'<(?:figure|table)\b[^>]*\bid="((?:fig|tab|widget)-[\w-]+)"')
 CAPTION = re.compile(r"<(fig)?caption\b[^>]*>")
+DRAWING = re.compile(r'(?<=>)\s*(<svg viewBox="0 0 (\S+) .*</svg>)\s*(?=<figcaption)', re.DOTALL)
 TEXT = re.compile(r"<(?:fig)?caption\b[^>]*>(.*?)</(?:fig)?caption>", re.DOTALL)
 
 
@@ -56,7 +58,8 @@ def visit(writer: HTML5Translator, shown: nodes.Element) -> None:
     writer.add_fignumber(shown)
     number = "".join(writer.body[before:])
     del writer.body[before:]
-    writer.body.append(CAPTION.sub(lambda tag: f"{tag[0]}{number}", shown.astext(), count=1))
+    html = DRAWING.sub(r'<div class="drawing" style="--units: \2">\1</div>', shown.astext())
+    writer.body.append(CAPTION.sub(lambda tag: f"{tag[0]}{number}", html, count=1))
     raise nodes.SkipNode
 
 

@@ -3,8 +3,9 @@
 A browser breaks a line between a formula and the full stop behind it, and long names of code
 anywhere or nowhere: here a formula keeps its punctuation, and a name in a table or in a signature
 of the reference may break after a point, an underline, a slash, a colon, a hyphen or a bracket.
-Docutils gives the entries of the bibliography a role that DPUB-ARIA 1.1 deprecates: an entry of a
-list is a list item.
+What extensions write wrong is mended: entries of the bibliography have a role that DPUB-ARIA 1.1
+deprecates, what opens hidden code has a name other than the words one reads, and the texts of all
+exercises of a page have one id.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ WORD = re.compile(r'(?<=<span class="pre">)[^<]+')
 JOINT = re.compile(
     r"(?<=\w)(::|[./(\[])(?=[^\W\d]|&)|(?<=\w)-(?=[^\W\d]{2})|(?<=[^\W_]{3})_(?=[^\W\d_]{3})"
 )
+WRONG = re.compile(
+    r' aria-label="Toggle hidden content"| id="(?:(?:exercise|solution|proof)-content|proof)"'
+)
 
 
 def breaks(html: str) -> str:
@@ -36,7 +40,7 @@ def change(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
     """Change a page before it is written."""
     if "body" in context:
         html = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
-        context["body"] = breaks(html)
+        context["body"] = breaks(WRONG.sub("", html))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

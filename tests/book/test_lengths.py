@@ -1,0 +1,104 @@
+"""A chapter can be finished: its length, its share of code, its cells, and nothing typed twice."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+
+from tests.book.test_book import HTML
+from tests.book.test_quality import NOTEBOOKS, code_cells, read, source, tags
+
+CHAPTERS = [path for path in NOTEBOOKS if path.stem[:2].isdigit()]
+SCREEN = {"width": 1280, "height": 800}
+SCREENS = 25
+SHARE_OF_CODE = 0.45
+LINES = 12
+# The first line of a cell that may be longer than others, and why it is read as one piece.
+LONG_CELLS: dict[str, str] = {}
+# The height of a page's text, and of its cells, without what is closed and without figures.
+HEIGHTS = """() => {
+  const height = (element) => element.getBoundingClientRect().height;
+  const article = document.querySelector(".bd-article");
+  let code = 0;
+  for (const cell of article.querySelectorAll("div.cell")) {
+    if (!cell.checkVisibility()) continue;
+    code += height(cell);
+    for (const figure of cell.querySelectorAll("figure")) code -= height(figure);
+  }
+  return { article: height(article), code };
+}"""
+TYPED = re.compile(
+    r"(?<![`{/\w-])(?:[Cc]hapters?|[Ee]xercises?|[Ff]igures?|[Ee]quations?|[Ss]ections?)"
+    r"[ \u00a0]\(?\d+(?:\.\d+)*"
+)
+# Sections of an article, and figures and equations of a paper, are not ours to number.
+ELSEWHERE = re.compile(r"[Aa]rticle|\bits?\b|\bpaper\b|\{cite")
+
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def laptop(chromium):
+    with chromium.new_context(viewport=SCREEN, reduced_motion="reduce") as context:
+        yield context.new_page()
+
+
+@cache
+def visible_cells(path) -> list[str]:
+    """Return the code that a reader sees without opening anything: none of a solution's."""
+    found, inside = [], False
+    for cell in read(path)["cells"]:
+        text = source(cell)
+        if cell["cell_type"] == "markdown":
+            inside = ("{solution-start}" in text or inside) and "{solution-end}" not in text
+        elif not inside and not tags(cell) & {"hide-input", "hide-cell", "remove-input"}:
+            found.append(text)
+    return found
+
+
+@pytest.mark.book
+@pytest.mark.browser
+@pytest.mark.skipif(not HTML.exists(), reason="the book is not built: make book")
+@each_chapter
+def test_chapter_is_short_and_mostly_text(laptop, path):
+    laptop.goto(f"{HTML.as_uri()}/book/{path.stem}.html")
+    laptop.evaluate("window.MathJax?.startup.promise.then(() => true)")
+    heights = laptop.evaluate(HEIGHTS)
+    assert heights["article"] / SCREEN["height"] <= SCREENS
+    assert heights["code"] / heights["article"] <= SHARE_OF_CODE
+
+
+@each_chapter
+def test_cells_are_short(path):
+    """A cell that is a piece of the package, and says so in its first line, is as long as that."""
+    long = {
+        text.splitlines()[0]: count
+        for text in visible_cells(path)
+        if (count := sum(bool(line.strip()) for line in text.splitlines())) > LINES
+        and not re.match(r"# lstm/\w+\.py", text)
+    }
+    assert {first: count for first, count in long.items() if first not in LONG_CELLS} == {}
+
+
+@each_chapter
+def test_no_reference_is_typed(path):
+    texts = [source(cell) for cell in read(path)["cells"] if cell["cell_type"] == "markdown"]
+    sentences = [part for text in texts for part in re.split(r"(?<=[.:;?!])\s|\n\n", text)]
+    assert [s for s in sentences if TYPED.search(s) and not ELSEWHERE.search(s)] == []
+
+
+@each_chapter
+def test_pytorch_stands_in_one_marked_cell(path):
+    """The rest of a page runs where PyTorch does not."""
+    if path.stem == "10_pytorch":
+        pytest.skip("this chapter is about PyTorch")
+    using = [c for c in code_cells(path) if re.search(r"\bimport torch\b|from torch\b", source(c))]
+    assert len(using) <= 1
+    assert [source(cell) for cell in using if "torch" not in tags(cell)] == []
+
+
+def test_exceptions_are_needed():
+    there = {text.splitlines()[0] for path in CHAPTERS for text in visible_cells(path) if text}
+    assert set(LONG_CELLS) - there == set()
