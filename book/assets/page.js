@@ -1,7 +1,7 @@
 /* On every page: say where a box goes on sideways, and load search and previews when they are used. */
 const bookPage = (() => {
   const root = document.documentElement.dataset.content_root;
-  const WIDE = ".bd-article :is(div.math, pre, table, .text_html, .drawing, .pst-scrollable-table-container)";
+  const WIDE = ".bd-article :is(.math, pre, table, .text_html, .drawing, .pst-scrollable-table-container)";
   const LINK = '.bd-article a.internal:is([href*="#equation-"], [href*="#term-"], [href*="#cite-"])';
   const loaded = {};
 
@@ -31,6 +31,7 @@ const bookPage = (() => {
   // A box that is cut fades out at that side, and the keyboard reaches it.
   function markCut(box) {
     const hidden = box.scrollWidth - box.clientWidth;
+    box.classList.toggle("wide", hidden > 1);
     const scrolls = hidden > 1 && getComputedStyle(box).overflowX !== "visible";
     box.classList.toggle("cut", scrolls && box.scrollLeft < hidden - 1);
     if (scrolls) box.tabIndex = 0;

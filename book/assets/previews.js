@@ -54,7 +54,7 @@ const bookPreviews = (() => {
     link.addEventListener("focusout", leave);
   }
 
-  addEventListener("scroll", hide, { passive: true });
+  addEventListener("scroll", () => shown && hide(), { passive: true });
   addEventListener("keydown", ({ key }) => key === "Escape" && hide());
   return { announce };
 })();

@@ -25,7 +25,10 @@ def opened(visit: Visit) -> Visit:
             return
         writer.body.append(writer.starttag(box, "details", CLASS="admonition"))
         writer.body.append('<summary class="admonition-title">')
-        for part in box.pop(0):
+        title = box.pop(0)
+        for link in list(title.findall(nodes.reference)):  # in what is a button already
+            link.replace_self(link.children)
+        for part in title:
             part.walkabout(writer)
         writer.body.append("</summary>\n")
 

@@ -27,7 +27,7 @@ RANGE = (-24, 8)
 _CAPTION = f"""
 How much of an error at the last step arrives at earlier ones, in {SEEDS} networks of
 {HIDDEN_SIZE} units with random weights and inputs; bold, their median. The loss is one fixed
-combination of the last hidden state's entries, its gradient there has norm 1; shown is the norm of
+combination of the last hidden state’s entries, its gradient there has norm 1; shown is the norm of
 its gradient with respect to the whole state of an earlier step, <var>h</var> for the RNN,
 <var>h</var> and <var>c</var> for the LSTM. Clipping scales the gradient of all weights by one
 factor: it moves a whole curve down, and raises none.
