@@ -2,59 +2,51 @@
 const bookPreviews = (() => {
   const WAIT = 250; // milliseconds, so that nothing opens under a hand that passes
   const { entries } = window.bookIndex;
-  const places = new Map(entries.map(([, , anchor, title, text]) => [anchor, { title, text }]));
+  const texts = new Map(entries.map(([, , anchor, , text]) => [anchor, text]));
   const box = document.createElement("div");
   box.className = "preview mathjax_process";
   box.id = "preview";
   box.role = "tooltip";
   box.hidden = true;
   document.body.append(box);
-  let shown = null;
+  let wanted = null; // the link whose preview is shown or soon will be
   let timer = 0;
 
   function hide() {
     clearTimeout(timer);
-    shown?.removeAttribute("aria-describedby");
-    shown = null;
+    wanted?.removeAttribute("aria-describedby");
+    wanted = null;
     box.hidden = true;
   }
 
-  async function show(link) {
-    const place = places.get(decodeURIComponent(link.hash.slice(1)));
-    if (!place) return;
-    hide();
-    shown = link;
-    box.textContent = place.text;
+  async function show(text) {
+    box.textContent = text.replace("\\[", "\\(\\displaystyle ").replace("\\]", "\\)");
     box.hidden = false;
-    await bookPage.typeset(box.textContent.includes("\\[") ? asFormula() : box);
-    const at = link.getClientRects()[0];
+    wanted.setAttribute("aria-describedby", box.id);
+    await bookPage.typeset(box);
+    const at = wanted?.getClientRects()[0];
+    if (!at) return;
     const { offsetWidth: width, offsetHeight: height } = box;
     const below = at.bottom + height + 8 < innerHeight;
     box.style.left = `${Math.max(8, Math.min(at.left, document.body.clientWidth - width - 8))}px`;
     box.style.top = `${below ? at.bottom + 4 : at.top - height - 4}px`;
-    link.setAttribute("aria-describedby", box.id);
-  }
-
-  function asFormula() {
-    box.textContent = box.textContent.replace("\\[", "\\(\\displaystyle ").replace("\\]", "\\)");
-    return box;
   }
 
   function announce(link) {
-    if (link === shown) return;
-    clearTimeout(timer);
-    timer = setTimeout(show, WAIT, link);
+    const text = texts.get(decodeURIComponent(link.hash.slice(1)));
+    if (!text || link === wanted) return;
+    hide();
+    wanted = link;
+    timer = setTimeout(show, WAIT, text);
     const leave = ({ relatedTarget }) => {
-      if (box.contains(relatedTarget) || link.contains(relatedTarget)) return;
-      for (const each of [link, box]) each.removeEventListener("mouseleave", leave);
-      link.removeEventListener("focusout", leave);
-      hide();
+      if (wanted === link && !box.contains(relatedTarget)) hide();
     };
-    for (const each of [link, box]) each.addEventListener("mouseleave", leave);
-    link.addEventListener("focusout", leave);
+    link.addEventListener("mouseleave", leave, { once: true });
+    link.addEventListener("focusout", leave, { once: true });
   }
 
-  addEventListener("scroll", () => shown && hide(), { passive: true });
+  box.addEventListener("mouseleave", hide);
+  addEventListener("scroll", () => box.hidden || hide(), { passive: true });
   addEventListener("keydown", ({ key }) => key === "Escape" && hide());
   return { announce };
 })();

@@ -114,3 +114,13 @@ def test_long_names_break_in_tables_and_signatures_alone():
     signature = '<dt class="sig py">{}</dt>'
     assert page_html.breaks(f"<td><p>{name}</p></td>") == f"<td><p>{broken}</p></td>"
     assert page_html.breaks(signature.format(name)) == signature.format(broken)
+
+
+def test_the_rows_of_a_table_with_an_empty_corner_have_headers():
+    head = '<table><thead><tr><th scope="col"><p></p></th><th scope="col">h</th></tr></thead>'
+    body = '<tr><td class="text">LSTM</td><td>1</td></tr></table>'
+    made = page_html.row_headers(head + body)
+    assert made.startswith('<table><thead><tr><td></td><th scope="col">h</th>')
+    assert made.endswith('<tr><th scope="row" class="text">LSTM</th><td>1</td></tr></table>')
+    full = head.replace("<p></p>", "net") + body
+    assert page_html.row_headers(full) == full

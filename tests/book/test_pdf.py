@@ -119,10 +119,9 @@ def test_hints_and_solutions_stand_open_at_the_end(printed):
     text = plain("".join(printed.text))
     boxes = parse(HTML / "book" / "12_mnist_rows.html").select("details:is(.hint, .solution)")
     assert boxes
-    exercises = [plain(e.get_text()) for e in printed.document.select(".exercise .caption-number")]
-    end = max(text.rfind(exercise + "(") for exercise in exercises)
+    end = text.rfind("Hintsandsolutions")
     for code in [box.pre for box in boxes if box.pre]:
-        assert text.rfind(plain(code.get_text())[:20]) > end
+        assert text.find(plain(code.get_text())[:60]) > end
     assert printed.document.select("details, summary") == []
     assert len(printed.document.select("#answers :is(.hint, .solution)")) == len(boxes)
 

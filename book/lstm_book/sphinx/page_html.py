@@ -5,7 +5,8 @@ anywhere or nowhere: here a formula keeps its punctuation, and a name in a table
 of the reference may break after a point, an underline, a slash, a colon, a hyphen or a bracket.
 What extensions write wrong is mended: entries of the bibliography have a role that DPUB-ARIA 1.1
 deprecates, what opens hidden code has a name other than the words one reads, and the texts of all
-exercises of a page have one id.
+exercises of a page have one id. The empty corner of a table heads nothing: the first cells of its
+rows are their headers.
 """
 
 from __future__ import annotations
@@ -25,6 +26,18 @@ JOINT = re.compile(
 WRONG = re.compile(
     r' aria-label="Toggle hidden content"| id="(?:(?:exercise|solution|proof)-content|proof)"'
 )
+TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+CORNER = re.compile(r"(<thead>\s*<tr[^>]*>\s*)<th\b[^>]*>\s*(?:<p>\s*</p>)?\s*</th>")
+FIRST = re.compile(r"(<tr[^>]*>\s*)<td\b([^>]*)>(.*?)</td>", re.DOTALL)
+
+
+def row_headers(table: str) -> str:
+    """Return the HTML of a table whose rows have headers if its corner is empty."""
+    corner = CORNER.search(table)
+    if not corner:
+        return table
+    head = f"{table[: corner.start()]}{corner[1]}<td></td>"
+    return head + FIRST.sub(r'\1<th scope="row"\2>\3</th>', table[corner.end() :])
 
 
 def breaks(html: str) -> str:
@@ -40,7 +53,8 @@ def change(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
     """Change a page before it is written."""
     if "body" in context:
         html = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
-        context["body"] = breaks(WRONG.sub("", html))
+        html = TABLE.sub(lambda table: row_headers(table[0]), WRONG.sub("", html))
+        context["body"] = breaks(html)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
