@@ -112,7 +112,7 @@ def kept(f_t, c_prev):
 
 
 def forgotten_001(f_t, c_prev):
-    r"""Article 001, section 3.2 (4), finding 001-12: :math:`f_t \odot c_{t-1}`, "to be forgotten"."""
+    r"""Article 001, section 3.2 (4), finding 001-12: what is "to be forgotten"."""
     return f_t * c_prev
 
 

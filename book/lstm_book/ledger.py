@@ -140,7 +140,7 @@ def filter_bar() -> str:
 
 
 def findings_table(article: str, *, last: bool = False) -> str:
-    """Return the findings that stand first in an article, a row each; the last brings the script."""
+    """Return the findings that stand first in an article; the last table brings the script."""
     found = [finding for finding in FINDINGS if finding["article"] == article]
     caption = f"<span>{len(found)} findings</span>"
     rows = "\n".join(map(_finding, found))
@@ -245,16 +245,14 @@ def articles_table() -> str:
 def system_table(article: str) -> str:
     """Return what one article builds, promises and leaves out."""
     about = ARTICLES[article]
-    builds = about["builds"]
-    counts = builds["parameters"]
-    weights = ", ".join(f"{part.replace('_', ' ')} {n:,}" for part, n in counts.items())
-    if "parameters_note" in builds:
-        weights += f" ({builds['parameters_note']})"
-    others = ("loss", "optimiser", "metric", "epochs", "batch", "framework")
-    rows = [(part, inline(str(builds[part]))) for part in ("data", "model", "sizes")]
-    rows += [("weights", inline(weights))]
-    rows += [(part, inline(str(builds[part]))) for part in others]
-    rows += [("promises", inline(about["promises"])), ("does not give", inline(about["missing"]))]
+    builds = dict(about["builds"])
+    weights = ", ".join(
+        f"{part.replace('_', ' ')} {number:,}" for part, number in builds.pop("parameters").items()
+    )
+    note = builds.pop("parameters_note", "")
+    builds |= {"weights": f"{weights} ({note})" if note else weights}
+    builds |= {"promises": about["promises"], "does not give": about["missing"]}
+    rows = [(part, inline(str(value))) for part, value in builds.items()]
     rows += [("chapters that rebuild it", ", ".join(map(chapter_link, about["rebuilt_in"])))]
     rows += [("its recipe", _tag("code", f"python -m lstm_book train {about['recipe']}"))]
     return _table(["part", name(article)], rows)
