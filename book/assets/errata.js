@@ -1,5 +1,5 @@
-// Search and filters for the ledger of the chapter on errata. Without this script every finding is on the page
-// and open. No module: browsers load modules from a server only, and the book opens as files.
+// Search and filters for the ledger of errata. Without this script every finding is on the page and
+// open. No module: browsers load modules from a server only, and the book opens as files.
 (() => {
   "use strict";
 
@@ -24,13 +24,17 @@
     return made;
   };
 
-  const choice = (key, all, values = [...new Set(findings.map(({ row }) => row.dataset[key]))]) => {
+  // A finding may stand in several articles: data-article="000 002".
+  const has = (row, key, value) => row.dataset[key].split(" ").includes(value);
+  const all = (key) => new Set(findings.flatMap(({ row }) => row.dataset[key].split(" ")));
+
+  const choice = (key, none, values = [...all(key)].sort()) => {
     const options = values.map((value) => {
-      const size = findings.filter(({ row }) => row.dataset[key] === value).length;
+      const size = findings.filter(({ row }) => has(row, key, value)).length;
       return element("option", { value, textContent: `${value} (${size})` });
     });
     const select = element("select", { name: key });
-    select.append(element("option", { value: "", textContent: all }), ...options);
+    select.append(element("option", { value: "", textContent: none }), ...options);
     return select;
   };
 
@@ -71,7 +75,7 @@
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const { row, text } of findings) {
-      const chosen = choices.every(({ name, value }) => !value || row.dataset[name] === value);
+      const chosen = choices.every(({ name, value }) => !value || has(row, name, value));
       row.hidden = !(chosen && words.every((word) => text.includes(word)));
     }
     for (const table of tables) {
@@ -99,14 +103,15 @@
 
   // ---------------------------------------------------------------------------- links, printing
   const follow = () => {
-    const target = findings.find(({ row }) => `#${row.id}` === location.hash);
+    const place = document.getElementById(location.hash.slice(1));
+    const target = findings.find(({ row }) => row.contains(place));
     if (!target) return;
     if (target.row.hidden) {
       form.reset();
       filter();
     }
     target.details.open = true;
-    target.row.scrollIntoView();
+    place.scrollIntoView();
   };
 
   let closed = [];

@@ -11,7 +11,7 @@ These functions are wrong on purpose. :data:`CORRECTIONS` says what stands in th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -86,10 +86,9 @@ def step_000(x_t, h_prev, c_prev, weights: Weights):
 
 
 def gradient_along_cell_000(f):
-    r"""Articles 000 (sections 2, 9), 002 and 004: "the gradient does not vanish".
+    r"""Article 000, finding 000-06, and others: "the gradient does not vanish", as a formula.
 
-    Finding 000-06. Read as a formula: :math:`\partial c_T / \partial c_0 = 1` whatever
-    the gates ``f`` (T, H) do.
+    .. math:: \partial c_T / \partial c_0 = 1
     """
     return np.ones_like(f[0])
 
@@ -103,11 +102,7 @@ def gradient_along_cell(f):
 
 
 def kept_001(f_t, c_prev):
-    r"""Article 001, section 3.2 (1), finding 001-10: "the proportion to forget".
-
-    Were :math:`f_t` the fraction that is forgotten, :math:`(1 - f_t) \odot c_{t-1}` would be left.
-    Article 004, section 3.1, says the same of its :math:`g_t`.
-    """
+    r"""Article 001, section 3.2 (1), finding 001-10: :math:`f_t` as "the proportion to forget"."""
     return (1 - f_t) * c_prev
 
 
@@ -117,10 +112,7 @@ def kept(f_t, c_prev):
 
 
 def forgotten_001(f_t, c_prev):
-    r"""Article 001, section 3.2 (4), finding 001-12: the product "to be forgotten".
-
-    .. math:: f_t \odot c_{t-1}
-    """
+    r"""Article 001, section 3.2 (4), finding 001-12: what is "to be forgotten"."""
     return f_t * c_prev
 
 
@@ -255,37 +247,20 @@ def whole_gradients_elman(d_h_direct, h, U):
 # ------------------------------------------------------------------------------- article 004
 
 
-def candidate_relu_004(x_t, h_prev, W, U, b):
+def step_relu_004(x_t, h_prev, c_prev, weights: Weights):
     r"""Article 004, section 5.1, finding 004-42: ``LSTM(128, activation='relu')``.
 
-    .. math:: g_t = \max(0, W x_t + U h_{t-1} + b)
+    .. math:: g_t = \max(0, W x_t + U h_{t-1} + b), \qquad h_t = o_t \odot \max(0, c_t)
     """
-    return np.maximum(0, eq.preactivation(x_t, h_prev, W, U, b))
-
-
-def hidden_state_relu_004(o_t, c_t):
-    r"""Article 004, section 5.1, finding 004-42: the same argument replaces the output's tanh.
-
-    .. math:: h_t = o_t \odot \max(0, c_t)
-    """
-    return o_t * np.maximum(0, c_t)
-
-
-def step_relu_004(x_t, h_prev, c_prev, weights: Weights):
-    """One step of the LSTM that article 004 trains."""
-    i_t, f_t, g_t, o_t = gates(x_t, h_prev, weights, g=candidate_relu_004)
+    i_t, f_t, _, o_t = gates(x_t, h_prev, weights)
+    g_t = np.maximum(0, eq.preactivation(x_t, h_prev, *weights["g"]))
     c_t = eq.cell_state(f_t, c_prev, i_t, g_t)
-    return hidden_state_relu_004(o_t, c_t), c_t
+    return o_t * np.maximum(0, c_t), c_t
 
 
 def reshape_004(images):
     """Article 004, section 5.1, finding 004-39: (N, 28, 28) "to" (N, 28, 1)."""
     return images.reshape(images.shape[0], images.shape[1], 1)
-
-
-def rows(images):
-    """Return images (N, 28, 28) as sequences: 28 steps, each a row of 28 pixels."""
-    return images.reshape(images.shape[0], images.shape[1], images.shape[2])
 
 
 # ------------------------------------------------------------ the worked example of article 004
@@ -308,27 +283,14 @@ SHAPE_NEEDED = (2, 4)
 """(H, H + D): :math:`W [h_{t-1}, x_t]` with two units and two inputs."""
 
 
-@dataclass(frozen=True)
-class PrintedNumber:
-    """One number of article 004, section 4, and what its own expression is worth.
-
-    Attributes
-    ----------
-    section, quantity : str
-        Where it stands and what it is.
-    expression : str
-        The printed left side, as Python.
-    printed : float
-        The printed right side.
-    value : float
-        What the expression is worth; nan where it has no value.
-    """
+class PrintedNumber(NamedTuple):
+    """One number of article 004, section 4, and what its own expression is worth."""
 
     section: str
     quantity: str
-    expression: str
-    printed: float
-    value: float
+    expression: str  # the printed left side, as Python
+    printed: float  # the printed right side
+    value: float  # what the expression is worth
 
 
 WORKED_NUMBERS = (
@@ -415,9 +377,7 @@ CORRECTIONS: dict[Callable, Callable] = {
     kept_002: lambda i_t, f_t, c_prev: kept(f_t, c_prev),
     step_003: step,
     gradients_003: gradients_elman,
-    candidate_relu_004: eq.candidate,
-    hidden_state_relu_004: eq.hidden_state,
     step_relu_004: step,
-    reshape_004: rows,
+    reshape_004: np.asarray,  # N images are N sequences of 28 rows
 }
 """Printed function → the right function with the same arguments."""

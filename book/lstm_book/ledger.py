@@ -40,15 +40,28 @@ _MARKED = re.compile(r"(\$\$?[^$]+\$\$?|`[^`]+`)")
 _CHINESE = re.compile(r"([\u3400-\u9fff][\u3000-\u303f\u3400-\u9fff\uff00-\uffef《》…]*)")
 # A browser may break a line between a formula and the full stop after it.
 _FORMULA_AND_STOP = re.compile(r'(<span class="math [^>]*>[^<]*</span>[.,;:)]+)')
+# Quotes in the text, not those in formulas and code; one opens after a space or a bracket.
+_QUOTE = re.compile(rf"{_MARKED.pattern}|(?:^|(?<=[\s(]))(\")|([\"'])")
 _STYLE = '<link rel="stylesheet" href="../_static/errata.css">'
 _SCRIPT = '<script src="../_static/errata.js"></script>'
+
+
+def name(article: str) -> str:
+    """Return what the book calls an article: ``000 “gates”``."""
+    return f"{article} “{ARTICLES[article]['name']}”"
 
 
 # -------------------------------------------------------------------------------------- inline
 def inline(text: str) -> str:
     """Return a text of the ledger as HTML: formulas for MathJax, code, Chinese marked as such."""
-    html = "".join(map(_piece, _MARKED.split(text)))
+    quoted = _QUOTE.sub(_curly, text)
+    html = "".join(map(_piece, _MARKED.split(quoted)))
     return _FORMULA_AND_STOP.sub(r'<span class="ledger-whole">\1</span>', html)
+
+
+def _curly(found: re.Match) -> str:
+    marked, opening, closing = found.groups()
+    return marked or ("“" if opening else {'"': "”", "'": "’"}[closing])
 
 
 def _piece(part: str) -> str:
@@ -87,9 +100,15 @@ def _page(content: str) -> str:
 
 
 # -------------------------------------------------------------------------------------- counting
+def places(finding: dict) -> list[dict]:
+    """Return every place of a finding, as mappings with ``id``, ``article`` and what is printed."""
+    also = finding.get("also", [])
+    return [finding, *({"article": place["id"][:3]} | place for place in also)]
+
+
 def of_article(article: str) -> list[dict]:
-    """Return the findings in one article."""
-    return [finding for finding in FINDINGS if finding["article"] == article]
+    """Return the findings in one article, also those that stand first in another."""
+    return [f for f in FINDINGS if any(place["article"] == article for place in places(f))]
 
 
 def count(key: str, findings: Iterable[dict] = FINDINGS) -> Counter[str]:
@@ -99,27 +118,20 @@ def count(key: str, findings: Iterable[dict] = FINDINGS) -> Counter[str]:
 
 def severity_table() -> str:
     """Return the number of findings by article and severity."""
-    groups = {f"article {article}": of_article(article) for article in ARTICLES}
-    return _severities("article", groups | {"all": FINDINGS})
-
-
-def kind_table() -> str:
-    """Return the number of findings by kind and severity."""
-    return _severities("kind", {k: [f for f in FINDINGS if f["kind"] == k] for k in KINDS})
-
-
-def _severities(by: str, groups: dict[str, list[dict]]) -> str:
+    groups = {name(article): of_article(article) for article in ARTICLES} | {"together": FINDINGS}
     rows = []
-    for name, found in groups.items():
+    for group, found in groups.items():
         each = count("severity", found)
-        rows.append([name, *(str(each[severity]) for severity in SEVERITIES), str(len(found))])
-    return _table(["", *SEVERITIES, "all"], rows, f"Findings by {by} and severity")
+        rows.append([group, *(str(each[s]) for s in SEVERITIES), str(len(found))])
+    return _table(
+        ["article", *SEVERITIES, "all"], rows, "A mistake in several articles counts once in each"
+    )
 
 
 # -------------------------------------------------------------------------------------- findings
 def finding_link(number: str, page: str = "ledger.html") -> str:
-    """Return a link to one finding, from the chapter on errata itself with ``page=""``."""
-    return _tag("a", number, href=f"{page}#finding-{number}")
+    """Return a link to one finding, from the ledger itself with ``page=""``."""
+    return _tag("a", number, href=f"{page}#e-{number}")
 
 
 def filter_bar() -> str:
@@ -128,8 +140,8 @@ def filter_bar() -> str:
 
 
 def findings_table(article: str, *, last: bool = False) -> str:
-    """Return all findings in one article as a table, one row each; the last brings the script."""
-    found = of_article(article)
+    """Return the findings that stand first in an article; the last table brings the script."""
+    found = [finding for finding in FINDINGS if finding["article"] == article]
     caption = f"<span>{len(found)} findings</span>"
     rows = "\n".join(map(_finding, found))
     attributes = 'class="ledger-table errata" role="table"'
@@ -139,26 +151,37 @@ def findings_table(article: str, *, last: bool = False) -> str:
 
 def _finding(finding: dict) -> str:
     number, severity, kind = finding["id"], finding["severity"], finding["kind"]
-    sections = ARTICLES[finding["article"]]["sections"]
-    section = next(each for each in sections if each["id"] == finding["section"])
     head = (
         finding_link(number, page="")
         + _tag("span", severity, class_=f"errata-severity errata-{severity}")
         + _tag("span", kind, class_="errata-kind")
     )
-    where = f"section {escape(section['id'])}, {escape(section['gloss'])}"
-    items = [("Where", where)]
-    items += [(name, inline(finding[key])) for key, name in TEXTS.items() if key in finding]
+    items = [("Where", _where(finding))]
+    items += [(shown, inline(finding[key])) for key, shown in TEXTS.items() if key in finding]
+    if len(places(finding)) > 1:
+        again = "<br>".join(map(_again, places(finding)[1:]))
+        items.insert(3, ("And again", again))
     if finding["evidence"]:
         items.append(("Evidence", "<br>".join(map(_evidence, finding["evidence"]))))
-    body = "".join(_tag("dt", name) + _tag("dd", text) for name, text in items)
-    summary = _tag("summary", inline(finding["title"]))
-    details = f"<details open>{summary}<dl>{body}</dl></details>"
+    body = "".join(_tag("dt", term) + _tag("dd", text) for term, text in items)
+    details = f"<details open>{_tag('summary', inline(finding['title']))}<dl>{body}</dl></details>"
+    articles = " ".join(dict.fromkeys(place["article"] for place in places(finding)))
     return (
-        f'<tr role="row" id="finding-{number}" data-article="{finding["article"]}" '
+        f'<tr role="row" id="e-{number}" data-article="{articles}" '
         f'data-severity="{severity}" data-kind="{kind}">'
         f'<th role="rowheader" scope="row">{head}</th><td role="cell">{details}</td></tr>'
     )
+
+
+def _where(place: dict) -> str:
+    sections = ARTICLES[place["article"]]["sections"]
+    section = next(each for each in sections if each["id"] == place["section"])
+    return escape(f"{name(place['article'])}, section {section['id']}, {section['gloss']}")
+
+
+def _again(place: dict) -> str:
+    words = f"{inline(place['printed'])} ({inline(place['gloss'])})"
+    return f'<span id="e-{place["id"]}">{_where(place)}: {words}</span>'
 
 
 def _evidence(item: dict[str, str]) -> str:
@@ -169,9 +192,9 @@ def _evidence(item: dict[str, str]) -> str:
         return f"computation {_tag('code', target)}"
     if kind == "citation":
         return f"source {citation_link(target)}"
-    anchor = target.partition("#")[2]
+    page, _, anchor = target.removeprefix("book/").partition("#")
     words = anchor.removeprefix("errata-").replace("-", " ")
-    return f"run {_tag('a', words, href=f'#{anchor}')}"
+    return f"run {_tag('a', words, href=page.replace('.ipynb', '.html#') + anchor)}"
 
 
 # ----------------------------------------------------------------------------------- bibliography
@@ -207,36 +230,32 @@ def cited() -> list[str]:
 
 
 # --------------------------------------------------------------------------- the five articles
-def chapter_link(number: str) -> str:
-    """Return a chapter's number, as a link that names its title."""
-    (path,) = (ROOT / "book").glob(f"{number}_*.ipynb")
-    return _tag("a", number, href=f"{path.stem}.html", title=title(path))
-
-
-def chapter_links(numbers: Iterable[str]) -> str:
-    """Return several chapters, separated by commas."""
-    return ", ".join(map(chapter_link, numbers))
+def articles_table() -> str:
+    """Return which texts were read: name, language, first heading, length and SHA-256."""
+    rows = []
+    for number, article in ARTICLES.items():
+        text = article["text"]
+        length = f"{text['characters']:,} characters, {text['bytes']:,} bytes"
+        digest = _tag("code", article["sha256"])
+        rows.append([name(number), text["language"], _chinese(text["heading"]), length, digest])
+    head = ["article", "language", "first heading", "length", "SHA-256 of the text"]
+    return _table(head, rows)
 
 
 def system_table(article: str) -> str:
     """Return what one article builds, promises and leaves out."""
     about = ARTICLES[article]
-    builds = about["builds"]
-    counts = builds["parameters"]
-    parameters = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items())
-    if "parameters_note" in builds:
-        parameters += f" ({builds['parameters_note']})"
-    rows = [(name, inline(str(builds[name]))) for name in ("data", "model", "sizes")]
-    rows += [("parameters", inline(parameters))]
-    others = ("loss", "optimiser", "metric", "epochs", "batch", "framework")
-    rows += [(name, inline(str(builds[name]))) for name in others]
-    rows += [
-        ("it promises", inline(about["promises"])),
-        ("it does not give", inline(about["missing"])),
-    ]
-    rows += [("chapters that rebuild it", chapter_links(about["rebuilt_in"]))]
+    builds = dict(about["builds"])
+    weights = ", ".join(
+        f"{part.replace('_', ' ')} {number:,}" for part, number in builds.pop("parameters").items()
+    )
+    note = builds.pop("parameters_note", "")
+    builds |= {"weights": f"{weights} ({note})" if note else weights}
+    builds |= {"promises": about["promises"], "does not give": about["missing"]}
+    rows = [(part, inline(str(value))) for part, value in builds.items()]
+    rows += [("chapters that rebuild it", ", ".join(map(chapter_link, about["rebuilt_in"])))]
     rows += [("its recipe", _tag("code", f"python -m lstm_book train {about['recipe']}"))]
-    return _table(["", f"article {article}"], rows)
+    return _table(["part", name(article)], rows)
 
 
 def credit_list(article: str) -> str:
@@ -248,46 +267,41 @@ def credit_list(article: str) -> str:
     return _page(_tag("ul", items, class_="ledger-credits"))
 
 
-def concordance(article: str) -> str:
-    """Return every section of one article with the chapters and the findings that treat it."""
+def chapter_link(stem: str) -> str:
+    """Return a chapter's number as a link, for its file's name without the number."""
+    (path,) = (ROOT / "book").glob(f"[0-9][0-9]_{stem}.ipynb")
+    return _tag("a", path.stem[:2], href=f"{path.stem}.html", title=title(path))
+
+
+def concordance() -> str:
+    """Return, for each chapter, the sections of the articles whose subject it treats."""
     rows = []
-    for section in ARTICLES[article]["sections"]:
-        found = [f["id"] for f in of_article(article) if f["section"] == section["id"]]
-        printed = f"{_chinese(section['printed'])}<br>" if section["printed"] else ""
-        heading = printed + escape(section["gloss"], quote=False)
-        treated = chapter_links(section["chapters"]), " ".join(map(finding_link, found))
-        rows.append([escape(section["id"]), heading, *treated])
-    return _table(["section", "its heading", "chapters", "findings"], rows)
-
-
-# ----------------------------------------------------------------------- what an article contains
-def contents() -> dict[str, list[str]]:
-    """Return, for each thing one looks for, its state in the five articles, in their order.
-
-    A state is ``"right"``, ``"wrong"`` or ``"missing"``.
-    """
-    return {
-        thing: [_state(article["contains"][thing]) for article in ARTICLES.values()]
-        for thing in next(iter(ARTICLES.values()))["contains"]
-    }
+    for path in sorted((ROOT / "book").glob("[0-9][0-9]_*.ipynb")):
+        treated = [
+            [s["id"] for s in article["sections"] if path.stem[3:] in s["chapters"]]
+            for article in ARTICLES.values()
+        ]
+        if any(treated):
+            chapter = f"{chapter_link(path.stem[3:])} {escape(title(path), quote=False)}"
+            rows.append([chapter, *(", ".join(sections) or "–" for sections in treated)])
+    return _table(["chapter", *map(name, ARTICLES)], rows)
 
 
 def contents_table() -> str:
-    """Return :func:`contents` in words, each state with the finding that says why."""
+    """Return what each article contains: what is wrong or missing links to its finding."""
+    things = next(iter(ARTICLES.values()))["contains"]
     rows = [
-        [thing, *(_state_html(article["contains"][thing]) for article in ARTICLES.values())]
-        for thing in contents()
+        [thing, *(_state(article["contains"][thing]) for article in ARTICLES.values())]
+        for thing in things
     ]
-    return _table(["", *ARTICLES], rows, "What each article contains")
+    return _table(["does it have", *map(name, ARTICLES)], rows)
 
 
 def _state(entry: str | dict[str, str]) -> str:
-    return entry if isinstance(entry, str) else next(iter(entry))
-
-
-def _state_html(entry: str | dict[str, str]) -> str:
-    numbers = [] if isinstance(entry, str) else entry.values()
-    return " ".join([_state(entry), *map(finding_link, numbers)])
+    if isinstance(entry, str):
+        return _tag("span", entry, class_=f"ledger-{entry}")
+    ((state, number),) = entry.items()
+    return _tag("span", f"{state} {finding_link(number)}", class_=f"ledger-{state}")
 
 
 def programs(article: str) -> str:

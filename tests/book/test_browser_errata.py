@@ -70,7 +70,7 @@ def test_search_wants_every_word_and_reads_formulas(open_page):
     search.fill("Vietnamese Manning")
     expect(shown(page)).to_have_count(0)
     search.fill(r"\odot h_{t-1}")
-    expect(page.locator("#finding-000-14")).to_be_visible()
+    expect(page.locator("#e-000-14")).to_be_visible()
     search.fill("no such word anywhere")
     expect(shown(page)).to_have_count(0)
     search.fill("")
@@ -78,14 +78,25 @@ def test_search_wants_every_word_and_reads_formulas(open_page):
 
 
 def test_a_link_opens_its_finding_also_through_a_filter(open_page):
-    page = open_page("#finding-003-12")
-    row = page.locator("#finding-003-12")
+    page = open_page("#e-003-12")
+    row = page.locator("#e-003-12")
     expect(row.locator("dl")).to_be_visible()
     expect(row).to_be_in_viewport()
     page.get_by_label("Article", exact=True).select_option("000")
     expect(row).to_be_hidden()
-    page.evaluate("location.hash = '#finding-003-08'")
-    expect(page.locator("#finding-003-08 dl")).to_be_visible()
+    page.evaluate("location.hash = '#e-003-08'")
+    expect(page.locator("#e-003-08 dl")).to_be_visible()
+
+
+def test_a_merged_finding_is_found_under_its_old_number_and_in_each_article(open_page):
+    page = open_page("#e-002-35")
+    row = page.locator("#e-000-42")
+    expect(row.locator("dl")).to_be_visible()
+    expect(page.locator("#e-002-35")).to_be_in_viewport()
+    for article in ledger.ARTICLES:
+        page.get_by_label("Article", exact=True).select_option(article)
+        expect(shown(page)).to_have_count(len(ledger.of_article(article)))
+        expect(row).to_be_visible()  # it stands in all five
 
 
 def test_keyboard_alone_is_enough(open_page):
@@ -101,13 +112,13 @@ def test_keyboard_alone_is_enough(open_page):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("table.errata tr:visible details[open]")).to_have_count(found)
-    page.locator("#finding-003-08 summary").focus()
+    page.locator("#e-003-08 summary").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#finding-003-08 dl")).to_be_hidden()
+    expect(page.locator("#e-003-08 dl")).to_be_hidden()
 
 
 def test_a_phone_gets_cards(open_page):
-    page = open_page("#finding-000-16", viewport=PHONE)
+    page = open_page("#e-000-16", viewport=PHONE)
     page.get_by_role("button", name="Open these").click()
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     widest = page.evaluate(

@@ -17,8 +17,10 @@ from lstm_book.press import picture, setup
 from lstm_book.recipes import RECIPES, records
 from PIL import Image
 
+import lstm
 from tests.book.test_book import HTML
 from tests.conftest import ROOT
+from tests.lstm import parity
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FRONT = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
@@ -45,11 +47,15 @@ def facts() -> list[str]:
             "imdb-nbsvm-full",
         ),
     )
+    float64 = parity.TOLERANCE[np.float64]
     return [
         f"{len(binding.page_equations(ROOT / 'book'))} numbered equations",
-        f"{rows} of MNIST's test set, and {best} with the best recipe",
-        f"{reviews} of IMDB's test set (5 seeds). A linear model on pairs of words gets {linear}",
-        f"Of {len(FINDINGS)} findings in them {tested} have a test that shows what is wrong; "
+        f"{len(parity.covering('LSTM', strength=3))} configurations, in which any three features "
+        f"meet, agree with `torch.nn.LSTM` to {float64['forward']:.0e}, their gradients to "
+        f"{float64['gradient']:.0e}",
+        f"{rows} of the test set, and {best} with the best recipe (5 seeds each)",
+        f"{reviews} of the test set (5 seeds). A linear model on pairs of words gets {linear}",
+        f"{len(FINDINGS)} findings in them: {tested} have a test that shows what is wrong, "
         f"the other {len(FINDINGS) - tested} are editorial",
     ]
 
@@ -57,6 +63,33 @@ def facts() -> list[str]:
 @pytest.mark.parametrize("fact", facts())
 def test_numbers_in_the_readme_are_todays(fact):
     assert fact in " ".join(README.split())
+
+
+def test_numbers_on_the_front_page_are_todays():
+    names = "mnist-rows-best-numpy-full", "imdb-best-numpy-full", "imdb-nbsvm-full"
+    digits, reviews, linear = map(accuracy, names)
+    assert f"digits read row by row, {digits} right" in FRONT
+    assert f"film reviews, {reviews} right, beside a linear model that gets {linear}" in FRONT
+
+
+def test_the_surprising_number_is_computed():
+    """One cell, half-open gates, an input weight of 2, a recurrent weight of 4."""
+    layer = lstm.LSTM(1, 1, dtype=np.float64)
+    weights = {name: np.zeros_like(array) for name, array in layer.state_dict().items()}
+    weights["weight_ih_l0"][2], weights["weight_hh_l0"][2] = 2, 4  # the candidate's
+    layer.load_state_dict(weights)
+    layer(np.zeros((100, 1)))
+    d_x, _ = layer.backward(np.eye(100)[:, -1:])
+    assert f"{d_x[0, 0]:.2e}" == "1.36e+17"
+    assert "1.36 · 10¹⁷ times as much. Chapter 5 derives it" in " ".join(README.split())
+    assert (ROOT / "book" / "05_what_it_solves.ipynb").is_file()
+    assert r"$1.36 \cdot 10^{17}$" in FRONT
+
+
+@pytest.mark.parametrize("text", [README, FRONT], ids=["README", "front page"])
+def test_nobody_is_accused_at_the_door(text):
+    """What one gets comes first: the articles come after the facts."""
+    assert not re.search("article|wrong|mistake", text[: len(text) // 8])
 
 
 def test_only_an_editorial_finding_has_no_test():

@@ -8,9 +8,12 @@ import re
 from pathlib import Path
 
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
 from lstm_book.press import cover, run_times
 from lstm_book.recipes import RECIPES
 from lstm_book.sphinx import page_html
+from lstm_book.sphinx.answers import Answers
 
 import lstm
 from lstm.__main__ import main
@@ -124,3 +127,17 @@ def test_the_rows_of_a_table_with_an_empty_corner_have_headers():
     assert made.endswith('<tr><th scope="row" class="text">LSTM</th><td>1</td></tr></table>')
     full = head.replace("<p></p>", "net") + body
     assert page_html.row_headers(full) == full
+
+
+def test_a_box_takes_the_answers_before_it():
+    cells = [
+        nodes.container(classes=["cell", *tags]) for tags in ([], ["tag_answer"], ["tag_answer"])
+    ]
+    guess, note = (nodes.admonition("", nodes.title(), nodes.paragraph()) for _ in range(2))
+    guess["classes"].append("guess")
+    document = new_document("")
+    document += nodes.section("", *cells, guess, note)
+    Answers(document).apply()
+    assert document[0].children == [cells[0], guess, note]
+    assert guess.children[1:3] == cells[1:]
+    assert len(note.children) == 2

@@ -133,9 +133,3 @@ def test_an_application_has_a_source(printed, corrected):
         assert described(corrected[application]) >= {"author", "title", "year"}
         assert addresses(corrected[application])
         assert application not in printed
-
-
-@evidence("in future", 2016)
-def test_the_future_use_was_published(printed, corrected):
-    assert "Diagnose" in text("lipton2016learning", "title")
-    assert int(text("lipton2016learning", "year")) == corrected != printed
