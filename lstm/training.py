@@ -72,7 +72,7 @@ def scores(outputs: np.ndarray, targets: ArrayLike, loss: Loss) -> dict[str, flo
 def evaluate(
     model: Module, inputs: Inputs, targets: ArrayLike, loss: Loss, *, batch_size: int = 256
 ) -> dict[str, float]:
-    """Return the :func:`scores` of what the model predicts, all arguments as there.
+    """Return the ``scores`` of what the model predicts, all arguments as there.
 
     Targets are one array of shape (N, ...), the loss is one of ``lstm.losses``.
     """
