@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-"""Decorator and context in which infinity and NaN come out as in PyTorch: without a warning."""
+"""Decorator of functions in which infinity and NaN come out as in PyTorch: without a warning."""
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 COMPLEX = np.dtype(np.complex128)

@@ -41,12 +41,21 @@ class Parameter:
     Attributes
     ----------
     data, grad : ndarray, same shape
-        The values, and the sum of all gradients since the last :meth:`Module.zero_grad`.
+        The values, and the sum of all gradients since the last :meth:`Module.zero_grad`. Another
+        array may be put in their place, but none of another shape.
     """
 
     def __init__(self, data: ArrayLike) -> None:
         self.data = np.array(checks.array("data", data))
         self.grad = np.zeros_like(self.data)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("data", "grad"):
+            # Another shape might broadcast, or be read in another order, without a word.
+            value, old = checks.array(name, value), vars(self).get(name)
+            if old is not None:
+                checks.shape(name, value, old.shape)
+        super().__setattr__(name, value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,6 +72,7 @@ class Parameter:
         """Data type of the values."""
         return self.data.dtype
 
+    @checks.quiet
     def accumulate(self, gradient: np.ndarray, rows: Any = ...) -> None:
         """Add to ``grad``, or to some of its rows; several threads may do so at once.
 
@@ -76,8 +86,11 @@ class Parameter:
         Raises
         ------
         ValueError
-            If the shape is another one: nothing is broadcast.
+            If it is no array of this kind of number, or of another shape: nothing is broadcast.
         """
+        gradient = checks.array("gradient", gradient)
+        if not np.can_cast(gradient.dtype, self.grad.dtype, "same_kind"):
+            raise ValueError(f"gradient must have dtype {self.grad.dtype}, got {gradient.dtype}")
         with _lock:
             checks.shape("gradient", gradient, self.grad[rows].shape)
             self.grad[rows] += gradient
@@ -325,7 +338,8 @@ class Module:
         values: dict[int, tuple[str, np.ndarray]] = {}
         for name, parameter in own.items():
             exact = tuple(t for t in checks.FLOATS if np.can_cast(t, parameter.dtype, "safe"))
-            value = checks.array(name, mapping[name], exact[::-1], parameter.shape)
+            # A copy: it may be a view of a parameter that is overwritten before its turn comes.
+            value = checks.array(name, mapping[name], exact[::-1], parameter.shape).copy()
             first, other = values.setdefault(id(parameter), (name, value))
             if not np.array_equal(value, other, equal_nan=True):
                 raise ValueError(f"{name} must have the values of {first}: they are one parameter")

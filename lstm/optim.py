@@ -10,6 +10,9 @@ from lstm import checks
 from lstm.equations.registry import equation
 from lstm.module import Parameter, distinct, same_names
 
+LARGEST = 2**53
+"""Most steps that an optimiser counts: beyond it an int64 would overflow, and a float round."""
+
 
 @equation("eq-clip-norm")
 def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
@@ -64,6 +67,7 @@ class Optimizer:
         for name in names:
             self._state[name] = [np.zeros_like(p.data) for p in self.parameters]
 
+    @checks.quiet
     def step(self) -> None:
         """Change every parameter once, from its ``grad``."""
         self.steps += 1
@@ -102,14 +106,17 @@ class Optimizer:
         own = self.state_dict()
         same_names(type(self).__name__, own, mapping)
         values = {
-            name: checks.array(name, mapping[name], value.dtype, value.shape)
+            name: checks.array(name, mapping[name], value.dtype, value.shape).copy()
             for name, value in own.items()
             if name not in ("lr", "steps")
         }
         lr, steps = (mapping[name] for name in ("lr", "steps"))
         lr, steps = (x[()] if isinstance(x, np.ndarray) else x for x in (lr, steps))
         lr = checks.number("lr", lr, "[0, inf)")
-        self.lr, self.steps = lr, checks.positive_int("steps", steps, minimum=0)
+        steps = checks.positive_int("steps", steps, minimum=0)
+        if steps > LARGEST:
+            raise ValueError(f"steps must be at most {LARGEST}, got {steps}")
+        self.lr, self.steps = lr, steps
         for name, arrays in self._state.items():
             for index, array in enumerate(arrays):
                 array[...] = values[f"{name}.{index}"]

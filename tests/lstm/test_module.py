@@ -150,6 +150,16 @@ def test_load_state_dict_takes_all_or_nothing():
     assert all((after[name] == before[name]).all() for name in before)
 
 
+def test_parameters_can_be_loaded_from_each_other():
+    """The second must not get what the first has just got."""
+    layer = lstm.LSTM(3, 4, bidirectional=True, rng=0)
+    before = layer.state_dict()
+    partner = {n: n.removesuffix("_reverse") if n.endswith("e") else f"{n}_reverse" for n in before}
+    layer.load_state_dict({name: getattr(layer, partner[name]).data for name in before})
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, before[partner[name]])
+
+
 def test_float32_values_go_into_float64_parameters():
     layer = lstm.Linear(3, 2, dtype=np.float64, rng=0)
     single = lstm.Linear(3, 2, rng=1)
@@ -235,6 +245,34 @@ def test_a_gradient_of_another_shape_is_refused():
         for wrong in (np.ones(2), np.ones((1, 2)), np.ones((2, 3, 2)), 1.0):
             with pytest.raises(ValueError, match=r"d_output must have shape \(3, 2\), got"):
                 backward(wrong)
+
+
+@pytest.mark.parametrize("name", ["data", "grad"])
+def test_nothing_of_another_shape_takes_the_place_of_a_parameters_array(name):
+    layer, x = lstm.LSTM(3, 4, rng=0), np.ones((5, 2, 3), np.float32)
+    before = layer(x)[0]
+    for wrong, got in ((np.zeros((16, 5), np.float32), r"\(16, 5\)"), (np.float32(0), r"\(\)")):
+        with pytest.raises(ValueError, match=rf"{name} must have shape \(16, 3\), got {got}"):
+            setattr(layer.weight_ih_l0, name, wrong)
+    with pytest.raises(ValueError, match=f"{name} must be an array of numbers, got None"):
+        setattr(layer.weight_ih_l0, name, None)
+    np.testing.assert_array_equal(layer(x)[0], before)
+    setattr(layer.weight_ih_l0, name, array := np.ones((16, 3), np.float32))
+    assert getattr(layer.weight_ih_l0, name) is array
+
+
+def test_a_gradient_of_another_kind_is_refused_and_an_overflow_is_infinite():
+    parameter = lstm.Parameter(np.zeros(2, np.float32))
+    for wrong, message in (
+        (np.zeros(2, complex), "gradient must have dtype float32, got complex128"),
+        (np.zeros(2, object), "gradient must be an array of numbers, got object"),
+        (None, "gradient must be an array of numbers, got None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            parameter.accumulate(wrong)
+    for _ in range(2):
+        parameter.accumulate(np.full(2, 3e38, np.float32))
+    assert np.isposinf(parameter.grad).all()
 
 
 def test_copies_and_files_hold_no_activations():

@@ -49,6 +49,17 @@ def test_parity_with_torch(case):
             np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("gradient", [0.0, 1e-45, 1e30, 3e38, np.inf, np.nan])
+@pytest.mark.parametrize("case", [*CASES, (lstm.Adam, torch.optim.Adam, {"eps": 0.0})], ids=names)
+def test_overflow_is_that_of_torch_without_a_warning(case, gradient):
+    ours, theirs, options = case
+    parameter, tensor = lstm.Parameter(np.ones(2, np.float32)), torch.ones(2, requires_grad=True)
+    parameter.grad[...], tensor.grad = gradient, torch.full((2,), gradient)
+    ours([parameter], **options).step()
+    theirs([tensor], **options).step()
+    np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=1e-6)
+
+
 @pytest.mark.parametrize("max_norm", [1e-3, 1.0, 5.0, 1e6])
 def test_clip_parity_with_torch(max_norm):
     rng = np.random.default_rng(1)
@@ -112,6 +123,7 @@ WRONG_STATES = [
     ({"lr": "fast"}, "lr must be a number"),
     ({"steps": -3}, "steps must be an integer of at least 0, got -3"),
     ({"steps": 2.5}, "steps must be an integer"),
+    ({"steps": 10**30}, "steps must be at most 9007199254740992, got 10000"),
     ({"square.0": np.ones(4)}, r"square.0 must have shape \(3,\), got \(4,\)"),
     ({"square.0": np.ones(3, int)}, "square.0 must have dtype float64, got int64"),
     ({"square.0": np.array([1, 2, None])}, "square.0 must be an array of numbers, got object"),
