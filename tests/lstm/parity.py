@@ -338,10 +338,10 @@ def check_reference(case: Case, seed: int = 0) -> None:
 
 def subject(case: Case) -> Subject:
     """Return a layer and its reference for calls of any shape, some of them ragged."""
-    weights, shapes = draw(case).weights, itertools.cycle([(6, 4), (2, 7), (9, 1), (6, 4)])
+    weights, shapes = draw(case).weights, [(6, 4), (2, 7), (9, 1)]
 
     def arguments(rng: np.random.Generator) -> tuple:
-        steps, batch = next(shapes)
+        steps, batch = shapes[rng.integers(len(shapes))]
         lengths = "ragged" if steps > 3 and rng.random() < 0.5 else "none"
         call = replace(case, steps=steps, batch=batch, lengths=lengths)
         example = draw(call, seed=int(rng.integers(2**31)))

@@ -130,7 +130,8 @@ def test_a_parameter_is_one_however_often_it_is_reached():
 
 
 def test_tied_names_must_have_one_value():
-    model, before = tied(), tied().state_dict()
+    model = tied()
+    before = model.state_dict()
     wrong = before | {"2.weight": before["2.weight"] + 1}
     with pytest.raises(ValueError, match=r"2\.weight must have the values of 0\.weight"):
         model.load_state_dict(wrong)
@@ -178,3 +179,5 @@ def test_repr_reads_like_torch():
     theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Embedding(5, 2))
     ours = lstm.Sequential(lstm.Linear(3, 4), lstm.ReLU(), lstm.Embedding(5, 2))
     assert repr(ours) == repr(theirs)
+    for bias in (True, False):
+        assert repr(lstm.LSTMCell(3, 5, bias)) == repr(torch.nn.LSTMCell(3, 5, bias))
