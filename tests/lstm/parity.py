@@ -1,17 +1,10 @@
-"""Checks of recurrent layers against independent ones, as plain functions of the class to check.
-
-Each check takes a ``factory``, a callable with the arguments of the layer's class, and a
-:class:`Case`, whose ``kind`` says what it has to be: ``LSTM`` or one of its relatives. A check
-returns None or raises an AssertionError. They are functions and not tests because they run twice:
-on our layers, where they have to pass, and on wrong ones, which they have to catch.
-"""
+"""Recurrent layers and independent ones side by side: configurations, examples, references."""
 
 from __future__ import annotations
 
-import functools
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,11 +14,10 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import lstm
-from lstm.gradcheck import check_module
-from tests.lstm.calls import PROGRAM, Program, Subject, check_calls, flat, mapped, same
+from lstm import scan
+from tests.lstm.calls import Subject, flat, same
 
 Arrays = dict[str, np.ndarray]
-Factory = Callable[..., lstm.layer.RecurrentLayer]
 
 KINDS = ("LSTM", "RNN", "GRU", "PeepholeLSTM", "CIFGLSTM", "LSTM1997", "LayerNormLSTM")
 TOLERANCE = {
@@ -33,6 +25,13 @@ TOLERANCE = {
     np.float32: {"forward": 5e-5, "gradient": 5e-5},
 }
 """Largest difference allowed: absolute where values are of order 1, relative to larger ones."""
+
+
+class NumpyLSTM(lstm.LSTM):
+    """An LSTM whose steps are taken in NumPy, compiled ones or not."""
+
+    def scan(self, weights, x, state, lengths=None, reverse=False, keep=True):
+        return scan.forward(weights, x, state, lengths, reverse, keep, steps=scan.NumpySteps)
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,12 @@ class Case:
     hidden_size: int = 5
     steps: int = 6
     batch: int = 4
+    numpy: bool = False  # of an LSTM: without the compiled steps
+
+    @property
+    def layer(self) -> type[lstm.layer.RecurrentLayer]:
+        """The class of ours."""
+        return NumpyLSTM if self.numpy else getattr(lstm, self.kind)
 
     @property
     def arguments(self) -> dict:
@@ -69,6 +74,13 @@ class Case:
         return "-".join([self.kind, *shown])
 
 
+EVERY = [
+    Case(kind, num_layers=2, bidirectional=True, proj_size=2 * (kind == "LSTM"), numpy=numpy)
+    for kind, numpy in [*((kind, False) for kind in KINDS), ("LSTM", True)]
+]
+"""A case of each class, and of both kinds of steps of the LSTM."""
+
+
 def covering(kind: str, strength: int = 2) -> list[Case]:
     """Return few cases in which any values of any two features, or more, meet."""
     features = {
@@ -81,7 +93,7 @@ def covering(kind: str, strength: int = 2) -> list[Case]:
         "state": [False, True],
         "batched": [True, False],
     }
-    features |= {"proj_size": [0, 3]} if kind == "LSTM" else {}
+    features |= {"proj_size": [0, 3], "numpy": [False, True]} if kind == "LSTM" else {}
     features |= {"nonlinearity": ["tanh", "relu"]} if kind == "RNN" else {}
     rows = [dict(zip(features, row, strict=True)) for row in itertools.product(*features.values())]
     rows = [row for row in rows if row["batched"] or row["lengths"] == "none"]
@@ -273,25 +285,19 @@ def named(results: tuple, gradients: tuple, parameters: Arrays, given: bool) -> 
     return named | {"d_" + name: grad for name, grad in parameters.items()}
 
 
-def make(factory: Factory, case: Case, weights: Arrays) -> lstm.layer.RecurrentLayer:
-    """Return the layer to check, with given weights."""
-    layer = factory(**case.arguments, dtype=case.dtype)
+def make(case: Case, weights: Arrays, **options: Any) -> lstm.layer.RecurrentLayer:
+    """Return our layer, with given weights."""
+    layer = case.layer(**case.arguments, **options, dtype=case.dtype)
     layer.load_state_dict(weights)
     return layer
 
 
 def run(layer: lstm.layer.RecurrentLayer, example: Example) -> Arrays:
-    """Return every result and gradient of the layer to check."""
+    """Return every result and gradient of our layer."""
     results = layer(example.x, example.hx, example.lengths)
     gradients = layer.backward(example.d_output, example.d_state)
     parameters = {name: p.grad.copy() for name, p in layer.named_parameters()}
     return named(results, gradients, parameters, example.hx is not None)
-
-
-@functools.lru_cache(maxsize=64)
-def expected_results(case: Case, seed: int = 0) -> Arrays:
-    """Return every result and gradient of the reference; nobody may change the arrays."""
-    return run_reference(case, draw(case, seed))
 
 
 def run_reference(case: Case, example: Example, layer: torch.nn.Module | None = None) -> Arrays:
@@ -320,215 +326,25 @@ def compare(actual: Arrays, expected: Arrays, dtype: type = np.float64) -> None:
         same([actual[name]], [wanted], limit * max(1, np.abs(wanted).max(initial=0)), name)
 
 
-# --- the checks --------------------------------------------------------------------------------
-
-
-def check_reference(factory: Factory, case: Case, seed: int = 0) -> None:
+def check_reference(case: Case, seed: int = 0) -> None:
     """Outputs, final states and every gradient are those of the reference, in both modes."""
-    example, expected = draw(case, seed), expected_results(case, seed)
-    layer = make(factory, case, example.weights)
+    example = draw(case, seed)
+    layer, expected = make(case, example.weights), run_reference(case, example)
     compare(run(layer, example), expected, case.dtype)
     output, *finals = flat(layer.eval()(example.x, example.hx, example.lengths))
     inferred = {"output": output} | {f"{n}_n": a for n, a in zip("hc", finals, strict=False)}
     compare(inferred, {name: expected[name] for name in inferred}, case.dtype)
 
 
-def check_features(factory: Factory, kind: str) -> None:
-    """``check_reference`` for cases in which any two features meet."""
-    for case in covering(kind):
-        check_reference(factory, case)
-
-
-def check_orders(factory: Factory, case: Case, program: Program = PROGRAM) -> None:
-    """Any order of calls of any shape has the reference's gradients, with weights that change."""
-    shapes = itertools.cycle([(6, 4), (2, 7), (9, 1), (6, 4)])
+def subject(case: Case) -> Subject:
+    """Return a layer and its reference for calls of any shape, some of them ragged."""
+    weights, shapes = draw(case).weights, [(6, 4), (2, 7), (9, 1)]
 
     def arguments(rng: np.random.Generator) -> tuple:
-        steps, batch = next(shapes)
-        lengths = "ragged" if case.lengths == "ragged" and steps > 3 else "none"
-        call = replace(case, steps=steps, batch=batch, lengths=lengths, state=True)
+        steps, batch = shapes[rng.integers(len(shapes))]
+        lengths = "ragged" if steps > 3 and rng.random() < 0.5 else "none"
+        call = replace(case, steps=steps, batch=batch, lengths=lengths)
         example = draw(call, seed=int(rng.integers(2**31)))
         return example.x, example.hx, example.lengths
 
-    weights = draw(case).weights
-    check_calls(
-        Subject(
-            lambda: make(factory, case, weights), lambda: reference(case), arguments, call_reference
-        ),
-        program,
-    )
-
-
-def check_padding(factory: Factory, case: Case) -> None:
-    """What stands behind the end of a sequence is never read: even NaN does no harm."""
-    case = replace(case, lengths="ragged")
-    example, expected = draw(case), expected_results(case)
-    layer = make(factory, case, example.weights)
-    padding = np.arange(case.steps)[:, None] >= example.lengths
-    padding = padding.T if case.batch_first else padding
-    example.x[padding] = np.nan
-    example.d_output[padding] = np.nan
-    results = run(layer, example)
-    compare(results, expected)
-    assert (results["output"][padding] == 0).all()
-    assert (results["d_x"][padding] == 0).all()
-
-
-def check_absent_gradients(factory: Factory, case: Case) -> None:
-    """Absent gradients count as zeros, each on its own."""
-    example = draw(case)
-    given = flat((example.d_output, example.d_state))
-    for absent in itertools.product([False, True], repeat=len(given)):
-        results = []
-        for nothing in (np.zeros_like, lambda array: None):
-            d_output, *d_state = (
-                nothing(g) if a else g for a, g in zip(absent, given, strict=True)
-            )
-            changed = replace(example, d_output=d_output, d_state=packed(d_state))
-            results.append(run(make(factory, case, example.weights), changed))
-        compare(*results)
-
-
-def check_strides(factory: Factory, case: Case) -> None:
-    """Strides do not matter."""
-    example, expected = draw(case), expected_results(case)
-
-    def strided(array: np.ndarray) -> np.ndarray:
-        wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan)
-        wide[..., ::-2] = array
-        return wide[..., ::-2]
-
-    example.x, example.d_output = strided(example.x), np.asfortranarray(example.d_output)
-    example.hx, example.d_state = mapped(strided, example.hx), mapped(strided, example.d_state)
-    assert not example.x.flags.c_contiguous
-    compare(run(make(factory, case, example.weights), example), expected)
-
-
-def gradient_errors(factory: Factory, case: Case, method: str) -> dict[str, float]:
-    """Return the relative error of every gradient against a numerical derivative."""
-    example = draw(case)
-    layer = factory(**case.arguments, dtype=case.dtype)
-    layer.load_state_dict(example.weights)
-    names = [f"{name}_0" for name in layer.state_sizes()]
-
-    def loss(x: np.ndarray, **states: np.ndarray):
-        layer.rng = np.random.default_rng(7)  # the same dropout mask every time
-        results = flat(layer(x, packed(list(states.values())), example.lengths))
-        factors = flat((example.d_output, example.d_state))
-        # Not linear in the results, so that a gradient depends on them too.
-        value = sum((d * y**2).sum() for d, y in zip(factors, results, strict=True))
-
-        def backward() -> Arrays:
-            d_output, *d_state = (2 * d * y for d, y in zip(factors, results, strict=True))
-            gradients = flat(layer.backward(d_output, packed(d_state)))
-            return dict(zip(["x", *names], gradients, strict=True))
-
-        return value, backward
-
-    inputs = {"x": example.x} | dict(zip(names, flat(example.hx), strict=True))
-    errors = check_module(layer, inputs, loss, method)
-    assert len(errors) == len(inputs) + len(example.weights)
-    return errors
-
-
-LIMITS = {"complex": 1e-12, "central": 1e-7}
-
-
-def check_gradients(factory: Factory, case: Case, method: str = "complex") -> None:
-    """Every gradient is the derivative of the forward pass."""
-    case = replace(case, input_size=2, hidden_size=3, steps=4, batch=3)
-    errors = gradient_errors(factory, case, method)
-    worst = max(errors, key=errors.get)
-    assert errors[worst] < LIMITS[method], f"{worst} is off by {errors[worst]:.1e} (relative)"
-
-
-def check_dropout(factory: Factory, case: Case) -> None:
-    """Every gradient is the derivative with dropout too, and in evaluation there is none."""
-
-    def dropping(**arguments: Any) -> lstm.layer.RecurrentLayer:
-        return factory(**arguments, dropout=0.4)
-
-    check_gradients(dropping, replace(case, num_layers=3))
-    example = draw(case)
-    layer = make(dropping, case, example.weights)
-    dropped = layer(example.x, example.hx)[0]
-    same([layer.eval()(example.x, example.hx)[0]], [expected_results(case)["output"]], 1e-12)
-    assert np.abs(dropped - expected_results(case)["output"]).max() > 0.01
-
-
-OPERATORS = {
-    "LSTM": ("LSTM", [0, 3, 1, 2], {}),
-    "RNN": ("RNN", [0], {}),
-    "GRU": ("GRU", [1, 0, 2], {"linear_before_reset": 1}),
-    "PeepholeLSTM": ("LSTM", [0, 3, 1, 2], {}),
-}
-"""Class → operator of ONNX, its order of our blocks, its attributes."""
-
-
-def check_onnx(factory: Factory, case: Case) -> None:
-    """Results are those of the reference implementation of ONNX's operator."""
-    import onnx
-    from onnx.reference import ReferenceEvaluator
-
-    operator, order, attributes = OPERATORS[case.kind]
-    case = replace(case, num_layers=1, bidirectional=True, proj_size=0)
-    example = draw(case)
-    weights, directions = example.weights, ("_l0", "_l0_reverse")
-
-    def blocks(name: str) -> np.ndarray:
-        parts = [np.split(weights[name + suffix], len(order)) for suffix in directions]
-        return np.stack([np.concatenate([one[k] for k in order]) for one in parts])
-
-    states = flat(example.hx)
-    inputs = {
-        "X": example.x,
-        "W": blocks("weight_ih"),
-        "R": blocks("weight_hh"),
-        "B": np.concatenate([blocks("bias_ih"), blocks("bias_hh")], axis=1),
-        "sequence_lens": np.full(case.batch, case.steps, np.int32),
-        "initial_h": states[0],
-    }
-    if len(states) > 1:
-        inputs["initial_c"] = states[1]
-    if case.kind == "PeepholeLSTM":
-        gates = [[weights[f"weight_c{gate}{suffix}"] for gate in "iof"] for suffix in directions]
-        inputs["P"] = np.stack([np.concatenate(both) for both in gates])
-    outputs = ["Y", "Y_h", "Y_c"][: 1 + len(states)]
-    node = onnx.helper.make_node(
-        operator,
-        list(inputs),
-        outputs,
-        hidden_size=case.hidden_size,
-        direction="bidirectional",
-        **attributes,
-    )
-    kinds = {np.dtype("f8"): onnx.TensorProto.DOUBLE, np.dtype("i4"): onnx.TensorProto.INT32}
-    value = onnx.helper.make_tensor_value_info
-    values = [value(name, kinds[array.dtype], array.shape) for name, array in inputs.items()]
-    results = [value(name, onnx.TensorProto.DOUBLE, None) for name in outputs]
-    model = onnx.helper.make_model(onnx.helper.make_graph([node], operator, values, results))
-    Y, *finals = ReferenceEvaluator(model).run(None, inputs)  # Y is (T, directions, B, H)
-    output = np.concatenate(list(Y.swapaxes(0, 1)), axis=-1)
-    same(flat(make(factory, case, weights)(example.x, example.hx)), [output, *finals], 1e-12)
-
-
-CHECKS: dict[str, Callable[[Factory, Case], None]] = {
-    "reference": lambda factory, case: check_features(factory, case.kind),
-    "orders of calls": check_orders,
-    "padding never read": check_padding,
-    "absent gradients": check_absent_gradients,
-    "strides": check_strides,
-    "complex step": check_gradients,
-    "central differences": lambda factory, case: check_gradients(factory, case, "central"),
-    "dropout": check_dropout,
-    "ONNX reference": check_onnx,
-}
-"""Every check by the name shown in tables; each takes a factory and a case of its kind."""
-
-
-def checks_for(kind: str) -> Iterator[tuple[str, Callable[[Factory], None]]]:
-    """Yield the name of each check that applies to a class, and a function of the factory."""
-    case = Case(kind, num_layers=2, bidirectional=True, proj_size=2 if kind == "LSTM" else 0)
-    for name, check in CHECKS.items():
-        if check is not check_onnx or kind in OPERATORS:
-            yield name, functools.partial(check, case=case)
+    return Subject(lambda: make(case, weights), lambda: reference(case), arguments, call_reference)

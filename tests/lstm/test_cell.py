@@ -1,16 +1,9 @@
-"""``lstm.LSTMCell``: against ``torch.nn.LSTMCell`` and numerical derivatives, and its errors.
-
-Gradients in any order of calls, and over a loop of steps, are in ``test_calls``.
-"""
+"""``lstm.LSTMCell`` against numerical derivatives; against PyTorch, it is in ``test_calls``."""
 
 from __future__ import annotations
 
-import itertools
-import re
-
 import numpy as np
 import pytest
-import torch
 
 import lstm
 from lstm.cell import step, step_backward
@@ -33,29 +26,6 @@ def make(bias=True, dtype=np.float64):
     for parameter in cell.parameters():
         parameter.data *= 2
     return cell
-
-
-GRID = list(
-    itertools.product([True, False], [np.float64, np.float32], [True, False], [True, False])
-)
-
-
-@pytest.mark.parametrize(("bias", "dtype", "batched", "given"), GRID)
-def test_parity_with_torch(bias, dtype, batched, given):
-    cell, kind = make(bias, dtype), getattr(torch, dtype.__name__)
-    theirs = torch.nn.LSTMCell(D, H, bias, dtype=kind)
-    theirs.load_state_dict({name: torch.tensor(w) for name, w in cell.state_dict().items()})
-    x, h, c, d_h, d_c = arrays(batched, dtype)
-    leaves = [torch.tensor(array, requires_grad=True) for array in (x, h, c)[: 3 if given else 1]]
-    expected = theirs(leaves[0], tuple(leaves[1:]) or None)
-    torch.autograd.backward(expected, [torch.tensor(d_h), torch.tensor(d_c)])
-    output, backward = cell.vjp(x, (h, c) if given else None)
-    gradients = flat(backward(d_h, d_c))[: len(leaves)]
-    limit = 1e-12 if dtype is np.float64 else 5e-5
-    same(list(output), [value.detach().numpy() for value in expected], limit)
-    same(gradients, [leaf.grad.numpy() for leaf in leaves], limit)
-    for name, parameter in theirs.named_parameters():
-        same([getattr(cell, name).grad], [parameter.grad.numpy()], limit, name)
 
 
 @pytest.mark.parametrize(("method", "limit"), [("complex", 1e-12), ("central", 1e-7)])
@@ -131,40 +101,9 @@ def test_strides_do_not_matter():
     same(flat(strided_backward(*strided[3:])), flat(backward(d_h, d_c)), 1e-14)
 
 
-def test_names_shapes_and_repr_are_those_of_torch():
-    for bias in (True, False):
-        cell, theirs = lstm.LSTMCell(D, H, bias), torch.nn.LSTMCell(D, H, bias)
-        shapes = {name: value.shape for name, value in cell.state_dict().items()}
-        assert shapes == {name: tuple(value.shape) for name, value in theirs.state_dict().items()}
-        assert repr(cell) == repr(theirs)
-
-
 def test_initial_weights_fill_their_interval():
     cell = lstm.LSTMCell(30, 25, rng=0)
     for name, value in cell.state_dict().items():
         assert 0.15 < np.abs(value).max() <= 0.2, name
     again = lstm.LSTMCell(30, 25, rng=np.random.default_rng(0))
     assert (again.weight_hh.data == cell.weight_hh.data).all()
-
-
-BAD_CALLS = [
-    ((4, 2, D), "input must have shape (B, D) or (D,), got (4, 2, 3)"),
-    ((B, 7), "input must have shape (..., 3), got (4, 7)"),
-    ((D,), "h must have shape (5,), got (4, 5)"),
-]
-
-
-@pytest.mark.parametrize(("shape", "message"), BAD_CALLS)
-def test_bad_call(shape, message):
-    states = (np.zeros((B, H), np.float32),) * 2
-    with pytest.raises(ValueError, match=re.escape(message)):
-        lstm.LSTMCell(D, H)(np.zeros(shape, np.float32), states)
-
-
-@pytest.mark.parametrize(("shape", "wanted"), [((1, D), (1, H)), ((D,), (H,))])
-def test_one_example_is_no_batch_of_one(shape, wanted):
-    _, backward = lstm.LSTMCell(D, H).vjp(np.zeros(shape, np.float32))
-    for name in ("d_h", "d_c"):
-        other = np.zeros((H,) if len(wanted) == 2 else (1, H), np.float32)
-        with pytest.raises(ValueError, match=re.escape(f"{name} must have shape {wanted}, got")):
-            backward(**{"d_h": None, name: other})

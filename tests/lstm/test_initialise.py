@@ -90,28 +90,10 @@ def test_relatives_with_a_forget_gate(kind, longest):
 
 @pytest.mark.parametrize("kind", [lstm.GRU, lstm.CIFGLSTM, lstm.LSTM1997, lstm.RNN])
 def test_relatives_without_a_forget_gate(kind):
-    name = kind.__name__
-    with pytest.raises(ValueError, match=f"forget_bias must be 0 for a {name}: no forget gate"):
-        initialise_lstm(kind(3, 4))
-    with pytest.raises(ValueError, match=f"longest must be None for a {name}: no forget gate"):
-        initialise_lstm(kind(3, 4), forget_bias=0, longest=9)
     layer = initialise_lstm(kind(3, 4, dtype=np.float64), forget_bias=0, rng=0)
     assert not layer.bias_ih_l0.data.any()
     U = layer.weight_hh_l0.data
     np.testing.assert_allclose(U.T @ U, np.eye(4), atol=1e-12)
-
-
-def test_longest_must_be_a_number_of_steps():
-    for wrong in (1, 2.5, "long"):
-        with pytest.raises(ValueError, match=r"longest must be an integer of at least 2, got"):
-            initialise_lstm(lstm.LSTM(1, 2), longest=wrong)
-
-
-def test_bad_arguments():
-    with pytest.raises(ValueError, match="layer must be a RecurrentLayer, got Linear"):
-        initialise_lstm(lstm.Linear(3, 4))
-    with pytest.raises(ValueError, match=r"forget_bias must be a number in .*, got None"):
-        initialise_lstm(lstm.LSTM(3, 4), forget_bias=None)
 
 
 def test_schedules():

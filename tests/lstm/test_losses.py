@@ -11,33 +11,25 @@ from lstm.gradcheck import complex_step, relative_error
 B, K = 7, 5
 rng = np.random.default_rng(0)
 LABELS = rng.integers(0, K, B)
-CASES = {
-    "cross_entropy": (lstm.cross_entropy, F.cross_entropy, rng.normal(size=(B, K)), LABELS),
-    "binary": (
-        lstm.binary_cross_entropy_with_logits,
-        F.binary_cross_entropy_with_logits,
-        3 * rng.normal(size=B),
-        rng.integers(0, 2, B).astype(float),
+CROSS_ENTROPY = lstm.cross_entropy, F.cross_entropy, rng.normal(size=(B, K)), LABELS
+BINARY = lstm.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits
+SQUARED = lstm.mse_loss, F.mse_loss, rng.normal(size=(B, K)), rng.normal(size=(B, K))
+HARD, SOFT = rng.integers(0, 2, B).astype(float), rng.random((B, K))
+CASES = [
+    pytest.param(CROSS_ENTROPY, marks=pytest.mark.equation("eq-cross-entropy")),
+    pytest.param((*BINARY, 3 * rng.normal(size=B), HARD), id="binary, hard targets"),
+    pytest.param(
+        (*BINARY, rng.normal(size=(B, K)), SOFT),
+        marks=pytest.mark.equation("eq-binary-cross-entropy"),
     ),
-    "binary, soft targets": (
-        lstm.binary_cross_entropy_with_logits,
-        F.binary_cross_entropy_with_logits,
-        rng.normal(size=(B, K)),
-        rng.random((B, K)),
-    ),
-    "squared error": (
-        lstm.mse_loss,
-        F.mse_loss,
-        rng.normal(size=(B, K)),
-        rng.normal(size=(B, K)),
-    ),
-}
+    pytest.param(SQUARED, marks=pytest.mark.equation("eq-squared-error")),
+]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 30.0])
-def test_parity_with_torch(name, scale):
-    ours, theirs, prediction, target = CASES[name]
+def test_parity_with_torch(case, scale):
+    ours, theirs, prediction, target = case
     tensor = torch.tensor(prediction * scale, requires_grad=True)
     expected = theirs(tensor, torch.tensor(target))
     expected.backward()
@@ -46,9 +38,9 @@ def test_parity_with_torch(name, scale):
     np.testing.assert_allclose(gradient, tensor.grad.numpy(), rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_gradient_by_complex_step(name):
-    loss, _, prediction, target = CASES[name]
+@pytest.mark.parametrize("case", CASES)
+def test_gradient_by_complex_step(case):
+    loss, _, prediction, target = case
     numerical = complex_step(lambda point: loss(point, target)[0], prediction)
     assert relative_error(loss(prediction, target)[1], numerical) < 1e-12
 
@@ -84,7 +76,7 @@ def test_tiny_losses_keep_their_digits():
 
 
 def test_loss_is_a_mean_over_the_batch():
-    prediction, labels = CASES["cross_entropy"][2:]
+    prediction, labels = CROSS_ENTROPY[2:]
     once, gradient = lstm.cross_entropy(prediction, labels)
     twice, gradients = lstm.cross_entropy(np.tile(prediction, (2, 1)), np.tile(labels, 2))
     assert once == pytest.approx(twice, rel=1e-14)
@@ -120,45 +112,3 @@ def test_targets_of_0_and_1_may_be_of_any_integer_dtype():
         loss, same = lstm.binary_cross_entropy_with_logits(logits, np.array([0, 1], kind))
         assert loss == expected
         np.testing.assert_array_equal(same, gradient)
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0, 3]), r"labels must be in \[0, 2\], got"),
-        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0, -1]), r"labels must be in \[0, 2\]"),
-        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0.0, 1.0]), "labels must hold integers"),
-        (lambda: lstm.cross_entropy(np.zeros((2, 3)), [0]), r"labels must have shape \(2,\)"),
-        (lambda: lstm.cross_entropy(np.zeros(3), [0]), r"logits must have shape \(B, K\), got"),
-        (lambda: lstm.cross_entropy(np.zeros((0, 3)), []), r"logits must have shape \(B, K\)"),
-        (
-            lambda: lstm.binary_cross_entropy_with_logits(np.zeros((2, 1)), [0, 1]),
-            r"targets must have shape \(2, 1\), got \(2,\)",
-        ),
-        (
-            lambda: lstm.binary_cross_entropy_with_logits(np.zeros(2), [0, 2]),
-            r"targets must be in \[0, 1\], got values from 0 to 2",
-        ),
-        (lambda: lstm.mse_loss(np.zeros((2, 1)), np.zeros(2)), r"target must have shape \(2, 1\)"),
-        (lambda: lstm.mse_loss(np.zeros(0), np.zeros(0)), "at least one value"),
-        (
-            lambda: lstm.mse_loss([1, 2], [1.5, 2.5]),
-            r"prediction must have dtype .*, got int64; convert it: np.array\(prediction",
-        ),
-        (
-            lambda: lstm.mse_loss(np.zeros(2, np.uint8), np.zeros(2, np.uint8)),
-            r"got uint8; convert it: prediction.astype\(np.float32\)",
-        ),
-        (lambda: lstm.mse_loss(np.zeros(2), np.zeros(2, int)), "target must have dtype float64"),
-        (lambda: lstm.mse_loss(np.zeros(2), [0, np.nan]), "target must be finite, got nan"),
-        (lambda: lstm.cross_entropy(np.zeros((1, 2), np.uint8), [0]), "logits must have dtype"),
-        (lambda: lstm.binary_cross_entropy_with_logits([2], [0.9]), "logits must have dtype"),
-        (
-            lambda: lstm.binary_cross_entropy_with_logits(np.zeros(1, np.float32), [0.9]),
-            "targets must have dtype float32, got float64",
-        ),
-    ],
-)
-def test_errors(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()

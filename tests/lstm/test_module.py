@@ -9,6 +9,7 @@ import torch
 
 import lstm
 from lstm.gradcheck import check_module
+from tests.lstm.calls import tied, tied_torch
 
 
 @pytest.fixture
@@ -61,23 +62,6 @@ def test_linear_is_torch_linear_and_its_equation(rng):
     np.testing.assert_allclose(by_equation, expected[0], rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("padding_idx", [None, 2])
-def test_embedding_is_torch_embedding(padding_idx, rng):
-    ours = lstm.Embedding(7, 3, padding_idx, dtype=np.float64)
-    theirs = torch.nn.Embedding(7, 3, padding_idx).double()
-    ours.load_state_dict(theirs.state_dict())
-    index = rng.integers(0, 7, (4, 6))  # every row of the table is used several times, or never
-    weights = rng.normal(size=(4, 6, 3))
-    output = theirs(torch.tensor(index))
-    (output * torch.tensor(weights)).sum().backward()
-    np.testing.assert_array_equal(ours(index), output.detach().numpy())
-    for _ in range(2):  # gradients add up
-        ours(index)
-        assert ours.backward(weights) is None
-    expected = 2 * theirs.weight.grad.numpy()
-    np.testing.assert_allclose(ours.weight.grad, expected, rtol=0, atol=1e-14)
-
-
 def test_embedding_of_an_empty_batch_has_no_gradient():
     layer = lstm.Embedding(7, 3)
     assert layer(np.zeros((0, 6), int)).shape == (0, 6, 3)
@@ -98,17 +82,12 @@ def test_dropout_keeps_the_expectation_and_rests_in_evaluation():
     assert (lstm.Dropout(0.0)(x) == x).all()
 
 
-def test_gradients_add_until_zero_grad(rng):
-    layer = lstm.Linear(3, 2, dtype=np.float64, rng=rng)
-    x, d_y = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
-    layer(x)
-    layer.backward(d_y)
-    once = layer.weight.grad.copy()
-    layer(x)
-    layer.backward(d_y)
-    np.testing.assert_allclose(layer.weight.grad, 2 * once, rtol=1e-14)
+def test_zero_grad_forgets_the_gradients():
+    layer = lstm.Linear(3, 2, rng=0)
+    layer.vjp(np.ones((4, 3), np.float32))[1](np.ones((4, 2), np.float32))
+    assert layer.weight.grad.all()
     layer.zero_grad()
-    assert not any(p.grad.any() for p in layer.parameters())
+    assert not any(parameter.grad.any() for parameter in layer.parameters())
 
 
 def test_state_dict_is_a_copy_and_round_trips(rng):
@@ -121,33 +100,6 @@ def test_state_dict_is_a_copy_and_round_trips(rng):
     assert all((saved[name] == before[name]).all() for name in saved)
     model.load_state_dict(saved)
     assert all((model.state_dict()[name] == before[name]).all() for name in saved)
-
-
-def test_load_state_dict_takes_all_or_nothing():
-    layer = lstm.Linear(3, 2, rng=0)
-    before = layer.state_dict()
-    new = {"weight": np.ones((2, 3), np.float32), "bias": np.ones(2, np.float32)}
-    wrong = [
-        ({"weight": new["weight"]}, r"missing \['bias'\]"),
-        (new | {"extra": 0}, r"unexpected \['extra'\]"),
-        (new | {"bias": np.zeros(3, np.float32)}, r"bias must have shape \(2,\), got \(3,\)"),
-        (new | {"bias": np.zeros(2)}, r"bias must have dtype float32, got float64; convert it"),
-        (new | {"bias": np.zeros(2, int)}, "bias must have dtype float32, got int64"),
-        (new | {"bias": np.zeros(2, complex)}, "bias must have dtype float32, got complex128"),
-        (new | {"bias": np.array([None, 1])}, "bias must be an array of numbers, got object"),
-        (new | {"bias": ["a", "b"]}, r"bias must be an array of numbers, got \['a', 'b'\]"),
-        (
-            new | {"bias": [[1.0], [1.0, 2.0]]},
-            r"bias must be an array, got \[\[1.0\], \[1.0, 2.0\]\]",
-        ),
-        (new | {"bias": np.ma.ones(2)}, "bias must be a plain array, got a MaskedArray"),
-        (list(new), "mapping must be a mapping of names, got list"),
-    ]
-    for mapping, message in wrong:
-        with pytest.raises(ValueError, match=message):
-            layer.load_state_dict(mapping)
-    after = layer.state_dict()
-    assert all((after[name] == before[name]).all() for name in before)
 
 
 def test_parameters_can_be_loaded_from_each_other():
@@ -166,18 +118,6 @@ def test_float32_values_go_into_float64_parameters():
     layer.load_state_dict(single.state_dict())
     assert layer.weight.dtype == np.float64
     np.testing.assert_array_equal(layer.weight.data, single.weight.data)
-
-
-def tied():
-    model = lstm.Sequential(lstm.Embedding(5, 3, rng=0), lstm.Linear(3, 5, rng=1))
-    model.layers[1].weight = model.layers[0].weight
-    return model
-
-
-def tied_torch():
-    model = torch.nn.Sequential(torch.nn.Embedding(5, 3), torch.nn.Linear(3, 5))
-    model[1].weight = model[0].weight
-    return model
 
 
 def test_a_parameter_is_one_however_often_it_is_reached():
@@ -200,11 +140,10 @@ def test_a_parameter_is_one_however_often_it_is_reached():
 
 
 def test_tied_names_must_have_one_value():
-    model, before = tied(), tied().state_dict()
-    wrong = before | {"1.weight": before["1.weight"] + 1}
-    with pytest.raises(
-        ValueError, match=r"1.weight must have the values of 0.weight: they are one"
-    ):
+    model = tied()
+    before = model.state_dict()
+    wrong = before | {"2.weight": before["2.weight"] + 1}
+    with pytest.raises(ValueError, match=r"2\.weight must have the values of 0\.weight"):
         model.load_state_dict(wrong)
     assert all((model.state_dict()[name] == before[name]).all() for name in before)
 
@@ -231,20 +170,10 @@ def test_a_parameter_is_an_array_to_numpy():
     np.testing.assert_array_equal(np.exp(parameter), np.exp(parameter.data))
 
 
-def test_a_gradient_of_another_shape_is_refused():
+def test_a_gradient_may_be_of_some_rows():
     parameter = lstm.Parameter(np.zeros((3, 2)))
-    with pytest.raises(ValueError, match=r"gradient must have shape \(3, 2\), got \(1, 2\)"):
-        parameter.accumulate(np.ones((1, 2)))
-    with pytest.raises(ValueError, match=r"gradient must have shape \(2, 2\), got \(2,\)"):
-        parameter.accumulate(np.ones(2), np.array([0, 2]))
     parameter.accumulate(np.ones((2, 2)), np.array([0, 2]))
     assert parameter.grad.tolist() == [[1, 1], [0, 0], [1, 1]]
-    x = np.ones((3, 2))
-    for layer in (lstm.Dropout(0.5), lstm.Dropout(0.5).eval(), lstm.ReLU()):
-        _, backward = layer.vjp(x)
-        for wrong in (np.ones(2), np.ones((1, 2)), np.ones((2, 3, 2)), 1.0):
-            with pytest.raises(ValueError, match=r"d_output must have shape \(3, 2\), got"):
-                backward(wrong)
 
 
 @pytest.mark.parametrize("name", ["data", "grad"])
@@ -275,16 +204,6 @@ def test_a_gradient_of_another_kind_is_refused_and_an_overflow_is_infinite():
     assert np.isposinf(parameter.grad).all()
 
 
-def test_copies_and_files_hold_no_activations():
-    layer = lstm.Linear(3, 2, rng=0)
-    empty = len(pickle.dumps(layer))
-    layer(np.zeros((10_000, 3), np.float32))
-    assert len(pickle.dumps(layer)) == empty
-    with pytest.raises(RuntimeError, match="before a call"):
-        copy.deepcopy(layer).backward(np.zeros((10_000, 2), np.float32))
-    layer.backward(np.zeros((10_000, 2), np.float32))
-
-
 def test_modes_reach_every_inner_module():
     dropout = lstm.Dropout(0.5)
     model = lstm.Sequential(lstm.Sequential(dropout))
@@ -294,64 +213,9 @@ def test_modes_reach_every_inner_module():
     assert dropout.training
 
 
-WRONG = {
-    "Linear size": (lambda: lstm.Linear(0, 2), "in_features must be a positive integer, got 0"),
-    "Linear float size": (lambda: lstm.Linear(3, 2.5), "out_features must be .*, got 2.5"),
-    "Linear dtype": (lambda: lstm.Linear(3, 2, dtype=int), "dtype must be float32 or float64"),
-    "Linear input shape": (
-        lambda: lstm.Linear(3, 2)(np.zeros((4, 5), np.float32)),
-        r"input must have shape \(\.\.\., 3\), got \(4, 5\)",
-    ),
-    "Linear input dtype": (
-        lambda: lstm.Linear(3, 2)(np.zeros((4, 3))),
-        r"input must have dtype float32, got float64; convert it: input.astype\(np.float32\)",
-    ),
-    "Embedding index": (
-        lambda: lstm.Embedding(7, 3)([0, 7]),
-        r"input must be in \[0, 6\], got values from 0 to 7",
-    ),
-    "Embedding negative": (lambda: lstm.Embedding(7, 3)([-1]), r"input must be in \[0, 6\]"),
-    "Embedding float": (lambda: lstm.Embedding(7, 3)([0.5]), "input must hold integers"),
-    "Embedding padding": (lambda: lstm.Embedding(7, 3, 7), "padding_idx must be None or in"),
-    "Dropout integers": (
-        lambda: lstm.Dropout(0.3)(np.ones(3, int)),
-        "input must have dtype float32 or",
-    ),
-    "list for float32": (
-        lambda: lstm.Linear(3, 2)([[1.0, 2.0, 3.0]]),
-        r"got float64; convert it: np.array\(input, np.float32\)",
-    ),
-    "None": (lambda: lstm.Linear(3, 2)(None), "input must be an array of numbers, got None"),
-    "matrix": (lambda: lstm.ReLU()(np.ma.ones(2)), "input must be a plain array, got a Mask"),
-    "dtype None": (lambda: lstm.Linear(3, 2, dtype=None), "dtype must be float32 or .*, got None"),
-    "no dtype": (lambda: lstm.Linear(3, 2, dtype="long"), "dtype must be float32 or float64, got"),
-    "rng": (lambda: lstm.Linear(3, 2, rng="x"), "rng must be a Generator, a seed or None, got 'x'"),
-    "layers": (lambda: lstm.Sequential(lstm.ReLU(), 3), "layers must be a Module, got 3"),
-    "mode": (lambda: lstm.ReLU().train("on"), "mode must be True or False, got 'on'"),
-    "Parameter": (
-        lambda: lstm.Parameter([1, 2]),
-        "data must have dtype float32 or float64, got int",
-    ),
-    "Dropout": (lambda: lstm.Dropout(1.5), r"p must be a number in \[0, 1\], got 1.5"),
-    "Dropout NaN": (lambda: lstm.Dropout(float("nan")), r"p must be a number in \[0, 1\], got nan"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_errors_name_the_argument(case):
-    call, message = WRONG[case]
-    with pytest.raises(ValueError, match=message):
-        call()
-
-
-def test_linear_backward_checks_the_shape():
-    layer = lstm.Linear(3, 2, rng=0)
-    layer(np.zeros((4, 3), np.float32))
-    with pytest.raises(ValueError, match=r"d_output must have shape \(4, 2\), got \(4, 3\)"):
-        layer.backward(np.zeros((4, 3), np.float32))
-
-
 def test_repr_reads_like_torch():
     theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Embedding(5, 2))
     ours = lstm.Sequential(lstm.Linear(3, 4), lstm.ReLU(), lstm.Embedding(5, 2))
     assert repr(ours) == repr(theirs)
+    for bias in (True, False):
+        assert repr(lstm.LSTMCell(3, 5, bias)) == repr(torch.nn.LSTMCell(3, 5, bias))

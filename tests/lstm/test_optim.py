@@ -10,14 +10,15 @@ SHAPES = [(4, 3), (5,), (2, 2, 2)]
 STEPS = 25
 
 CASES = [
-    (lstm.SGD, torch.optim.SGD, {"lr": 0.1}),
-    (lstm.SGD, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9}),
-    (lstm.RMSprop, torch.optim.RMSprop, {"lr": 0.01}),
-    (lstm.RMSprop, torch.optim.RMSprop, {"lr": 0.002, "alpha": 0.9, "eps": 1e-3}),
-    (lstm.Adam, torch.optim.Adam, {"lr": 0.001}),
-    (lstm.Adam, torch.optim.Adam, {"lr": 0.1, "betas": (0.5, 0.6), "eps": 1e-2}),
-    (lstm.Adam, torch.optim.Adam, {"lr": 0.1, "betas": (0.0, 0.0)}),
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9}),
+    ("RMSprop", {"lr": 0.01}),
+    ("RMSprop", {"lr": 0.002, "alpha": 0.9, "eps": 1e-3}),
+    ("Adam", {"lr": 0.001}),
+    ("Adam", {"lr": 0.1, "betas": (0.5, 0.6), "eps": 1e-2}),
+    ("Adam", {"lr": 0.1, "betas": (0.0, 0.0)}),
 ]
+every_case = pytest.mark.parametrize(("name", "options"), CASES)
 
 
 def draw(rng):
@@ -25,18 +26,17 @@ def draw(rng):
     return [rng.standard_normal(shape) * 10.0 ** rng.integers(-8, 3, shape) for shape in SHAPES]
 
 
-def names(case):
-    return f"{case[0].__name__}-{'-'.join(map(str, case[2].values()))}"
-
-
-@pytest.mark.parametrize("case", CASES, ids=names)
-def test_parity_with_torch(case):
-    ours, theirs, options = case
+@pytest.mark.equation("eq-sgd")
+@pytest.mark.equation("eq-rmsprop")
+@pytest.mark.equation("eq-adam")
+@every_case
+def test_parity_with_torch(name, options):
     rng = np.random.default_rng(0)
     start = [rng.standard_normal(shape) for shape in SHAPES]
     parameters = [lstm.Parameter(array) for array in start]
     tensors = [torch.tensor(array, requires_grad=True) for array in start]
-    optimizer, reference = ours(parameters, **options), theirs(tensors, **options)
+    optimizer = getattr(lstm, name)(parameters, **options)
+    reference = getattr(torch.optim, name)(tensors, **options)
     for step in range(STEPS):
         for parameter, tensor, gradient in zip(parameters, tensors, draw(rng), strict=True):
             parameter.grad[...] = gradient
@@ -50,16 +50,16 @@ def test_parity_with_torch(case):
 
 
 @pytest.mark.parametrize("gradient", [0.0, 1e-45, 1e30, 3e38, np.inf, np.nan])
-@pytest.mark.parametrize("case", [*CASES, (lstm.Adam, torch.optim.Adam, {"eps": 0.0})], ids=names)
-def test_overflow_is_that_of_torch_without_a_warning(case, gradient):
-    ours, theirs, options = case
+@pytest.mark.parametrize(("name", "options"), [*CASES, ("Adam", {"eps": 0.0})])
+def test_overflow_is_that_of_torch_without_a_warning(name, options, gradient):
     parameter, tensor = lstm.Parameter(np.ones(2, np.float32)), torch.ones(2, requires_grad=True)
     parameter.grad[...], tensor.grad = gradient, torch.full((2,), gradient)
-    ours([parameter], **options).step()
-    theirs([tensor], **options).step()
+    getattr(lstm, name)([parameter], **options).step()
+    getattr(torch.optim, name)([tensor], **options).step()
     np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=1e-6)
 
 
+@pytest.mark.equation("eq-clip-norm")
 @pytest.mark.parametrize("max_norm", [1e-3, 1.0, 5.0, 1e6])
 def test_clip_parity_with_torch(max_norm):
     rng = np.random.default_rng(1)
@@ -86,14 +86,10 @@ def test_clip_refuses_a_step_that_would_destroy_the_weights():
     parameter.grad[0] = np.nan
     with pytest.raises(ValueError, match="gradient norm must be finite, got nan"):
         lstm.clip_grad_norm_([parameter], 1.0)
-    for wrong in (0, -1, np.nan):
-        with pytest.raises(ValueError, match=r"max_norm must be a number in \(0, inf\], got"):
-            lstm.clip_grad_norm_([parameter], wrong)
 
 
-@pytest.mark.parametrize("case", CASES, ids=names)
-def test_state_dict_resumes_bit_for_bit(case):
-    ours, _, options = case
+@every_case
+def test_state_dict_resumes_bit_for_bit(name, options):
     rng = np.random.default_rng(2)
     gradients = [draw(rng) for _ in range(6)]
 
@@ -104,7 +100,7 @@ def test_state_dict_resumes_bit_for_bit(case):
             optimizer.step()
 
     def make(values):
-        return ours([lstm.Parameter(value) for value in values], **options)
+        return getattr(lstm, name)([lstm.Parameter(value) for value in values], **options)
 
     whole = make([np.ones(shape) for shape in SHAPES])
     run(whole, gradients)
@@ -147,42 +143,19 @@ def test_load_state_dict_is_all_or_nothing(wrong, message):
         adam.load_state_dict([])
 
 
-@pytest.mark.parametrize("case", CASES, ids=names)
-def test_a_parameter_given_twice_is_one(case):
-    ours, _, options = case
+@every_case
+def test_a_parameter_given_twice_is_one(name, options):
     results = []
     for times in (1, 2):
         parameter = lstm.Parameter(np.ones(3))
         parameter.grad[...] = [1, -2, 3]
-        optimizer = ours([parameter] * times, **options)
+        optimizer = getattr(lstm, name)([parameter] * times, **options)
         assert optimizer.clip_grad_norm_(100.0) == pytest.approx(14**0.5)
         assert lstm.clip_grad_norm_([parameter] * times, 1.0) == pytest.approx(14**0.5)
         np.testing.assert_allclose((parameter.grad**2).sum(), 1)
         optimizer.step()
         results.append(parameter.data)
     np.testing.assert_array_equal(*results)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda p: lstm.SGD([], 0.1), "parameters must hold at least one"),
-        (lambda p: lstm.SGD([p], -0.1), r"lr must be a number in \[0, inf\), got -0.1"),
-        (lambda p: lstm.SGD(p.data, 0.1), "parameters must be Parameters, got float64"),
-        (lambda p: lstm.Adam([p], betas=0.9), "betas must be a pair of numbers, got 0.9"),
-        (lambda p: lstm.RMSprop([p], eps_inside=1), "eps_inside must be True or False, got 1"),
-        (lambda p: lstm.SGD([p], 0.1, momentum=-1), "momentum must be"),
-        (lambda p: lstm.RMSprop([p], alpha=1.0), r"alpha must be a number in \[0, 1\), got 1.0"),
-        (
-            lambda p: lstm.Adam([p], betas=(0.9, 1.0)),
-            r"betas\[1\] must be a number in \[0, 1\), got 1.0",
-        ),
-        (lambda p: lstm.Adam([p], eps=np.inf), "eps must be a number in"),
-    ],
-)
-def test_errors(make, message):
-    with pytest.raises(ValueError, match=message):
-        make(lstm.Parameter(np.zeros(2)))
 
 
 def test_repr_holds_every_setting():

@@ -1,131 +1,29 @@
-"""The scan is ``torch.nn.LSTM``, with both kinds of steps, and falls back where numba fails."""
+"""The steps of the scan: their numbers, their memory, and which are taken where numba fails.
+
+That both kinds of them are ``torch.nn.LSTM``, ``test_layer_parity`` shows.
+"""
 
 import os
 import subprocess
 import sys
 import textwrap
-import threading
 import tracemalloc
 
 import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from lstm import compiled, scan
 
 ENGINES = [compiled, scan.NumpySteps]
-# Of oneDNN, which cannot project.
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
 both = pytest.mark.parametrize("steps", ENGINES, ids=["compiled", "numpy"])
 
 
-def draw_weights(rng, D, H, P=0, bias=True, dtype=np.float64, bound=0.5):
-    shapes = {"weight_ih": (4 * H, D), "weight_hh": (4 * H, P or H)}
-    shapes |= {"bias_ih": (4 * H,), "bias_hh": (4 * H,)} if bias else {}
-    shapes |= {"weight_hr": (P, H)} if P else {}
+def draw_weights(rng, D, H, dtype=np.float64, bound=0.5):
+    shapes = {"weight_ih": (4 * H, D), "weight_hh": (4 * H, H), "bias_ih": (4 * H,)}
+    shapes |= {"bias_hh": (4 * H,)}
     return {name: rng.uniform(-bound, bound, s).astype(dtype) for name, s in shapes.items()}
-
-
-def nn_lstm(weights):
-    """Return a two-way ``nn.LSTM`` with the same weights in both directions."""
-    (rows, D), P = weights["weight_ih"].shape, len(weights.get("weight_hr", ()))
-    layer = torch.nn.LSTM(D, rows // 4, bias="bias_ih" in weights, bidirectional=True, proj_size=P)
-    layer = layer.to(torch.from_numpy(weights["weight_ih"]).dtype)
-    names = {name + end: w for name, w in weights.items() for end in ("_l0", "_l0_reverse")}
-    layer.load_state_dict({name: torch.from_numpy(w) for name, w in names.items()})
-    return layer
-
-
-@both
-@settings(max_examples=40)
-@given(
-    sizes=st.tuples(*(st.integers(1, n) for n in (20, 9, 40, 40))),
-    dtype=st.sampled_from([np.float32, np.float64]),
-    ragged=st.booleans(),
-    reverse=st.booleans(),
-    bias=st.booleans(),
-    projects=st.booleans(),
-    of_output=st.booleans(),
-    seed=st.integers(0, 99),
-)
-def test_parity(steps, sizes, dtype, ragged, reverse, bias, projects, of_output, seed):
-    B, T, D, H = sizes
-    P = max(1, H // 2) if projects and H > 1 else 0
-    rng = np.random.default_rng(seed)
-    weights = draw_weights(rng, D, H, P, bias, dtype)
-    lengths = rng.integers(1, T + 1, B) if ragged else None
-    x, d_output, *states = (
-        rng.standard_normal(s).astype(dtype)
-        for s in ((T, B, D), (T, B, P or H), *[(B, P or H), (B, H)] * 2)
-    )
-
-    layer = nn_lstm(weights)
-    inputs = [torch.from_numpy(a).requires_grad_() for a in (x, *states[:2])]
-    both_ways = [torch.stack([s, s]) for s in inputs[1:]]
-    if ragged:
-        packed = pack_padded_sequence(inputs[0], torch.from_numpy(lengths), enforce_sorted=False)
-        output, final = layer(packed, both_ways)
-        output, _ = pad_packed_sequence(output, total_length=T)
-    else:
-        output, final = layer(inputs[0], both_ways)
-    expected = [output.chunk(2, dim=2)[reverse], *(s[int(reverse)] for s in final)]
-    used = range(3) if of_output else range(1, 3)
-    gradients = [torch.from_numpy(a) for a in (d_output, *states[2:])]
-    torch.autograd.backward([expected[k] for k in used], [gradients[k] for k in used])
-
-    def close(ours, theirs):
-        theirs = theirs.detach().numpy()
-        bound = 2e-5 if dtype == np.float32 else 1e-12
-        assert ours.dtype == dtype
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound * (1 + abs(theirs).max()))
-
-    for keep in (False, True):
-        found, state, tape = scan.forward(
-            weights, x, tuple(states[:2]), lengths, reverse, keep, steps=steps
-        )
-        for ours, theirs in zip((found, *state), expected, strict=True):
-            close(ours, theirs)
-    d_output = d_output if of_output else None
-    d_x, d_state, found = scan.backward(tape, d_output, tuple(states[2:]))
-    for ours, theirs in zip((d_x, *d_state), inputs, strict=True):
-        close(ours, theirs.grad)
-    assert found.keys() == weights.keys()
-    for name, gradient in found.items():
-        close(gradient, getattr(layer, name + ("_l0_reverse" if reverse else "_l0")).grad)
-
-
-@pytest.mark.parametrize("P", [0, 2])
-@pytest.mark.parametrize("D", [3, 130])
-def test_complex_step(D, P):
-    """∂L/∂w = Im L(w + ih) / h, to all digits: for each number of each argument."""
-    rng = np.random.default_rng(0)
-    lengths, h = np.array([2, 4, 1]), 1e-30
-    arguments = draw_weights(rng, D, 4, P, dtype=complex)
-    arguments |= {"x": rng.standard_normal((4, 3, D)) + 0j}
-    arguments |= {"h_0": rng.standard_normal((3, P or 4)) + 0j, "c_0": np.ones((3, 4), complex)}
-    factors = rng.standard_normal((4, 3, P or 4)), rng.standard_normal((3, 4))
-
-    def run():
-        weights = {k: v for k, v in arguments.items() if k not in ("x", "h_0", "c_0")}
-        state = arguments["h_0"], arguments["c_0"]
-        output, (_, c_n), tape = scan.forward(weights, arguments["x"], state, lengths, True)
-        return (output * factors[0]).sum() + (c_n * factors[1]).sum(), tape
-
-    _, tape = run()
-    d_x, (d_h_0, d_c_0), gradients = scan.backward(
-        tape, factors[0] + 0j, (np.zeros((3, P or 4), complex), factors[1] + 0j)
-    )
-    gradients |= {"x": d_x, "h_0": d_h_0, "c_0": d_c_0}
-    for name, values in arguments.items():
-        for index in rng.permutation(values.size)[:25]:
-            values.flat[index] += 1j * h
-            by_step = run()[0].imag / h
-            values.flat[index] -= 1j * h
-            assert gradients[name].flat[index].real == pytest.approx(by_step, rel=1e-12, abs=1e-13)
 
 
 # --- numbers ---------------------------------------------------------------------------------
@@ -178,71 +76,24 @@ def test_infinite_input(steps, dtype, value):
     zeros = np.zeros((10, 5), dtype)
     output, state, tape = scan.forward(weights, x, (zeros, zeros), steps=steps)
     scan.backward(tape, output, state)
-    with torch.no_grad():
-        theirs = nn_lstm(weights)(torch.from_numpy(x))[0].numpy()[..., :5]
+    layer = torch.nn.LSTM(3, 5).to(torch.from_numpy(x).dtype)
+    layer.load_state_dict({f"{name}_l0": torch.from_numpy(w) for name, w in weights.items()})
+    theirs = layer(torch.from_numpy(x))[0].detach().numpy()
     bound = 1e-5 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(output, theirs, atol=bound)
     assert np.isfinite(np.delete(output, 2, axis=1)).all()
 
 
-# --- arrays ----------------------------------------------------------------------------------
+# --- tapes and memory --------------------------------------------------------------------------
 
 
 @both
-@pytest.mark.parametrize("ragged", [False, True])
-@pytest.mark.parametrize("D", [3, 130])
-def test_arrays_of_the_caller(steps, ragged, D):
-    """None is changed, none is read behind an end, and a tape sees no later changes."""
-    rng = np.random.default_rng(0)
-    weights, T, lengths = draw_weights(rng, D, 4, 2), 5, np.array([2, 5, 1]) if ragged else None
-    x, d_output = rng.standard_normal((T, 3, D)), rng.standard_normal((T, 3, 2))
-    state = rng.standard_normal((3, 2)), rng.standard_normal((3, 4))
-    if ragged:
-        ended = np.arange(T)[:, None] >= lengths
-        x[ended] = d_output[ended] = np.nan
-    read_only = [x, d_output, *state, *weights.values()]
-    for array in read_only:
-        array.flags.writeable = False
-
-    def run(change):
-        output, final, tape = scan.forward(weights, x, state, lengths, steps=steps)
-        values = [output.copy(), *(array.copy() for array in final)]
-        if change:
-            for array in (output, *final):
-                array[...] = 7
-            for array in read_only:
-                array.flags.writeable = True
-            for array in (x, *state, *weights.values()):
-                array[...] = 7
-        d_x, d_state, gradients = scan.backward(tape, d_output, (state[0] * 0, state[1] * 0))
-        with pytest.raises(RuntimeError, match="backward has used it up"):
-            scan.backward(tape, d_output, state)
-        return [*values, d_x, *d_state, *gradients.values()]
-
-    first = run(change=False)
-    assert all(np.isfinite(array).all() for array in first)
-    if ragged:
-        assert not first[0][ended].any()
-        assert not first[3][ended].any()
-    for before, after in zip(first, run(change=True), strict=True):
-        np.testing.assert_array_equal(before, after)
-
-
-@both
-def test_no_sequences(steps):
-    weights = draw_weights(np.random.default_rng(0), 3, 4)
-    state = np.zeros((0, 4)), np.zeros((0, 4))
-    for lengths in (None, np.zeros(0, int)):
-        output, final, tape = scan.forward(
-            weights, np.zeros((5, 0, 3)), state, lengths, steps=steps
-        )
-        assert output.shape == (5, 0, 4)
-        assert [array.shape for array in final] == [(0, 4)] * 2
-        d_x, _, gradients = scan.backward(tape, output, state)
-        assert d_x.shape == (5, 0, 3)
-        assert {name: (g.shape, abs(g).max()) for name, g in gradients.items()} == {
-            name: (weight.shape, 0) for name, weight in weights.items()
-        }
+def test_a_tape_serves_once(steps):
+    weights, zeros = draw_weights(np.random.default_rng(0), 3, 4), np.zeros((2, 4))
+    output, state, tape = scan.forward(weights, np.ones((5, 2, 3)), (zeros, zeros), steps=steps)
+    scan.backward(tape, output, state)
+    with pytest.raises(RuntimeError, match="backward has used it up"):
+        scan.backward(tape, output, state)
 
 
 @both
@@ -262,28 +113,6 @@ def test_memory_returns(steps):
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 20 * 4 * 32 * 8  # less than the output of one pass
-
-
-@both
-def test_threads(steps):
-    """Several at once give what one gives."""
-    weights = draw_weights(np.random.default_rng(0), 8, 32, dtype=np.float32)
-    zeros = np.zeros((16, 32), np.float32)
-    inputs = np.random.default_rng(1).standard_normal((4, 50, 16, 8)).astype(np.float32)
-
-    def run(k):
-        output, _, tape = scan.forward(weights, inputs[k], (zeros, zeros), steps=steps)
-        return output, scan.backward(tape, output, (zeros, zeros))[0]
-
-    alone, found = [run(k) for k in range(4)], [None] * 4
-    threads = [threading.Thread(target=lambda k=k: found.__setitem__(k, run(k))) for k in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for pair in zip(alone, found, strict=True):
-        for expected, array in zip(*pair, strict=True):
-            np.testing.assert_array_equal(array, expected)
 
 
 # --- which steps -----------------------------------------------------------------------------

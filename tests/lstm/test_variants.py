@@ -1,10 +1,8 @@
 """What distinguishes each relative of the LSTM; that they are right, test_layer_parity shows."""
 
 import numpy as np
-import pytest
 
 import lstm
-from tests.lstm import parity
 from tests.lstm.parity import STEPS, Case, Loop, compare, draw, make, run, run_reference
 
 
@@ -12,12 +10,12 @@ def test_cifg_is_the_lstm_with_a_negated_forget_gate():
     """As σ(-a) = 1 - σ(a), the gradients of the LSTM's i and f rows add up to CIFG's."""
     case = Case("CIFGLSTM", lengths="ragged")
     example = draw(case)
-    actual = run(make(lstm.CIFGLSTM, case, example.weights), example)
+    actual = run(make(case, example.weights), example)
     weights = {}
     for name, value in example.weights.items():
         i, g, o = np.split(value, 3)
         weights[name] = np.concatenate([i, -i, g, o])
-    expected = run(make(lstm.LSTM, Case(), weights), example)
+    expected = run(make(Case(), weights), example)
     for name in weights:
         i, f, g, o = np.split(expected["d_" + name], 4)
         expected["d_" + name] = np.concatenate([i - f, g, o])
@@ -35,27 +33,21 @@ def test_the_cell_of_1997_without_input_keeps_its_state_and_its_gradient():
     case = Case("LSTM1997")
     example, H = draw(case), case.hidden_size
     example.weights["bias_ih_l0"][:H] = example.weights["bias_ih_l0"][2 * H :] = -1e9
-    (output, (_, c_n)), backward = make(lstm.LSTM1997, case, example.weights).vjp(
-        example.x, example.hx
-    )
+    (output, (_, c_n)), backward = make(case, example.weights).vjp(example.x, example.hx)
     _, (_, d_c_0) = backward(None, (None, example.d_state[1]))
     assert (output == 0).all()
     assert (c_n == example.hx[1]).all()
     assert (d_c_0 == example.d_state[1]).all()
 
 
-def truncated(**arguments):
-    return lstm.LSTM1997(truncated=True, **arguments)
-
-
 def test_truncated_gradient_of_1997_is_autograds_with_the_recurrent_path_detached():
     case = Case("LSTM1997")
     example = draw(case)
-    actual = run(make(truncated, case, example.weights), example)
+    actual = run(make(case, example.weights, truncated=True), example)
     reference = Loop(case, lambda w, x, h, c: STEPS["LSTM1997"](w, x, h.detach() + 0 * h, c))
     compare(actual, run_reference(case, example, reference))
     assert (actual["d_h_0"] == 0).all()
-    whole = run(make(lstm.LSTM1997, case, example.weights), example)
+    whole = run(make(case, example.weights), example)
     assert (whole["output"] == actual["output"]).all()
     assert np.abs(whole["d_weight_hh_l0"] - actual["d_weight_hh_l0"]).max() > 0.01
 
@@ -64,7 +56,8 @@ def test_truncated_gradient_of_one_step_is_the_whole():
     case = Case("LSTM1997", steps=1)
     example = draw(case)
     results = [
-        run(make(kind, case, example.weights), example) for kind in (lstm.LSTM1997, truncated)
+        run(make(case, example.weights, truncated=truncated), example)
+        for truncated in (False, True)
     ]
     for result in results:
         del result["d_h_0"]  # the one path that leaves the step through the recurrent weights
@@ -75,7 +68,7 @@ def test_layer_norm_ignores_the_scale_of_its_inputs():
     """What it is for: ten times the weights or the input change nothing (but for ε)."""
     case = Case("LayerNormLSTM")
     example = draw(case)
-    layer = make(lstm.LayerNormLSTM, case, example.weights)
+    layer = make(case, example.weights)
     x, expected = 1e4 * example.x, layer(1e4 * example.x, example.hx)[0]
     layer.weight_ih_l0.data *= 10
     assert np.abs(layer(x, example.hx)[0] - expected).max() < 1e-8
@@ -88,25 +81,3 @@ def test_layer_norm_starts_with_gains_of_one_and_biases_of_zero():
             assert (value == ("gain" in name)).all(), name
         else:
             assert np.abs(value).max() <= 0.5
-
-
-@pytest.mark.parametrize("kind", parity.KINDS[1:])
-def test_bad_arguments(kind):
-    layer = getattr(lstm, kind)
-    with pytest.raises(ValueError, match="hidden_size must be a positive integer, got 0"):
-        layer(3, 0)
-    with pytest.raises(ValueError, match=f"proj_size must be 0 in a {kind}, got 2"):
-        layer(3, 4, proj_size=2)
-    wrong = np.zeros((1, 4, 9), np.float32)
-    with pytest.raises(ValueError, match=r"h_0 must have shape \(1, 4, 4\), got \(1, 4, 9\)"):
-        layer(3, 4)(
-            np.zeros((6, 4, 3), np.float32), wrong if kind in ("RNN", "GRU") else (wrong, wrong)
-        )
-
-
-def test_bad_arguments_of_one():
-    with pytest.raises(ValueError, match=r"nonlinearity must be one of .*, got 'sine'"):
-        lstm.RNN(3, 4, nonlinearity="sine")
-    with pytest.raises(ValueError, match="truncated must be"):
-        lstm.LSTM1997(3, 4, truncated=1)
-    assert "truncated=True" in repr(lstm.LSTM1997(3, 4, truncated=True))

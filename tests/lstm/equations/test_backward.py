@@ -65,15 +65,6 @@ def run():
     return Run()
 
 
-@pytest.mark.equation("eq-d-two-biases")
-def test_d_two_biases_is_pytorchs(run):
-    layer = torch.nn.LSTM(D, H, dtype=torch.float64)
-    layer(torch.tensor(run.x))[0].sin().sum().backward()
-    d_b_ih, d_b_hh = eq.d_two_biases(layer.bias_ih_l0.grad.numpy())
-    np.testing.assert_allclose(d_b_ih, layer.bias_ih_l0.grad, **EXACT)
-    np.testing.assert_allclose(d_b_hh, layer.bias_hh_l0.grad, **EXACT)
-
-
 # ------------------------------------------------------------------------------------- over time
 @pytest.mark.equation("eq-d-hidden-state")
 def test_d_hidden_state(run):
@@ -111,7 +102,8 @@ def test_d_weights_sum(run):
         np.testing.assert_allclose(gradient, expected, **EXACT)
 
 
-def test_d_weights_sum_is_pytorchs(run):
+@pytest.mark.equation("eq-d-two-biases")
+def test_d_weights_sum_and_two_biases_are_pytorchs(run):
     layer = torch.nn.LSTM(D, H, dtype=torch.float64)
     layer.load_state_dict(
         {
@@ -125,7 +117,8 @@ def test_d_weights_sum_is_pytorchs(run):
     output, _ = layer(torch.tensor(run.x), state)
     (torch.tensor(run.weight) * output.sin()).sum().backward()
     gradients = eq.d_weights_sum(run.backward()[0], run.x, run.h_prev)
-    for gradient, parameter in zip(gradients, list(layer.parameters())[:3], strict=True):
+    gradients = (*gradients[:2], *eq.d_two_biases(gradients[2]))
+    for gradient, parameter in zip(gradients, layer.parameters(), strict=True):
         np.testing.assert_allclose(gradient, parameter.grad, **EXACT)
 
 

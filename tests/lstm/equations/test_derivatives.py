@@ -11,6 +11,7 @@ from lstm.gradcheck import complex_step
 B, D, H, P = 3, 2, 4, 2
 SHAPES = {"x": (B, D), "W": (4 * H, D), "U": (4 * H, H), "b": (4 * H,)}
 SHAPES |= {"a": (B, 4 * H), "W_hr": (P, H)}
+SHAPES |= dict.fromkeys(("p_i", "p_f", "p_o"), (H,))
 """Shapes of the arguments; of those that are not named, (B, H)."""
 MASKS = {"mask": np.array([[1.0], [0.0], [1.0]]), "dropout": np.where(np.eye(B, H), 0.0, 2.0)}
 
@@ -34,6 +35,15 @@ def shown(o, c):
 
 def affine(x, h, W, U, b):
     return x @ W.T + h @ U.T + b
+
+
+def d_cell_through_peephole(d_c_next, d_h, c, o, p_o):
+    return eq.d_peephole_cell_state(d_c_next, d_h, o, c, p_o, d_h * np.tanh(c) * o * (1 - o))
+
+
+def d_previous_cell_through_peepholes(d_c, c, i, f, g, p_i, p_f):
+    d_a_i, d_a_f = d_c * g * i * (1 - i), d_c * c * f * (1 - f)
+    return eq.d_peephole_cell_previous(d_c, f, p_i, d_a_i, p_f, d_a_f)
 
 
 def tanh(z):
@@ -93,6 +103,28 @@ DERIVATIVES = [
         "eq-d-cell-1997",
         lambda c, o, u: np.stack([c + u, eq.hidden_state_1997(o, c)]),
         lambda d, o, c: eq.d_cell_state_1997(*d, o, c),
+        "c",
+    ),
+    check(
+        "eq-d-peephole-weights",
+        lambda p_i, p_f, p_o, c_prev, c: np.stack([p_i * c_prev, p_f * c_prev, p_o * c]),
+        lambda d, c_prev, c: eq.d_peephole_weights(*d, c_prev, c),
+        "p_i p_f p_o",
+    ),
+    check(
+        "eq-d-peephole-cell",
+        lambda c, z, p_o: np.stack([c, eq.sigmoid(z + p_o * c) * np.tanh(c)]),
+        lambda d, c, z, p_o: d_cell_through_peephole(*d, c, eq.sigmoid(z + p_o * c), p_o),
+        "c",
+    ),
+    check(
+        "eq-d-peephole-cell-previous",
+        lambda c, z_i, z_f, g, p_i, p_f: (
+            eq.sigmoid(z_f + p_f * c) * c + eq.sigmoid(z_i + p_i * c) * g
+        ),
+        lambda d, c, z_i, z_f, g, p_i, p_f: d_previous_cell_through_peepholes(
+            d, c, eq.sigmoid(z_i + p_i * c), eq.sigmoid(z_f + p_f * c), g, p_i, p_f
+        ),
         "c",
     ),
     check(

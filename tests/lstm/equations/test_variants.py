@@ -1,15 +1,12 @@
-"""The 1997 cell, peepholes, coupled gates and projection: against PyTorch, ONNX and loops."""
+"""The 1997 cell, peepholes, coupled gates and projection: against PyTorch and loops."""
 
 import math
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx.reference import ReferenceEvaluator
 
 from lstm import equations as eq
-from lstm.gradcheck import complex_step
 
 T, B, D, H, P = 4, 2, 3, 5, 2
 EXACT = {"rtol": 0, "atol": 1e-13}
@@ -89,111 +86,22 @@ def test_hidden_1997_is_the_papers_h(rng):
 
 
 # ------------------------------------------------------------------------------------ peepholes
-class Peephole:
-    """A sequence through an LSTM with peepholes, forward and backward, by the equations."""
-
-    def __init__(self, rng):
-        self.x = rng.normal(size=(T, B, D))
-        self.W, self.U, self.b = (rng.normal(size=s) for s in ((4 * H, D), (4 * H, H), (4 * H,)))
-        self.p = rng.normal(size=(3, H))
-        self.weight = rng.normal(size=(T, B, H))
-
-    def forward(self, x=None, p=None, c_0=None):
-        x, p = self.x if x is None else x, self.p if p is None else p
-        h, c = np.zeros((B, H)), np.zeros((B, H)) if c_0 is None else c_0
-        (W_i, W_f, W_g, W_o), (U_i, U_f, U_g, U_o) = np.split(self.W, 4), np.split(self.U, 4)
-        b_i, b_f, b_g, b_o = np.split(self.b, 4)
-        self.saved, output = [], []
-        for t in range(T):
-            i = eq.peephole_input_gate(x[t], h, c, W_i, U_i, p[0], b_i)
-            f = eq.peephole_forget_gate(x[t], h, c, W_f, U_f, p[1], b_f)
-            g = eq.candidate(x[t], h, W_g, U_g, b_g)
-            c_prev, c = c, eq.cell_state(f, c, i, g)
-            o = eq.peephole_output_gate(x[t], h, c, W_o, U_o, p[2], b_o)
-            h = eq.hidden_state(o, c)
-            self.saved.append((i, f, g, o, c_prev, c))
-            output.append(h)
-        self.h, self.c = np.stack(output), c
-        return (self.weight * self.h).sum()
-
-    def backward(self):
-        self.forward()
-        d_a, d_p, d_c_next = np.zeros((B, 4 * H)), np.zeros((3, H)), np.zeros((B, H))
-        self.d_c = []
-        for t in reversed(range(T)):
-            i, f, g, o, c_prev, c = self.saved[t]
-            d_h = eq.d_hidden_state(self.weight[t], d_a, self.U)
-            d_o = eq.d_output_gate(d_h, c)
-            d_c = eq.d_peephole_cell_state(d_c_next, d_h, o, c, self.p[2], d_o * o * (1 - o))
-            d_a = eq.d_preactivation(d_c * g, d_c * c_prev, d_c * i, d_o, i, f, g, o)
-            d_a_i, d_a_f, _, d_a_o = np.split(d_a, 4, axis=1)
-            d_p += eq.d_peephole_weights(d_a_i, d_a_f, d_a_o, c_prev, c)
-            d_c_next = eq.d_peephole_cell_previous(d_c, f, self.p[0], d_a_i, self.p[1], d_a_f)
-            self.d_c.insert(0, d_c)
-        return d_p, d_c_next
+PEEPHOLES = [
+    pytest.param(eq.peephole_input_gate, marks=pytest.mark.equation("eq-peephole-input-gate")),
+    pytest.param(eq.peephole_forget_gate, marks=pytest.mark.equation("eq-peephole-forget-gate")),
+    pytest.param(eq.peephole_output_gate, marks=pytest.mark.equation("eq-peephole-output-gate")),
+]
 
 
-@pytest.fixture
-def peephole(rng):
-    return Peephole(rng)
-
-
-def onnx_lstm(model):
-    """Run ONNX's reference LSTM, whose gate order is i, o, f, c and peephole order i, o, f."""
-
-    def iofc(array):
-        i, f, g, o = np.split(array, 4)
-        return np.concatenate([i, o, f, g])[None].astype(np.float32)
-
-    bias = np.concatenate([iofc(model.b)[0], np.zeros(4 * H, np.float32)])[None]
-    peepholes = model.p[[0, 2, 1]].reshape(1, -1).astype(np.float32)
-    values = {"X": model.x.astype(np.float32), "W": iofc(model.W), "R": iofc(model.U)}
-    values |= {"B": bias, "P": peepholes}
-    node = onnx.helper.make_node(
-        "LSTM", ["X", "W", "R", "B", "", "", "", "P"], ["Y", "Y_h"], hidden_size=H
-    )
-    inputs = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, value.shape)
-        for name, value in values.items()
-    ]
-    outputs = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-        for name in ("Y", "Y_h")
-    ]
-    graph = onnx.helper.make_graph([node], "lstm", inputs, outputs)
-    opset = [onnx.helper.make_opsetid("", 14)]
-    model_proto = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
-    return ReferenceEvaluator(model_proto).run(["Y"], values)[0][:, 0]
-
-
-@pytest.mark.equation("eq-peephole-input-gate")
-@pytest.mark.equation("eq-peephole-forget-gate")
-@pytest.mark.equation("eq-peephole-output-gate")
-def test_peephole_gates_are_onnxs(peephole):
-    peephole.forward()
-    np.testing.assert_allclose(peephole.h, onnx_lstm(peephole), rtol=0, atol=2e-6)
-
-
-def test_peepholes_of_zero_leave_todays_lstm(arrays, rng):
+@pytest.mark.parametrize("gate", PEEPHOLES)
+def test_a_peephole_gate_looks_at_its_own_cell(gate, arrays, rng):
     x, h, W, U, b = arrays
-    c, zero = rng.normal(size=(B, H)), np.zeros(H)
-    for gate in (eq.peephole_input_gate, eq.peephole_forget_gate, eq.peephole_output_gate):
-        np.testing.assert_array_equal(gate(x, h, c, W, U, zero, b), eq.input_gate(*arrays))
-
-
-@pytest.mark.equation("eq-d-peephole-weights")
-def test_d_peephole_weights(peephole):
-    d_p, _ = peephole.backward()
-    expected = complex_step(lambda p: peephole.forward(p=p), peephole.p)
-    np.testing.assert_allclose(d_p, expected, **EXACT)
-
-
-@pytest.mark.equation("eq-d-peephole-cell")
-@pytest.mark.equation("eq-d-peephole-cell-previous")
-def test_d_peephole_cell(peephole):
-    _, d_c_0 = peephole.backward()
-    expected = complex_step(lambda c: peephole.forward(c_0=c), np.zeros((B, H)))
-    np.testing.assert_allclose(d_c_0, expected, **EXACT)
+    c, p = rng.normal(size=(B, H)), rng.normal(size=H)
+    expected = [
+        [1 / (1 + math.exp(-W[k] @ x[n] - U[k] @ h[n] - p[k] * c[n, k] - b[k])) for k in range(H)]
+        for n in range(B)
+    ]
+    np.testing.assert_allclose(gate(x, h, c, W, U, p, b), expected, **EXACT)
 
 
 # ----------------------------------------------------------------------------- coupled, projected
