@@ -2,11 +2,20 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
-from lstm_book.experiments import Cell, load_record, record, remember_task, train_to_remember
+from lstm_book.experiments import (
+    Cell,
+    load_record,
+    record,
+    remember_task,
+    runs_of,
+    train_to_remember,
+)
 from lstm_book.experiments.digits import EQUAL_SIZE, MODELS, count_parameters
 from lstm_book.experiments.memory import INPUT_SIZE
 from lstm_book.experiments.record import FOLDER, command
@@ -166,3 +175,20 @@ def test_records_have_ten_seeds_and_end_where_they_say(name):
         assert all(10 <= update <= updates for update in solved)
         cell = Cell(**{key: run[key] for key in Cell.__dataclass_fields__})
         assert found["parameters"][run["name"]] == cell.num_parameters
+
+
+def test_runs_of_a_record_are_found_by_their_settings():
+    found = load_record("remember")
+    (run,) = runs_of(found, "RNN", steps=50, lr=0.01)
+    assert (run["name"], run["steps"], run["lr"]) == ("RNN", 50, 0.01)
+    assert len(runs_of(found, "RNN", steps=50)) == 2
+    assert runs_of(found, "nobody") == []
+
+
+def test_records_are_read_without_pytorch():
+    code = (
+        "import sys; sys.modules['torch'] = None; "
+        "from lstm_book.experiments import load_record, runs_of; "
+        "assert runs_of(load_record('remember'), 'RNN')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -31,3 +31,11 @@ def test_terminal_gets_aligned_text(shown):
 def test_a_row_of_another_length_is_refused():
     with pytest.raises(ValueError, match="a row must have 1 cells"):
         tables.show(ROWS, ["name"])
+
+
+def test_sentences_are_set_from_the_left(monkeypatch):
+    outputs = []
+    monkeypatch.setattr(tables, "display", lambda data, raw: outputs.append(data["text/html"]))
+    tables.show(ROWS, ["name", "value"], words=True)
+    tables.show(ROWS, ["name", "value"])
+    assert ["lstm-words" in html for html in outputs] == [True, False]

@@ -3,10 +3,20 @@
 ``python -m lstm_book.experiments NAME`` runs one of them and writes
 ``results/experiments/NAME.json`` with its settings, seeds, command and versions; the
 chapters read those files, and repeat a small part of each experiment on the page.
-They need PyTorch.
+To run one needs PyTorch; to read a record does not.
 """
 
-from lstm_book.experiments.memory import Cell, remember_task, train_to_remember
-from lstm_book.experiments.record import load_record
+from __future__ import annotations
 
-__all__ = ["Cell", "load_record", "remember_task", "train_to_remember"]
+from lstm_book.experiments.record import load_record, runs_of
+
+__all__ = ["Cell", "load_record", "remember_task", "runs_of", "train_to_remember"]
+
+
+def __getattr__(name: str) -> object:
+    # What trains is imported when it is asked for: a page that reads records runs without PyTorch.
+    if name in {"Cell", "remember_task", "train_to_remember"}:
+        from lstm_book.experiments import memory
+
+        return getattr(memory, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

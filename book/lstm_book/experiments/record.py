@@ -33,6 +33,25 @@ def load_record(name: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) | {"command": command(name)}
 
 
+def runs_of(record: dict[str, Any], name: str, **wanted: Any) -> list[dict[str, Any]]:
+    """Return the runs of one contestant, those alone whose settings are the wanted ones.
+
+    Parameters
+    ----------
+    record : dict
+        What :func:`load_record` returns.
+    name : str
+        A key of its ``"parameters"``.
+    **wanted
+        Settings, for example ``steps=50, lr=0.01``.
+    """
+    return [
+        run
+        for run in record["runs"]
+        if run["name"] == name and all(run[key] == value for key, value in wanted.items())
+    ]
+
+
 def save_record(name: str, content: dict[str, Any], seconds: float) -> Path:
     """Write a record beside the others and return its path."""
     path = FOLDER / f"{name}.json"

@@ -10,7 +10,13 @@ from IPython.display import display
 __all__ = ["show"]
 
 
-def show(rows: Iterable[Sequence[object]], header: Sequence[str], *, caption: str = "") -> None:
+def show(
+    rows: Iterable[Sequence[object]],
+    header: Sequence[str],
+    *,
+    caption: str = "",
+    words: bool = False,
+) -> None:
     """Display a table; its first column names the rows.
 
     Parameters
@@ -21,6 +27,8 @@ def show(rows: Iterable[Sequence[object]], header: Sequence[str], *, caption: st
         Names of the columns; the first one names the names of the rows.
     caption : str, optional
         What the table shows, with units.
+    words : bool
+        Whether the cells hold sentences, set from the left, and not numbers.
 
     Raises
     ------
@@ -31,12 +39,11 @@ def show(rows: Iterable[Sequence[object]], header: Sequence[str], *, caption: st
     for row in table:
         if len(row) != len(header):
             raise ValueError(f"a row must have {len(header)} cells, got {row}")
-    display(
-        {"text/html": _html(table, header, caption), "text/plain": _text(table, header)}, raw=True
-    )
+    html = _html(table, header, caption, " lstm-words" if words else "")
+    display({"text/html": html, "text/plain": _text(table, header)}, raw=True)
 
 
-def _html(table: list[list[str]], header: Sequence[str], caption: str) -> str:
+def _html(table: list[list[str]], header: Sequence[str], caption: str, kind: str) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
     body = "\n".join(
         f'<tr><th scope="row">{escape(first)}</th>'
@@ -46,7 +53,7 @@ def _html(table: list[list[str]], header: Sequence[str], caption: str) -> str:
     )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        f'<figure class="lstm-figure lstm-table"><table class="table">{title}\n'
+        f'<figure class="lstm-figure lstm-table{kind}"><table class="table">{title}\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></figure>"
     )
 
