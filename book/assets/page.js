@@ -28,12 +28,13 @@ const bookPage = (() => {
     await MathJax.typesetPromise([element]);
   }
 
+  const OVERHANG = 8; // pixels by which italic letters may stand out
   // A box that is cut fades out at that side, and the keyboard reaches it.
   function markCut(box) {
     const hidden = box.scrollWidth - box.clientWidth;
-    box.classList.toggle("wide", hidden > 1);
-    const scrolls = hidden > 1 && getComputedStyle(box).overflowX !== "visible";
-    box.classList.toggle("cut", scrolls && box.scrollLeft < hidden - 1);
+    box.classList.toggle("wide", hidden > OVERHANG);
+    const scrolls = hidden > OVERHANG && getComputedStyle(box).overflowX !== "visible";
+    box.classList.toggle("cut", scrolls && box.scrollLeft < hidden - OVERHANG);
     if (scrolls) box.tabIndex = 0;
   }
   const markAll = () => document.querySelectorAll(WIDE).forEach(markCut);

@@ -196,10 +196,17 @@ def _check_texts(name: str, alt: str, caption: str) -> None:
 
 
 def _caption_html(caption: str) -> str:
-    """Escape ``caption``, then set ``$...$`` as MathJax reads it and backticks as code."""
+    """Escape ``caption``, set ``$...$`` as MathJax reads it, backticks as code, quotes as in print."""
     text = escape(" ".join(caption.split()), quote=False)
-    text = re.sub(r"\$([^$]+)\$", r"\\(\1\\)", text)
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    parts = re.split(r"(\$[^$]+\$|`[^`]+`)", text)
+    for place, part in enumerate(parts):
+        if part.startswith("$"):
+            parts[place] = f"\\({part[1:-1]}\\)"
+        elif part.startswith("`"):
+            parts[place] = f"<code>{part[1:-1]}</code>"
+        else:
+            parts[place] = re.sub(r'"([^"]*)"', r"“\1”", part).replace("'", "’")
+    return "".join(parts)
 
 
 # -------------------------------------------------------------------------------------- training
