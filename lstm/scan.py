@@ -269,7 +269,7 @@ class NumpySteps:
         products, one = np.empty((2, B, H), dtype), dtype.type(1)
 
         row = first = ready = before = seen = 0
-        for n in sizes.tolist():
+        for n in sizes.tolist() if B else ():
             if keep or n != seen:  # new views, unless one step's memory serves for all
                 rows, seen = slice(row, row + n) if keep else slice(n), n
                 z_t, block = z[rows], blocks[:, rows]

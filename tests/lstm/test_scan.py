@@ -206,3 +206,17 @@ def test_nowhere_to_write():
     name, warned = run_program(NUMBA_CACHE_LOCATOR_CLASSES="UserProvidedCacheLocator")
     assert name == "NumpySteps"
     assert warned.count("RuntimeWarning") == 1
+
+
+@both
+@pytest.mark.parametrize("inputs", [3, 200])  # the NumPy steps multiply a wide input apart
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_batch_of_none(steps, inputs, keep):
+    weights = {"weight_ih": np.ones((16, inputs)), "weight_hh": np.ones((16, 4))}
+    x, state = np.zeros((5, 0, inputs)), (np.zeros((0, 4)), np.zeros((0, 4)))
+    output, (h_n, c_n), tape = scan.forward(weights, x, state, keep=keep, steps=steps)
+    assert (output.shape, h_n.shape, c_n.shape) == ((5, 0, 4), (0, 4), (0, 4))
+    if keep:
+        d_x, _, gradients = scan.backward(tape, output, state)
+        assert d_x.shape == x.shape
+        assert not any(gradient.any() for gradient in gradients.values())
