@@ -270,7 +270,7 @@ def credit_list(article: str) -> str:
 def chapter_link(stem: str) -> str:
     """Return a chapter's number as a link, for its file's name without the number."""
     (path,) = (ROOT / "book").glob(f"[0-9][0-9]_{stem}.ipynb")
-    return _tag("a", path.stem[:2], href=f"{path.stem}.html", title=title(path))
+    return _tag("a", path.stem[:2], href=f"{path.stem}.html")
 
 
 def concordance() -> str:
