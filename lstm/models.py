@@ -143,6 +143,11 @@ class Stack(Module):
             raise ValueError("layers must hold at least one layer, got none")
         self.layers = [is_module("layers", layer) for layer in layers]
         self.num_directions, self.batch_first = layers[-1].num_directions, layers[-1].batch_first
+        if any(layer.batch_first != self.batch_first for layer in layers):
+            raise ValueError(
+                "layers must have one batch_first, or some would take sequences for steps: got "
+                f"{[layer.batch_first for layer in layers]}"
+            )
 
     def forward(self, input: ArrayLike, lengths: ArrayLike | None = None) -> tuple:
         """Return the hidden states of the last layer, and its final states."""

@@ -106,3 +106,10 @@ def test_gradient_of_the_embedding(pooling):
 def test_repr_tells_models_apart():
     assert len({repr(make(pooling)) for pooling in POOLINGS}) == len(POOLINGS)
     assert "pooling='max'" in repr(make("max"))
+
+
+def test_stacked_layers_agree_on_the_axes():
+    """A batch of as many sequences as steps would be read the wrong way round, without a word."""
+    layers = lstm.LSTM(3, 4, batch_first=True), lstm.LSTM(4, 2)
+    with pytest.raises(ValueError, match=r"one batch_first, .* got \[True, False\]"):
+        lstm.models.Stack(*layers)
