@@ -15,7 +15,7 @@ from tests import conftest
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 PAGES = {
-    "cell": "03_gates",
+    "cell": "01_ten_minutes",
     "gradient": "05_what_it_solves",
     "digits": "12_mnist_rows",
     "reviews": "11_movie_reviews",
