@@ -196,7 +196,7 @@ def _check_texts(name: str, alt: str, caption: str) -> None:
 
 
 def _caption_html(caption: str) -> str:
-    """Escape ``caption``, set ``$...$`` as MathJax reads it, backticks as code, quotes as in print."""
+    """Escape ``caption``; set ``$...$`` for MathJax, backticks as code, quotes as in print."""
     text = escape(" ".join(caption.split()), quote=False)
     parts = re.split(r"(\$[^$]+\$|`[^`]+`)", text)
     for place, part in enumerate(parts):
