@@ -46,9 +46,13 @@ def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarr
     ndarray, shape (N, ...)
         The model's outputs.
     """
+    if not callable(getattr(model, "modules", None)):  # a network of another library will do
+        raise ValueError(f"model must be a Module, got {model!r}")
     inputs = _as_arrays(inputs)
     batch_size = checks.positive_int("batch_size", batch_size)
     size = len(inputs[0]) if inputs and inputs[0].ndim else 0
+    if not size:
+        raise ValueError("inputs must hold at least one example, got none")
     _check_sizes("", inputs, size)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -133,10 +137,10 @@ class Trainer:
             )
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.batch_size = checks.positive_int("batch_size", batch_size)
-        if max_norm is not None and not max_norm > 0:
-            raise ValueError(f"max_norm must be positive, got {max_norm!r}")
+        if max_norm is not None:
+            max_norm = checks.number("max_norm", max_norm, "(0, inf]")
         self.max_norm, self.schedule, self.augment = max_norm, schedule, augment
-        self.rng = np.random.default_rng(rng)
+        self.rng = checks.generator(rng)
         self.base_lr = optimizer.lr
         self.epochs = 0  # of which the schedule sees a share
         self.history: list[Epoch] = []

@@ -224,7 +224,7 @@ def test_bucketed_training_with_lengths_ignores_what_stands_behind_the_end():
         ({"epochs": 0}, "epochs must be a positive integer, got 0"),
         ({"batch_size": 2.5}, "batch_size must be a positive integer, got 2.5"),
         ({"bucket_by": [1, 2]}, r"bucket_by must have shape \(40,\), got \(2,\)"),
-        ({"max_norm": 0}, "max_norm must be positive, got 0"),
+        ({"max_norm": 0}, r"max_norm must be a number in \(0, inf\], got 0"),
         ({"targets": np.full(N, K)}, r"labels must be in \[0, 3\], got values from 4 to 4"),
         ({"targets": np.ones(N)}, "labels must hold integers"),
         ({"inputs": data()[0].astype(np.float32)}, "input must have dtype float64, got float32"),

@@ -279,7 +279,7 @@ def words(text):
         ("patience=x", "patience must be a number or None, got 'x'"),
         ("patience=1.5", "patience must be a positive integer, got 1.5"),
         ("lengths=1", "lengths must be True or False, such as True, got '1'"),
-        ("max_norm=-1", "max_norm must be positive, got -1"),
+        ("max_norm=-1", r"max_norm must be a number in \(0, inf\], got -1"),
         ("optimizer=adagrad", "optimizer must be one of .*, got 'adagrad'"),
         ("schedule=step", "schedule must be one of .*, got 'step'"),
         ("train_size=-5", "train_size must be a positive integer, got -5"),

@@ -12,7 +12,7 @@ from typing import Any
 
 COUNT = int(os.environ.get("WORLD_SIZE", "1"))
 """How many processes ``torchrun`` started together, this one counted."""
-IS_FIRST = os.environ.get("RANK", "0") == "0"
+IS_FIRST = COUNT == 1 or os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager

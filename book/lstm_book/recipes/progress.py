@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from lstm.training import Trainer
 
 
@@ -13,6 +15,8 @@ class ProgressBar:
 
     def __call__(self, trainer: Trainer) -> None:
         """Move on to where the trainer is."""
+        if sys.stderr is None:  # closed
+            return
         try:
             from tqdm import tqdm
         except ImportError:
