@@ -18,6 +18,8 @@ from sphinx.writers.html5 import HTML5Translator
 NAMED = re.compile(r'<(?:figure|table)\b[^>]*\bid="((?:fig|tab|widget)-[\w-]+)"')
 CAPTION = re.compile(r"<(fig)?caption\b[^>]*>")
 DRAWING = re.compile(r'(?<=>)\s*(<svg viewBox="0 0 (\S+) .*</svg>)\s*(?=<figcaption)', re.DOTALL)
+LETTERS = re.compile(r"scale\((0\.\d+) -")  # how matplotlib sets text of 100 times so many units
+READABLE = 0.11
 TEXT = re.compile(r"<(?:fig)?caption\b[^>]*>(.*?)</(?:fig)?caption>", re.DOTALL)
 
 
@@ -52,13 +54,20 @@ def caption(shown: nodes.Element) -> str:
     return " ".join(re.sub(r"<[^>]+>", "", TEXT.search(shown.astext())[1]).split())
 
 
+def framed(drawing: re.Match[str]) -> str:
+    """Return a drawing in its box, with the width in pixels at which its letters have 11."""
+    smallest = min(map(float, LETTERS.findall(drawing[1])), default=READABLE)
+    width = float(drawing[2]) * max(1.0, READABLE / smallest)
+    return f'<div class="drawing" style="--least: {width:.0f}px">{drawing[1]}</div>'
+
+
 def visit(writer: HTML5Translator, shown: nodes.Element) -> None:
     """Write the number where the caption begins."""
     before = len(writer.body)
     writer.add_fignumber(shown)
     number = "".join(writer.body[before:])
     del writer.body[before:]
-    html = DRAWING.sub(r'<div class="drawing" style="--units: \2">\1</div>', shown.astext())
+    html = DRAWING.sub(framed, shown.astext())
     writer.body.append(CAPTION.sub(lambda tag: f"{tag[0]}{number}", html, count=1))
     raise nodes.SkipNode
 
