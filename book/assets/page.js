@@ -1,7 +1,7 @@
 /* On every page: say where a box goes on sideways, and load search and previews when they are used. */
 const bookPage = (() => {
   const root = document.documentElement.dataset.content_root;
-  const WIDE = ".bd-article :is(.math, pre, table, .text_html, .drawing, .pst-scrollable-table-container)";
+  const WIDE = ".bd-article :is(.math, pre, table, .lstm-table, dd, .text_html, .drawing, .pst-scrollable-table-container)";
   const LINK = '.bd-article a.internal:is([href*="#equation-"], [href*="#term-"], [href*="#cite-"])';
   const loaded = {};
 
