@@ -13,6 +13,8 @@ from tests.book.test_quality import NOTEBOOKS, code_cells, read, source, tags
 CHAPTERS = [path for path in NOTEBOOKS if path.stem[:2].isdigit()]
 SCREEN = {"width": 1280, "height": 800}
 SCREENS = 25
+# A chapter that may be longer, and why.
+LONG_CHAPTERS = {"05_what_it_solves": (26, "its experiments are to be made anew")}
 SHARE_OF_CODE = 0.45
 LINES = 12
 # The first line of a cell that may be longer than others, and why it is read as one piece.
@@ -55,7 +57,12 @@ def visible_cells(path) -> list[str]:
         text = source(cell)
         if cell["cell_type"] == "markdown":
             inside = ("{solution-start}" in text or inside) and "{solution-end}" not in text
-        elif not inside and not tags(cell) & {"hide-input", "hide-cell", "remove-input"}:
+        elif not inside and not tags(cell) & {
+            "hide-input",
+            "hide-cell",
+            "remove-input",
+            "remove-cell",
+        }:
             found.append(text)
     return found
 
@@ -68,7 +75,8 @@ def test_chapter_is_short_and_mostly_text(laptop, path):
     laptop.goto(f"{HTML.as_uri()}/book/{path.stem}.html")
     laptop.evaluate("window.MathJax?.startup.promise.then(() => true)")
     heights = laptop.evaluate(HEIGHTS)
-    assert heights["article"] / SCREEN["height"] <= SCREENS
+    allowed, _ = LONG_CHAPTERS.get(path.stem, (SCREENS, ""))
+    assert heights["article"] / SCREEN["height"] <= allowed
     assert heights["code"] / heights["article"] <= SHARE_OF_CODE
 
 
