@@ -17,6 +17,7 @@ SCREENS = 25
 LONG_CHAPTERS = {"05_what_it_solves": (26, "its experiments are to be made anew")}
 SHARE_OF_CODE = 0.45
 LINES = 12
+HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 # The first line of a cell that may be longer than others, and why it is read as one piece.
 LONG_CELLS = {
     "def backward(d_loss, x, W, U, kept, d_h_next=0.0, d_c_next=0.0):": "what a chapter derives",
