@@ -107,9 +107,10 @@ def test_a_chapter_reads_nothing_around_it(path):
     assert found == [], "read it from lstm_book.checkout.ROOT"
 
 
-def printed(cell: nbformat.NotebookNode) -> list[str]:
+def printed(cell: nbformat.NotebookNode) -> str:
     """Return what a cell printed."""
-    return [output.text for output in cell.get("outputs", []) if output.output_type == "stream"]
+    outputs = cell.get("outputs", [])
+    return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
 @pytest.mark.slow
