@@ -46,9 +46,13 @@ TABLE = {
         ("candidate with a sigmoid", "step", "np.tanh(a) -> eq.sigmoid(a)"),
         ("hidden state from the old cell", "step", "eq.hidden_state(a, b) -> a * np.tanh(c_prev)"),
         ("second bias ignored", "_sum_of_biases", "a + b -> a"),
-        ("d_f from the new cell", "step_backward", "eq.d_forget_gate(a, b) -> a * step.c_t"),
+        ("d_f from the new cell", "step_backward", "eq.d_forget_gate(a, b) -> a * saved[7]"),
         ("d_c_prev without h's share", "step_backward", "eq.d_cell_previous(a, b) -> d_c * b"),
-        ("d_U: h_t for h_(t-1)", "backward", "d.h_prev -> d.o_t * np.tanh(d.c_t)"),
+        (
+            "d_U: h_t for h_(t-1)",
+            "backward",
+            "saved[:2] -> (saved[0], saved[6] * np.tanh(saved[7]))",
+        ),
     ],
     ("module.py", "cell"): [
         ("gradients of one call only", "Parameter.accumulate", "a += b -> a = b"),
