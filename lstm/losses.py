@@ -15,7 +15,12 @@ from lstm import equations as eq
 from lstm.equations.registry import equation
 
 
-@equation("eq-cross-entropy")
+@equation(
+    "eq-cross-entropy",
+    r"p_{n,k} = \frac{e^{z_{n,k}}}{\sum_j e^{z_{n,j}}}",
+    logits="z_n",
+    labels="y_n - 1",
+)
 @checks.quiet
 def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarray]:
     r"""Softmax cross-entropy, equation ``eq-cross-entropy``.
@@ -54,7 +59,7 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarr
     return loss[()], d_logits / len(labels)
 
 
-@equation("eq-binary-cross-entropy")
+@equation("eq-binary-cross-entropy", logits="z_n", targets="y_n")
 @checks.quiet
 def binary_cross_entropy_with_logits(
     logits: ArrayLike, targets: ArrayLike
@@ -107,7 +112,7 @@ def binary_cross_entropy_with_logits(
     return loss[()], (eq.sigmoid(logits) - targets) / targets.size
 
 
-@equation("eq-squared-error")
+@equation("eq-squared-error", prediction=r"\hat{y}_n", target="y_n")
 @checks.quiet
 def mse_loss(prediction: ArrayLike, target: ArrayLike) -> tuple[float, np.ndarray]:
     r"""Mean squared error, equation ``eq-squared-error``.

@@ -14,7 +14,7 @@ LARGEST = 2**53
 """Most steps that an optimiser counts: beyond it an int64 would overflow, and a float round."""
 
 
-@equation("eq-clip-norm")
+@equation("eq-clip-norm", max_norm=r"g_{\max}")
 def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
     r"""Scale all gradients together so that their joint norm is at most ``max_norm``.
 
@@ -122,7 +122,7 @@ class Optimizer:
                 array[...] = values[f"{name}.{index}"]
 
 
-@equation("eq-sgd")
+@equation("eq-sgd", lr=r"\eta", momentum=r"\mu")
 class SGD(Optimizer):
     r"""Gradient descent, with momentum if wanted, equation ``eq-sgd``.
 
@@ -156,7 +156,7 @@ class SGD(Optimizer):
         parameter.data -= self.lr * momentum
 
 
-@equation("eq-rmsprop")
+@equation("eq-rmsprop", lr=r"\eta", alpha=r"\alpha", eps=r"\epsilon")
 class RMSprop(Optimizer):
     r"""Divide by a running root mean square, equation ``eq-rmsprop`` (Tieleman and Hinton, 2012).
 
@@ -203,7 +203,7 @@ class RMSprop(Optimizer):
         parameter.data -= self.lr * parameter.grad / root
 
 
-@equation("eq-adam")
+@equation("eq-adam", lr=r"\eta", betas=r"\beta_1, \beta_2", eps=r"\epsilon")
 class Adam(Optimizer):
     r"""Adaptive moments, equation ``eq-adam`` (Kingma and Ba, 2015).
 

@@ -20,7 +20,7 @@ def student(freedom: int) -> float:
     return float(stats.t.ppf(0.975, freedom))
 
 
-@equation("eq-interval-of-mean")
+@equation("eq-interval-of-mean", deviation="s", count="n")
 def interval_of_mean(deviation: float, count: int) -> float:
     r"""Half width of the 95 % interval of the mean, equation ``eq-interval-of-mean``.
 
@@ -35,13 +35,13 @@ def interval_of_mean(deviation: float, count: int) -> float:
 
     Returns
     -------
-    float
-        What stands behind the ±.
+    d_a : float
+        How far the ends are from :math:`\bar a`.
     """
     return student(count - 1) * deviation / count**0.5
 
 
-@equation("eq-interval-of-seed")
+@equation("eq-interval-of-seed", deviation="s", count="n")
 def interval_of_seed(deviation: float, count: int) -> float:
     r"""Half width of the interval for one more value, equation ``eq-interval-of-seed``.
 
@@ -56,8 +56,8 @@ def interval_of_seed(deviation: float, count: int) -> float:
 
     Returns
     -------
-    float
-        What stands behind the ±.
+    d_a : float
+        How far the ends are from :math:`\bar a`.
     """
     return student(count - 1) * deviation * (1 + 1 / count) ** 0.5
 

@@ -48,7 +48,7 @@ def sigmoid_from_tanh(z):
     return 0.5 + 0.5 * np.tanh(z / 2)
 
 
-@equation("eq-sigmoid-derivative")
+@equation("eq-sigmoid-derivative", s=r"\sigma(z)")
 def sigmoid_derivative(s):
     r"""Derivative of the logistic function from its value, equation ``eq-sigmoid-derivative``.
 
@@ -67,7 +67,7 @@ def sigmoid_derivative(s):
     return s * (1 - s)
 
 
-@equation("eq-tanh-derivative")
+@equation("eq-tanh-derivative", y=r"\tanh(z)")
 def tanh_derivative(y):
     r"""Derivative of the hyperbolic tangent from its value, equation ``eq-tanh-derivative``.
 

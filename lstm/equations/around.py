@@ -22,7 +22,7 @@ def linear(x, W, b):
 
     Returns
     -------
-    ndarray, shape (B, K)
+    y : ndarray, shape (B, K)
         Output.
     """
     return x @ W.T + b
@@ -41,8 +41,8 @@ def softmax(z):
 
     Returns
     -------
-    ndarray, shape (..., K)
-        Positive numbers that sum to 1 over the last axis, without overflow.
+    p_k : ndarray, shape (..., K)
+        For every k. Positive numbers that sum to 1 over the last axis, without overflow.
     """
     powers = np.exp(z - np.real(z).max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)

@@ -9,7 +9,7 @@ from lstm.equations.registry import equation
 
 
 # --------------------------------------------------------------------------------- three rules
-@equation("eq-rule-elementwise")
+@equation("eq-rule-elementwise", slope=r"\varphi'(z)")
 def rule_elementwise(d_y, slope):
     r"""Chain rule for one function of each entry, equation ``eq-rule-elementwise``.
 
@@ -25,7 +25,7 @@ def rule_elementwise(d_y, slope):
 
     Returns
     -------
-    ndarray, same shape
+    d_z : ndarray, same shape
         The term of ``d_z``.
     """
     return d_y * slope
@@ -97,13 +97,12 @@ def d_output_gate(d_h_t, c_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_o_t``.
+    d_o_t : ndarray, shape (B, H)
     """
     return d_h_t * np.tanh(c_t)
 
 
-@equation("eq-d-cell-state")
+@equation("eq-d-cell-state", d_c_from_next=r"\bar{c}_{t+1} \odot f_{t+1}")
 def d_cell_state(d_c_from_next, d_h_t, o_t, c_t):
     r"""Whole gradient of the cell state, equation ``eq-d-cell-state``.
 
@@ -122,8 +121,7 @@ def d_cell_state(d_c_from_next, d_h_t, o_t, c_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_c_t``.
+    d_c_t : ndarray, shape (B, H)
     """
     return d_c_from_next + d_h_t * o_t * tanh_derivative(np.tanh(c_t))
 
@@ -141,7 +139,7 @@ def d_cell_previous(d_c_t, f_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    d_c_prev : ndarray, shape (B, H)
         The constant error carousel's share of ``d_c_prev``: no weight, no squashing.
     """
     return d_c_t * f_t
@@ -160,8 +158,7 @@ def d_forget_gate(d_c_t, c_prev):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_f_t``.
+    d_f_t : ndarray, shape (B, H)
     """
     return d_c_t * c_prev
 
@@ -179,8 +176,7 @@ def d_input_gate(d_c_t, g_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_i_t``.
+    d_i_t : ndarray, shape (B, H)
     """
     return d_c_t * g_t
 
@@ -198,8 +194,7 @@ def d_candidate(d_c_t, i_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_g_t``.
+    d_g_t : ndarray, shape (B, H)
     """
     return d_c_t * i_t
 
@@ -226,8 +221,8 @@ def d_preactivation(d_i_t, d_f_t, d_g_t, d_o_t, i_t, f_t, g_t, o_t):
 
     Returns
     -------
-    ndarray, shape (B, 4H)
-        ``d_a_t`` in the order i, f, g, o.
+    d_a_t : ndarray, shape (B, 4H)
+        In the order i, f, g, o.
     """
     return np.concatenate(
         [
@@ -326,8 +321,7 @@ def d_hidden_state(d_loss_t, d_a_next, U):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_h_t``.
+    d_h_t : ndarray, shape (B, H)
     """
     return d_loss_t + d_a_next @ U
 
@@ -402,14 +396,14 @@ def bptt_cell(f, d_h, o, c):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_c_t`` of the first of these steps.
+    d_c_t : ndarray, shape (B, H)
+        That of the first of these steps.
     """
     entering = d_h * o * tanh_derivative(np.tanh(c))
     return sum(np.prod(f[1 : k + 1], axis=0) * entering[k] for k in range(len(f)))
 
 
-@equation("eq-jacobian-cell-hidden")
+@equation("eq-jacobian-cell-hidden", U=r"\begin{bmatrix} U_i \\ U_f \\ U_g \\ U_o \end{bmatrix}")
 def jacobian_cell_hidden(c_prev, i_t, f_t, g_t, U):
     r"""How the cell state depends on the last output, equation ``eq-jacobian-cell-hidden``.
 
@@ -430,7 +424,7 @@ def jacobian_cell_hidden(c_prev, i_t, f_t, g_t, U):
 
     Returns
     -------
-    ndarray, shape (..., H, H)
+    K_t : ndarray, shape (..., H, H)
         :math:`K_t = \partial c_t / \partial h_{t-1}`, row j for cell j.
     """
     U_i, U_f, U_g, _ = np.split(U, 4)
@@ -441,7 +435,11 @@ def jacobian_cell_hidden(c_prev, i_t, f_t, g_t, U):
     )
 
 
-@equation("eq-jacobian-state")
+@equation(
+    "eq-jacobian-state",
+    "eq-jacobian-cell-hidden",
+    U=r"\begin{bmatrix} U_i \\ U_f \\ U_g \\ U_o \end{bmatrix}",
+)
 def jacobian_state(c_prev, i_t, f_t, g_t, o_t, c_t, U):
     r"""Jacobian of one whole step, equation ``eq-jacobian-state``.
 
@@ -467,8 +465,9 @@ def jacobian_state(c_prev, i_t, f_t, g_t, o_t, c_t, U):
 
     Returns
     -------
-    ndarray, shape (..., 2H, 2H)
-        Rows and columns: the H cell states, then the H hidden states.
+    J_t : ndarray, shape (..., 2H, 2H)
+        :math:`\frac{\partial (c_t, h_t)}{\partial (c_{t-1}, h_{t-1})}`: in rows and columns
+        first the H cell states, then the H hidden states.
     """
     K_t = jacobian_cell_hidden(c_prev, i_t, f_t, g_t, U)
     F_t = f_t[..., None] * np.eye(f_t.shape[-1])

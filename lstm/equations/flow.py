@@ -29,8 +29,9 @@ def cell_path(f):
     Returns
     -------
     ndarray, shape (..., H)
-        The diagonal. All of :math:`\partial c_T/\partial c_0` only where no gate and no candidate
-        reads the hidden state.
+        The diagonal of :math:`\frac{\partial c_T}{\partial c_0}\bigg|_{\text{cell path}}`: all of
+        :math:`\partial c_T/\partial c_0` only where no gate and no candidate reads the hidden
+        state.
     """
     return np.prod(f, axis=0)
 
@@ -51,8 +52,8 @@ def one_unit_gain(i, f, o, u):
     Returns
     -------
     float
-        :math:`\lambda`: the forget gate, and the loop through the output gate, the candidate and
-        the input gate.
+        :math:`\lambda`, which is :math:`\frac{\partial c_t}{\partial c_{t-1}}`: the forget gate,
+        and the loop through the output gate, the candidate and the input gate.
     """
     return f + i * u * o
 
@@ -75,7 +76,7 @@ def one_unit_gradient(i, f, o, u, w, T):
     Returns
     -------
     float
-        What the last output knows of the first input.
+        What the last output knows of the first input, :math:`\frac{\partial h_T}{\partial x_1}`.
     """
     return o * one_unit_gain(i, f, o, u) ** (T - 1) * i * w
 
@@ -101,7 +102,7 @@ def one_unit_bias_gradient(i, f, o, u, T):
     Returns
     -------
     float
-        The gradient that a training step would follow.
+        :math:`\frac{\partial h_T}{\partial b_g}`, the gradient that a training step would follow.
     """
     gain = one_unit_gain(i, f, o, u)
     return o * i * (gain**T - 1) / (gain - 1)
@@ -126,7 +127,7 @@ def relu_growth(c_0, i, f, o, u, T):
 
     Returns
     -------
-    float
+    c_T : float
         The cell state itself, not its derivative: exponential in T.
     """
     return one_unit_gain(i, f, o, u) ** T * c_0
@@ -149,7 +150,8 @@ def parameter_ratio(D, H):
     Returns
     -------
     float
-        4 at every size: three gates and a candidate, each with the weights of one network.
+        :math:`\frac{N_{\text{LSTM}}}{N_{\text{RNN}}}`, 4 at every size: three gates and a
+        candidate, each with the weights of one network.
     """
     lstm = 4 * (H * D + H**2 + H)
     return lstm / rnn_parameter_count(D, H)
@@ -170,7 +172,7 @@ def equal_parameters(N, D):
 
     Returns
     -------
-    float
+    H : float
         The positive root of :math:`H^2 + (D+1)H = N`; round it.
     """
     return (np.sqrt((D + 1) ** 2 + 4 * N) - (D + 1)) / 2

@@ -29,7 +29,7 @@ def rnn_hidden_state(x_t, h_prev, W, U, b):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    h_t : ndarray, shape (B, H)
         The new hidden state, in (-1, 1).
     """
     return np.tanh(x_t @ W.T + h_prev @ U.T + b)
@@ -48,7 +48,7 @@ def rnn_parameter_count(D, H):
 
     Returns
     -------
-    int
+    N : int
         Numbers in W, U and b, whatever the length of the sequence.
     """
     return H * D + H**2 + H
@@ -71,8 +71,7 @@ def d_rnn_hidden_state(d_loss_t, d_a_next, U):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_h_t``.
+    d_h_t : ndarray, shape (B, H)
     """
     return d_loss_t + d_a_next @ U
 
@@ -90,8 +89,7 @@ def d_rnn_preactivation(d_h_t, h_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_a_t``.
+    d_a_t : ndarray, shape (B, H)
     """
     return d_h_t * tanh_derivative(h_t)
 
@@ -126,7 +124,7 @@ def d_rnn_weights(d_a, x, h_prev):
     )
 
 
-@equation("eq-rnn-d-inputs")
+@equation("eq-rnn-d-inputs", r"\bar{a}_1 = \bar{a}_t")
 def d_rnn_inputs(d_a_t, W, U):
     r"""Gradients of a step's two inputs, equation ``eq-rnn-d-inputs``.
 
@@ -141,7 +139,7 @@ def d_rnn_inputs(d_a_t, W, U):
 
     Returns
     -------
-    d_x_t, d_h_prev : ndarray, shapes (B, D), (B, H)
+    d_x_t, d_h_0 : ndarray, shapes (B, D), (B, H)
         Gradients of the input and, through this step, of the previous hidden state.
     """
     return d_a_t @ W, d_a_t @ U
@@ -164,13 +162,13 @@ def rnn_jacobian(h_t, U):
 
     Returns
     -------
-    ndarray, shape (..., H, H)
-        Row j holds the derivatives of unit j.
+    J_t : ndarray, shape (..., H, H)
+        :math:`\frac{\partial h_t}{\partial h_{t-1}}`: row j holds the derivatives of unit j.
     """
     return tanh_derivative(h_t)[..., :, None] * U
 
 
-@equation("eq-jacobian-product")
+@equation("eq-jacobian-product", jacobians="J_t")
 def jacobian_product(jacobians):
     r"""Jacobian of many steps, equation ``eq-jacobian-product``.
 
@@ -184,7 +182,7 @@ def jacobian_product(jacobians):
     Returns
     -------
     ndarray, shape (..., H, H)
-        The product, the last step leftmost.
+        :math:`\frac{\partial h_T}{\partial h_0}`: the last step leftmost.
     """
     return reduce(lambda product, J_t: J_t @ product, jacobians)
 
@@ -208,7 +206,7 @@ def gradient_upper_bound(h, U):
     Returns
     -------
     ndarray, shape (...)
-        The right-hand side.
+        At least :math:`\left\lVert \frac{\partial h_T}{\partial h_0} \right\rVert_2`.
     """
     return (np.linalg.norm(U, 2) * tanh_derivative(h).max(axis=-1)).prod(axis=0)
 
@@ -232,7 +230,7 @@ def gradient_lower_bound(h, U):
     Returns
     -------
     ndarray, shape (...)
-        The right-hand side.
+        At most :math:`\sigma_{\min}\left(\frac{\partial h_T}{\partial h_0}\right)`.
     """
     return (np.linalg.norm(U, -2) * tanh_derivative(h).min(axis=-1)).prod(axis=0)
 
@@ -272,7 +270,11 @@ def _window_sum(d_loss, h, h_0, U, window):
     return d_U
 
 
-@equation("eq-bptt-double-sum")
+@equation(
+    "eq-bptt-double-sum",
+    "eq-rnn-jacobian",
+    r"\frac{\partial h_t}{\partial h_k} = J_t J_{t-1} \cdots J_{k+1}",
+)
 def d_rnn_recurrent_weights(d_loss, h, h_0, U):
     r"""Gradient of the recurrent weights without the recursion, equation ``eq-bptt-double-sum``.
 
@@ -294,13 +296,17 @@ def d_rnn_recurrent_weights(d_loss, h, h_0, U):
 
     Returns
     -------
-    ndarray, shape (H, H)
+    d_U : ndarray, shape (H, H)
         ``d_U``, in T² steps of work: what the recursion does in T.
     """
     return _window_sum(d_loss, h, h_0, U, len(h))
 
 
-@equation("eq-truncated-bptt")
+@equation(
+    "eq-truncated-bptt",
+    "eq-rnn-jacobian",
+    r"\frac{\partial h_t}{\partial h_k} = J_t J_{t-1} \cdots J_{k+1}",
+)
 def d_rnn_recurrent_weights_truncated(d_loss, h, h_0, U, K):
     r"""Truncated gradient of the recurrent weights, equation ``eq-truncated-bptt``.
 
@@ -313,7 +319,7 @@ def d_rnn_recurrent_weights_truncated(d_loss, h, h_0, U, K):
 
     Parameters
     ----------
-    d_loss, h, h_0, U : ndarray
+    d_loss, h, h_0, U : ndarray, shapes (T, B, H), (T, B, H), (B, H), (H, H)
         As in :func:`d_rnn_recurrent_weights`.
     K : int
         Each loss reaches back over the last K steps, its own included.
@@ -321,12 +327,12 @@ def d_rnn_recurrent_weights_truncated(d_loss, h, h_0, U, K):
     Returns
     -------
     ndarray, shape (H, H)
-        ``d_U`` without the terms that reach back further.
+        :math:`\bar{U}^{(K)}`: without the terms that reach back further.
     """
     return _window_sum(d_loss, h, h_0, U, K)
 
 
-@equation("eq-truncation-bound")
+@equation("eq-truncation-bound", r"\eta = \sigma_{\max}(U)")
 def truncation_bound(d_loss, U, K):
     r"""Bound what truncation drops when U contracts, equation ``eq-truncation-bound``.
 
@@ -348,7 +354,7 @@ def truncation_bound(d_loss, U, K):
     Returns
     -------
     float
-        The right-hand side.
+        At least :math:`\left\lVert \bar{U} - \bar{U}^{(K)} \right\rVert_F`.
     """
     eta = np.linalg.norm(U, 2)
     if not eta < 1:

@@ -8,7 +8,7 @@ from lstm.equations.registry import equation
 
 
 # ------------------------------------------------------------------------------- ragged lengths
-@equation("eq-mask")
+@equation("eq-mask", s_new=r"s_t^{\text{new}}")
 def masked_state(s_new, s_prev, m_t):
     r"""State of a padded batch: it stands still after the end, equation ``eq-mask``.
 
@@ -23,7 +23,7 @@ def masked_state(s_new, s_prev, m_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    s_t : ndarray, shape (B, H)
         The state after the step.
     """
     return m_t * s_new + (1 - m_t) * s_prev
@@ -42,7 +42,7 @@ def masked_output(h_t, m_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    y_t : ndarray, shape (B, H)
         The step's output.
     """
     return m_t * h_t
@@ -64,14 +64,14 @@ def d_masked_state(d_s_t, m_t):
 
     Returns
     -------
-    d_s_new, d_s_prev : ndarray, shape (B, H)
+    d_s_new_t, d_s_prev : ndarray, shape (B, H)
         What enters the step's own backward pass, and what passes it by.
     """
     return m_t * d_s_t, (1 - m_t) * d_s_t
 
 
 # ------------------------------------------------------------------------------- two directions
-@equation("eq-reverse")
+@equation("eq-reverse", lengths="T_n")
 def reversed_sequence(x, lengths):
     r"""Each sequence backwards, within its own length, equation ``eq-reverse``.
 
@@ -89,14 +89,15 @@ def reversed_sequence(x, lengths):
     Returns
     -------
     ndarray, shape (T, B, D)
-        The padding stays where it was. Applied twice it gives ``x`` back.
+        :math:`x_{\leftarrow,t}` for every t. The padding stays where it was. Applied
+        twice it gives ``x`` back.
     """
     t = np.arange(len(x))[:, None]
     index = np.where(t < lengths, lengths - 1 - t, t)
     return np.take_along_axis(x, index[..., None], axis=0)
 
 
-@equation("eq-bidirectional")
+@equation("eq-bidirectional", h_forward=r"h_{\rightarrow,t}", h_backward=r"h_{\leftarrow,t}")
 def bidirectional_output(h_forward, h_backward):
     r"""Output of both directions, equation ``eq-bidirectional``.
 
@@ -109,13 +110,17 @@ def bidirectional_output(h_forward, h_backward):
 
     Returns
     -------
-    ndarray, shape (B, 2H)
+    y_t : ndarray, shape (B, 2H)
         One under the other.
     """
     return np.concatenate([h_forward, h_backward], axis=-1)
 
 
-@equation("eq-d-bidirectional")
+@equation(
+    "eq-d-bidirectional",
+    d_x_forward=r"W_{\rightarrow}^\top \bar{a}_{\rightarrow,t}",
+    d_x_backward=r"W_{\leftarrow}^\top \bar{a}_{\leftarrow,t}",
+)
 def d_bidirectional_input(d_x_forward, d_x_backward):
     r"""Gradient of the input that both directions read, equation ``eq-d-bidirectional``.
 
@@ -131,14 +136,13 @@ def d_bidirectional_input(d_x_forward, d_x_backward):
 
     Returns
     -------
-    ndarray, shape (B, D)
-        ``d_x_t``.
+    d_x_t : ndarray, shape (B, D)
     """
     return d_x_forward + d_x_backward
 
 
 # ------------------------------------------------------------------------------- several layers
-@equation("eq-stacked")
+@equation("eq-stacked", h_below=r"h_t^{(l-1)}", mask=r"\delta_t^{(l-1)}")
 def stacked_input(h_below, mask):
     r"""Input of a layer: the output of the layer below, equation ``eq-stacked``.
 
@@ -154,12 +158,12 @@ def stacked_input(h_below, mask):
     Returns
     -------
     ndarray, shape (B, H)
-        Input of layer l.
+        :math:`x_t^{(l)}`, the input of layer l.
     """
     return mask * h_below
 
 
-@equation("eq-d-stacked")
+@equation("eq-d-stacked", d_x_above=r"\bar{x}_t^{(l)}", mask=r"\delta_t^{(l-1)}")
 def d_stacked_input(d_x_above, mask):
     r"""What a layer hears from the layer above it, equation ``eq-d-stacked``.
 
@@ -173,6 +177,7 @@ def d_stacked_input(d_x_above, mask):
     Returns
     -------
     ndarray, shape (B, H)
-        Takes the place of :math:`\partial\ell_t/\partial h_t` in the lower layer.
+        Takes the place of :math:`\partial\ell_t/\partial h_t` in the lower layer: there it is
+        :math:`\frac{\partial \ell_t}{\partial h_t^{(l-1)}}`.
     """
     return mask * d_x_above

@@ -25,7 +25,7 @@ def preactivation(x_t, h_prev, W, U, b):
 
     Returns
     -------
-    ndarray, shape (B, K)
+    a_t : ndarray, shape (B, K)
         The value before the gate's nonlinearity.
     """
     return x_t @ W.T + h_prev @ U.T + b
@@ -46,7 +46,7 @@ def input_gate(x_t, h_prev, W_i, U_i, b_i):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    i_t : ndarray, shape (B, H)
         How much of the candidate is written: 0 nothing, 1 all.
     """
     return sigmoid(preactivation(x_t, h_prev, W_i, U_i, b_i))
@@ -67,7 +67,7 @@ def forget_gate(x_t, h_prev, W_f, U_f, b_f):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    f_t : ndarray, shape (B, H)
         How much of the old cell state is kept: 0 forgets all, 1 keeps all.
     """
     return sigmoid(preactivation(x_t, h_prev, W_f, U_f, b_f))
@@ -88,7 +88,7 @@ def candidate(x_t, h_prev, W_g, U_g, b_g):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    g_t : ndarray, shape (B, H)
         What could be written into the cell, in (-1, 1).
     """
     return np.tanh(preactivation(x_t, h_prev, W_g, U_g, b_g))
@@ -109,7 +109,7 @@ def output_gate(x_t, h_prev, W_o, U_o, b_o):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    o_t : ndarray, shape (B, H)
         How much of the cell is shown: 0 nothing, 1 all.
     """
     return sigmoid(preactivation(x_t, h_prev, W_o, U_o, b_o))
@@ -130,7 +130,7 @@ def cell_state(f_t, c_prev, i_t, g_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    c_t : ndarray, shape (B, H)
         The new cell state. It is not bounded by 1: only :math:`h_t` is.
     """
     return f_t * c_prev + i_t * g_t
@@ -151,13 +151,13 @@ def hidden_state(o_t, c_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    h_t : ndarray, shape (B, H)
         The cell's output, in (-1, 1).
     """
     return o_t * np.tanh(c_t)
 
 
-@equation("eq-concatenated")
+@equation("eq-concatenated", M=r"\begin{bmatrix} U & W \end{bmatrix}")
 def preactivation_concatenated(x_t, h_prev, M, b):
     r"""Affine part with one matrix for both inputs, equation ``eq-concatenated``.
 
@@ -175,7 +175,7 @@ def preactivation_concatenated(x_t, h_prev, M, b):
 
     Returns
     -------
-    ndarray, shape (B, K)
+    a_t : ndarray, shape (B, K)
         The same value as :func:`preactivation`.
     """
     return np.concatenate([h_prev, x_t], axis=-1) @ M.T + b
@@ -217,7 +217,7 @@ def two_biases(b_ih, b_hh):
 
     Returns
     -------
-    ndarray, shape (4H,)
+    b : ndarray, shape (4H,)
         The one bias of the equations.
     """
     return b_ih + b_hh
@@ -242,7 +242,7 @@ def cell_state_unrolled(f, c_0, i, g):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    c_t : ndarray, shape (B, H)
         The cell state of step t.
     """
     kept = [np.prod(f[s:], axis=0) for s in range(len(f) + 1)]
@@ -263,7 +263,7 @@ def half_life(f):
     Returns
     -------
     ndarray, same shape
-        Number of steps; not an integer in general.
+        :math:`t_{1/2}`, a number of steps; not an integer in general.
     """
     return np.log(2) / -np.log(f)
 
@@ -286,12 +286,12 @@ def cell_bound(q, t, c_0):
     Returns
     -------
     ndarray, same shape as ``c_0``
-        The bound, unit by unit.
+        At least :math:`|c_t|`, unit by unit.
     """
     return q**t * np.abs(c_0) + (1 - q**t) / (1 - q)
 
 
-@equation("eq-parameter-count")
+@equation("eq-parameter-count", input_size="D", hidden_size="H")
 def parameter_count(input_size, hidden_size):
     r"""Number of weights and biases of one LSTM layer, equation ``eq-parameter-count``.
 
@@ -304,14 +304,14 @@ def parameter_count(input_size, hidden_size):
 
     Returns
     -------
-    int
+    N : int
         With one bias, as in the equations and in Keras.
     """
     D, H = input_size, hidden_size
     return 4 * (H * D + H**2 + H)
 
 
-@equation("eq-parameter-count-two-biases")
+@equation("eq-parameter-count-two-biases", input_size="D", hidden_size="H")
 def parameter_count_two_biases(input_size, hidden_size):
     r"""The same with PyTorch's two biases, equation ``eq-parameter-count-two-biases``.
 
@@ -324,7 +324,7 @@ def parameter_count_two_biases(input_size, hidden_size):
 
     Returns
     -------
-    int
+    N : int
         4H more than :func:`parameter_count`.
     """
     D, H = input_size, hidden_size

@@ -14,7 +14,7 @@ from lstm.equations.step import preactivation
 
 
 # ------------------------------------------------------------------ the constant error carousel
-@equation("eq-local-error-flow")
+@equation("eq-local-error-flow", slopes=r"\varphi'(z_t)")
 def local_error_flow(w, slopes):
     r"""How far one self-connected unit carries an error, equation ``eq-local-error-flow``.
 
@@ -30,7 +30,8 @@ def local_error_flow(w, slopes):
     Returns
     -------
     float
-        1 for every input only where :math:`w \varphi' = 1` everywhere: the carousel.
+        :math:`\frac{\partial y_T}{\partial y_0}`, 1 for every input only where
+        :math:`w \varphi' = 1` everywhere: the carousel.
     """
     return np.prod(w * slopes, axis=0)
 
@@ -48,7 +49,7 @@ def carousel(c_prev, u_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    c_t : ndarray, shape (B, H)
         The new state.
     """
     return c_prev + u_t
@@ -71,7 +72,8 @@ def input_conflict(T):
     Returns
     -------
     float
-        The error at the best weight, :math:`w = 1/T`. With an input gate it is 0.
+        :math:`\min_{w} \; \mathbb{E} \left( w \sum_{t=1}^{T} x_t - x_1 \right)^2`, the error at
+        the best weight, :math:`w = 1/T`. With an input gate it is 0.
     """
     return 1 - 1 / T
 
@@ -91,7 +93,7 @@ def candidate_1997(x_t, h_prev, W_g, U_g, b_g):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    g_t : ndarray, shape (B, H)
         In (-2, 2).
     """
     return 4 * sigmoid(preactivation(x_t, h_prev, W_g, U_g, b_g)) - 2
@@ -110,7 +112,7 @@ def cell_state_1997(c_prev, i_t, g_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    c_t : ndarray, shape (B, H)
         The new cell state. Nothing ever shrinks it.
     """
     return c_prev + i_t * g_t
@@ -129,7 +131,7 @@ def hidden_state_1997(o_t, c_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    h_t : ndarray, shape (B, H)
         In (-1, 1).
     """
     return o_t * (2 * sigmoid(c_t) - 1)
@@ -153,7 +155,7 @@ def peephole_input_gate(x_t, h_prev, c_prev, W_i, U_i, p_i, b_i):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    i_t : ndarray, shape (B, H)
         The gate, in (0, 1).
     """
     return sigmoid(preactivation(x_t, h_prev, W_i, U_i, b_i) + p_i * c_prev)
@@ -176,7 +178,7 @@ def peephole_forget_gate(x_t, h_prev, c_prev, W_f, U_f, p_f, b_f):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    f_t : ndarray, shape (B, H)
         The gate, in (0, 1).
     """
     return sigmoid(preactivation(x_t, h_prev, W_f, U_f, b_f) + p_f * c_prev)
@@ -201,13 +203,18 @@ def peephole_output_gate(x_t, h_prev, c_t, W_o, U_o, p_o, b_o):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    o_t : ndarray, shape (B, H)
         The gate, in (0, 1).
     """
     return sigmoid(preactivation(x_t, h_prev, W_o, U_o, b_o) + p_o * c_t)
 
 
-@equation("eq-d-peephole-cell")
+@equation(
+    "eq-d-peephole-cell",
+    d_a_o=r"\bar{a}_{o,t}",
+    d_c_from_next=r"\bar{c}_{t+1} \odot f_{t+1}"
+    r" + p_i \odot \bar{a}_{i,t+1} + p_f \odot \bar{a}_{f,t+1}",
+)
 def d_peephole_cell_state(d_c_from_next, d_h_t, o_t, c_t, p_o, d_a_o):
     r"""Whole gradient of a cell state with peepholes, equation ``eq-d-peephole-cell``.
 
@@ -233,13 +240,12 @@ def d_peephole_cell_state(d_c_from_next, d_h_t, o_t, c_t, p_o, d_a_o):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_c_t``.
+    d_c_t : ndarray, shape (B, H)
     """
     return d_h_t * o_t * tanh_derivative(np.tanh(c_t)) + p_o * d_a_o + d_c_from_next
 
 
-@equation("eq-d-peephole-cell-previous")
+@equation("eq-d-peephole-cell-previous", d_a_i=r"\bar{a}_{i,t}", d_a_f=r"\bar{a}_{f,t}")
 def d_peephole_cell_previous(d_c_t, f_t, p_i, d_a_i, p_f, d_a_f):
     r"""Gradient sent back to the previous cell state, equation ``eq-d-peephole-cell-previous``.
 
@@ -259,13 +265,15 @@ def d_peephole_cell_previous(d_c_t, f_t, p_i, d_a_i, p_f, d_a_f):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    d_c_prev : ndarray, shape (B, H)
         This step's share of ``d_c_prev``.
     """
     return d_c_t * f_t + p_i * d_a_i + p_f * d_a_f
 
 
-@equation("eq-d-peephole-weights")
+@equation(
+    "eq-d-peephole-weights", d_a_i=r"\bar{a}_{i,t}", d_a_f=r"\bar{a}_{f,t}", d_a_o=r"\bar{a}_{o,t}"
+)
 def d_peephole_weights(d_a_i, d_a_f, d_a_o, c_prev, c_t):
     r"""Gradients of the peepholes from one step, equation ``eq-d-peephole-weights``.
 
@@ -306,7 +314,7 @@ def coupled_cell_state(f_t, c_prev, g_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    c_t : ndarray, shape (B, H)
         The new cell state: between ``c_prev`` and ``g_t``, unit by unit.
     """
     return f_t * c_prev + (1 - f_t) * g_t
@@ -325,8 +333,7 @@ def d_coupled_gate(d_c_t, c_prev, g_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_f_t``.
+    d_f_t : ndarray, shape (B, H)
     """
     return d_c_t * (c_prev - g_t)
 
@@ -347,13 +354,13 @@ def projected_hidden_state(o_t, c_t, W_hr):
 
     Returns
     -------
-    ndarray, shape (B, P)
+    h_t : ndarray, shape (B, P)
         What leaves the cell, and what the gates see at the next step.
     """
     return (o_t * np.tanh(c_t)) @ W_hr.T
 
 
-@equation("eq-parameter-count-projection")
+@equation("eq-parameter-count-projection", input_size="D", hidden_size="H", proj_size="P")
 def parameter_count_projection(input_size, hidden_size, proj_size):
     r"""Number of parameters with a projection, equation ``eq-parameter-count-projection``.
 
@@ -366,7 +373,7 @@ def parameter_count_projection(input_size, hidden_size, proj_size):
 
     Returns
     -------
-    int
+    N : int
         With PyTorch's two biases.
     """
     D, H, P = input_size, hidden_size, proj_size
@@ -416,7 +423,7 @@ def d_candidate_preactivation_1997(d_c_t, i_t, g_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
+    d_a_g_t : ndarray, shape (B, H)
         The g block of ``d_a_t``.
     """
     return d_c_t * i_t * (1 - g_t * g_t / 4)
@@ -429,7 +436,7 @@ def d_cell_state_1997(d_c_next, d_h_t, o_t, c_t):
     .. math::
 
         \bar{c}_t = \bar{c}_{t+1}
-        + \bar{h}_t \odot o_t \odot 2\,\sigma(c_t) \left(1 - \sigma(c_t)\right)
+        + \bar{h}_t \odot o_t \odot 2\,\sigma(c_t) \odot \left(1 - \sigma(c_t)\right)
 
     Parameters
     ----------
@@ -440,8 +447,7 @@ def d_cell_state_1997(d_c_next, d_h_t, o_t, c_t):
 
     Returns
     -------
-    ndarray, shape (B, H)
-        ``d_c_t``.
+    d_c_t : ndarray, shape (B, H)
     """
     s = sigmoid(c_t)
     return d_c_next + d_h_t * o_t * 2 * s * (1 - s)
