@@ -177,7 +177,7 @@ class RecurrentArguments:
         if lengths is None:
             return None
         if batch is None:
-            raise ValueError(f"lengths must be None for a single sequence (T, D), got {lengths!r}")
+            raise checks.wrong("lengths", "None for a single sequence (T, D)", lengths)
         return checks.integers("lengths", lengths, 1, steps, shape=(batch,))
 
     def check_state(self, hx: Any, batch: int | None, *, gradient: bool = False) -> list[tuple]:

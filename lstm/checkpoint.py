@@ -11,17 +11,23 @@ import functools
 import hashlib
 import io
 import json
+import operator
 import os
-import re
 import secrets
+import sys
+import time
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lstm import checks
 from lstm.module import Parameter
+
+SECONDS_OF_A_WRITE = 600
+"""A temporary file that has not grown for so long is nobody's."""
 
 
 class CheckpointError(RuntimeError):
@@ -47,8 +53,11 @@ def save_checkpoint(
     CheckpointError
         If the disk is full or the folder cannot be written to. What was there is unchanged.
     """
+    path, text = _path(path), _as_json(belongs_to)
+    if not isinstance(state, Mapping) or not all(map(_is_plain, state, state.values())):
+        raise checks.wrong("state", "a mapping of names to arrays of numbers or texts", state)
     buffer = io.BytesIO()
-    np.savez(buffer, belongs_to=np.array(json.dumps(belongs_to)), **state)
+    np.savez(buffer, belongs_to=np.array(text), **state)
     try:
         replace_file(path, buffer.getvalue())
     except OSError as error:
@@ -66,15 +75,16 @@ def load_checkpoint(path: str | os.PathLike, belongs_to: Any = None) -> dict[str
         If the file is missing, damaged, no checkpoint, or of another training; the message then
         says in what they differ.
     """
+    path, text = _path(path), _as_json(belongs_to)
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             state = dict(content)
         saved = json.loads(str(state.pop("belongs_to")))
-    except FileNotFoundError as error:
+    except OSError as error:
         raise CheckpointError(f"{path} could not be read: {error}") from error
     except Exception as error:  # a damaged file can raise anything
         raise CheckpointError(f"{path} is damaged, or no checkpoint: {error!r}") from error
-    if different := "; ".join(differences(saved, json.loads(json.dumps(belongs_to)))):
+    if different := "; ".join(differences(saved, json.loads(text))):
         raise CheckpointError(
             f"{path} belongs to another training: {different}. "
             "Use what it was begun with, or another file"
@@ -88,11 +98,34 @@ def differences(old: Any, new: Any, name: str = "it") -> Iterator[str]:
         for key in {**old, **new}:
             inner = key if name == "it" else f"{name}.{key}"
             yield from differences(old.get(key), new.get(key), inner)
-    elif old != new or type(old) is not type(new):
-        was, now = (
-            text if len(text) <= 60 else f"{text[:57]}..." for text in map(repr, (old, new))
-        )
-        yield f"{name} was {was}, is {now}"
+    elif (was := repr(old)) != (now := repr(new)):  # as texts: NaN is NaN, and True is not 1
+        shown = (text if len(text) <= 60 else f"{text[:57]}..." for text in (was, now))
+        yield "{} was {}, is {}".format(name, *shown)
+
+
+def _path(path: str | os.PathLike) -> Path:
+    try:
+        found = Path(path)
+    except TypeError:
+        raise checks.wrong("path", "a path", path) from None
+    if "\0" in str(found):
+        raise checks.wrong("path", "a path without zeros", path)
+    return found
+
+
+def _as_json(belongs_to: Any) -> str:
+    try:
+        return json.dumps(belongs_to)
+    except (TypeError, ValueError, RecursionError):
+        raise checks.wrong("belongs_to", "what describe returns", belongs_to) from None
+
+
+def _is_plain(name: str, value: np.ndarray) -> bool:
+    """Tell whether a file can hold this, and be read without running what it holds."""
+    try:
+        return isinstance(name, str) and name != "file" and np.asarray(value).dtype.kind in "biufcU"
+    except ValueError:  # ragged
+        return False
 
 
 def replace_file(path: str | os.PathLike, content: bytes) -> None:
@@ -107,6 +140,10 @@ def replace_file(path: str | os.PathLike, content: bytes) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(".*.partial"):  # by a process that was killed
+        with contextlib.suppress(OSError):
+            if time.time() - left.lstat().st_mtime > SECONDS_OF_A_WRITE:
+                left.unlink()
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     file = partial.open("xb")  # x: never a file, nor a link, that is there
     try:
@@ -130,91 +167,87 @@ def replace_file(path: str | os.PathLike, content: bytes) -> None:
 # --- what a training is -------------------------------------------------------------------------
 
 # What a training changes, and what it starts anew: not what it is.
-STATE = {"training", "steps", "grad"}
-CONSTANT = bool | int | float | str
+STATE = {"training", "steps", "grad", "_state", "_last"}
+DEEPEST = 30
+# An object of one of these, or of a subclass, is more than its attributes.
+BUILT_IN = list | tuple | dict | set | frozenset | str | bytes | int | float | np.ndarray
+BUILT_IN |= types.ModuleType | types.FunctionType | type
 
 
-def describe(value: Any, around: tuple[int, ...] = ()) -> Any:
+def describe(value: Any, name: str = "it", depth: int = 0) -> Any:
     """Return what something is, as JSON: the same in every process, another for another value.
+
+    Only what can be compared is described. Numbers, texts, None, True and False stand for
+    themselves, arrays for their type, shape and content; lists, tuples and dicts with texts as keys
+    are described member by member. A :class:`lstm.Parameter` stands for its type and shape, a
+    generator for its kind: what they hold is state. **A function or a class is its name alone**:
+    whether its code is still the same, this does not tell. Any other object is its class with its
+    attributes.
 
     Parameters
     ----------
     value : object
-        Numbers and texts stand for themselves, arrays for their type, shape and content. A
-        :class:`lstm.Parameter` stands for its type and shape, a generator for its kind: what they
-        hold is state. A function is its code with the values that it refers to, a class the code of
-        its methods, and any other object its class with its public attributes.
-    around : tuple of int
-        Of whom it is a part: some hold themselves.
+        What makes up a training.
+    name : str
+        What messages call it.
+    depth : int
+        How deep inside of another value it is.
 
     Returns
     -------
     object
         Whatever JSON can hold.
+
+    Raises
+    ------
+    ValueError
+        If there is something in it that cannot be compared: a function that Python does not find
+        by its name (a lambda, one inside another), an object that is written in C, one of a
+        subclass of list or dict, or one that holds itself.
     """
-    if id(value) in around:
-        return "itself"
-    part = functools.partial(describe, around=(*around, id(value)))
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case Parameter():
-            return f"{value.dtype} {value.shape}"
-        case np.ndarray():
-            content = repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
-            return f"{value.dtype} {value.shape} {hashlib.sha256(content).hexdigest()}"
-        case np.random.Generator():
-            return type(value.bit_generator).__name__
-        case Mapping():
-            return {str(key): part(each) for key, each in value.items()}
-        case list() | tuple():
-            return {str(place): part(each) for place, each in enumerate(value)}
-        case set() | frozenset():
-            return sorted(json.dumps(part(each)) for each in value)
-        case functools.partial():
-            return part([value.func, value.args, value.keywords])
-        case types.MethodType():
-            return part([value.__func__, value.__self__])
-        case types.FunctionType():
-            return {"name": value.__qualname__, "code": _digest(_function(value, part))}
-        case types.CodeType():
-            return [value.co_code.hex(), list(value.co_names), part(value.co_consts)]
-        case type():
-            name = f"{value.__module__}.{value.__qualname__}"
-            return {"name": name, "code": _digest(_methods(value, part))}
-        case types.ModuleType() | types.BuiltinFunctionType() | np.ufunc():
-            return value.__name__
-    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
-    if not slots and not hasattr(value, "__dict__"):  # written in C
-        return re.sub(" at 0x[0-9A-Fa-f]+", "", repr(value))
-    found = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    found |= getattr(value, "__dict__", {})
-    public = {n: each for n, each in found.items() if n[0] != "_" and n not in STATE}
-    return part(type(value)) | part(public)
+    if depth > DEEPEST:
+        raise checks.wrong(name, f"at most {DEEPEST} levels deep", value)
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str):
+        return value
+    if named := _named(value):
+        return named
+    if isinstance(value, Parameter):
+        return f"{value.dtype} {value.shape}"
+    if isinstance(value, np.generic) or (kind is np.ndarray and not value.dtype.hasobject):
+        return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, np.random.Generator):
+        return type(value.bit_generator).__name__
+    if kind is functools.partial:
+        members = {"function": value.func, "args": value.args, "keywords": value.keywords}
+    elif kind is types.MethodType:
+        members = {"function": value.__func__, "self": value.__self__}
+    elif kind in (list, tuple):
+        members = dict(enumerate(value))
+    elif kind in (dict, types.MappingProxyType) and all(type(key) is str for key in value):
+        members = value
+    else:
+        members = None if isinstance(value, BUILT_IN) else _attributes(value)
+        if members is None:
+            wanted = "made of data, of functions that have a name, and of objects with attributes"
+            raise checks.wrong(name, wanted, value)
+        members = {"class": kind} | {n: each for n, each in members.items() if n not in STATE}
+    return {str(key): describe(each, f"{name}.{key}", depth + 1) for key, each in members.items()}
 
 
-def _digest(description: Any) -> str:
-    return hashlib.sha256(json.dumps(description).encode()).hexdigest()[:16]
+def _named(value: Any) -> str | None:
+    """Return the name by which Python finds a function or a class, if there is one."""
+    try:
+        found = operator.attrgetter(value.__qualname__)(sys.modules[value.__module__])
+    except (AttributeError, KeyError, TypeError):
+        return None
+    return f"{value.__module__}.{value.__qualname__}" if found is value else None
 
 
-def _function(function: types.FunctionType, part: Callable[[Any], Any]) -> Any:
-    """Describe the code of a function and the values that it finds outside of itself."""
-    code, around = function.__code__, function.__globals__
-    enclosed = zip(code.co_freevars, function.__closure__ or (), strict=True)
-    values = {name: cell.cell_contents for name, cell in enclosed if name != "__class__"}
-    # Of the global ones plain constants alone: a name may stand for a whole library.
-    values |= {n: around[n] for n in code.co_names if isinstance(around.get(n), CONSTANT)}
-    return part([code, function.__defaults__, function.__kwdefaults__, values])
-
-
-def _methods(kind: type, part: Callable[[Any], Any]) -> dict[str, Any]:
-    """Describe the methods and constants of a class, with those that it inherits."""
-    found = {}
-    for base in reversed(kind.__mro__[:-1]):
-        for name, each in vars(base).items():
-            each = getattr(each, "__func__", getattr(each, "fget", each))  # what decorators wrap
-            if isinstance(each, types.FunctionType):
-                found[name] = _function(each, part)
-            elif isinstance(each, CONSTANT) and not name.startswith("__"):
-                found[name] = each
-    return found
+def _attributes(value: Any) -> dict[str, Any] | None:
+    """Return the attributes of an object by name, or None if it cannot have any."""
+    state = object.__getstate__(value)
+    if state is None:
+        return {} if hasattr(value, "__dict__") else None
+    own, of_slots = state if isinstance(state, tuple) else (state, {})
+    return (own or {}) | of_slots

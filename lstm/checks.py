@@ -16,8 +16,11 @@ One rule holds for arrays: nothing is rounded or reinterpreted silently.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import operator
 import reprlib
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Real
 from typing import Any
 
@@ -29,6 +32,22 @@ quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 COMPLEX = np.dtype(np.complex128)
+LARGEST = 2**53
+"""Most that is counted: beyond it an int64 would overflow, and a float round."""
+
+_repr = reprlib.Repr()
+_repr.maxother = _repr.maxstring = _repr.maxlong = 100
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: in one short line, whatever it is."""
+    return " ".join(_repr.repr(value).split())
+
+
+def wrong(name: str, wanted: str, value: Any) -> ValueError:
+    """Return the error for an argument that should have been something else."""
+    return ValueError(f"{name} must be {wanted}, got {shown(value)}")
+
 
 # --- single values ---------------------------------------------------------------------------
 
@@ -38,53 +57,77 @@ def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
     wanted = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
     try:
         number = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{name} must be {wanted}, got {value!r}") from None
+    except Exception:  # whatever a foreign __index__ raises
+        raise wrong(name, wanted, value) from None
     if isinstance(value, bool) or number < minimum:
-        got = value if isinstance(value, bool) else number
-        raise ValueError(f"{name} must be {wanted}, got {got}")
+        raise wrong(name, wanted, value if isinstance(value, bool) else number)
+    if number > LARGEST:
+        raise wrong(name, f"at most {LARGEST}", number)
     return number
 
 
 def boolean(name: str, value: Any) -> bool:
     """Return ``value`` if it is True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
+        raise wrong(name, "True or False", value)
     return bool(value)
 
 
 def number(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
     """Return ``value`` as a float in an interval, written as in mathematics: ``"[0, 1)"``."""
-    wanted = f"{name} must be a number in {interval}, got {value!r}"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise ValueError(wanted)
     low, high = map(float, interval[1:-1].split(","))
-    above = value >= low if interval[0] == "[" else value > low
-    below = value <= high if interval[-1] == "]" else value < high
+    try:
+        is_number = isinstance(value, Real) and not isinstance(value, bool | np.timedelta64)
+        found = float(value) if is_number else math.nan
+    except OverflowError:  # a large integer
+        found = math.nan
+    above = found >= low if interval[0] == "[" else found > low
+    below = found <= high if interval[-1] == "]" else found < high
     if not (above and below):
-        raise ValueError(wanted)
-    return float(value)
+        raise wrong(name, f"a number in {interval}", value)
+    return found
 
 
-def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
+def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     """Return ``value`` if it is one of ``choices``."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {list(choices)}, got {value!r}")
+        raise wrong(name, f"one of {list(choices)}", value)
     return value
+
+
+def function(name: str, value: Any) -> Callable:
+    """Return ``value`` if it can be called."""
+    if not callable(value):
+        raise wrong(name, "a function", value)
+    return value
+
+
+def texts(name: str, value: Iterable[str]) -> list[str]:
+    """Return ``value`` as a list, if it holds texts and is not one itself."""
+    try:
+        found = value if isinstance(value, str) else list(value)
+    except Exception:  # whatever a foreign __iter__ raises
+        found = value
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise wrong(name, "a list of texts", value)
+    return found
 
 
 def float_dtype(dtype: DTypeLike) -> np.dtype:
     """Return ``dtype`` as float32 or float64."""
-    try:
-        found = np.dtype(dtype)
-    except (TypeError, ValueError):
-        found = dtype
-    # NumPy takes None for float64, also where it compares.
-    if dtype is None or not isinstance(found, np.dtype) or found not in FLOATS:
-        raise ValueError(
-            f"dtype must be float32 or float64, got {dtype if dtype is None else found}"
-        )
+    found = dtype
+    # NumPy takes None for float64, and warns of some texts.
+    if dtype is not None and (not isinstance(dtype, str) or dtype in FLOAT_NAMES):
+        with contextlib.suppress(Exception):  # whatever a foreign dtype attribute raises
+            found = np.dtype(dtype)
+    if not isinstance(found, np.dtype) or found not in FLOATS:
+        got = found if isinstance(found, np.dtype) else shown(found)
+        raise ValueError(f"dtype must be float32 or float64, got {got}")
     return found
+
+
+FLOAT_NAMES = {name for t in FLOATS for name in (t.name, t.char, t.str, t.str[1:])}
+FLOAT_NAMES |= {"single", "double", "float"}
 
 
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
@@ -92,9 +135,18 @@ def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     if isinstance(rng, np.random.Generator) or rng is None:
         return np.random.default_rng(rng)
     # Integers alone: NumPy would take arrays too, and some of them crash it.
-    if not isinstance(rng, int | np.integer) or isinstance(rng, bool) or rng < 0:
-        raise ValueError(f"rng must be a Generator, a seed or None, got {rng!r}")
+    if not isinstance(rng, int | np.integer) or isinstance(rng, bool | np.timedelta64) or rng < 0:
+        raise wrong("rng", "a Generator, a seed or None", rng)
     return np.random.default_rng(rng)
+
+
+@contextlib.contextmanager
+def memory(name: str, shape: tuple[int, ...]) -> Iterator[None]:
+    """Say which array is too large for the memory."""
+    try:
+        yield
+    except (MemoryError, ValueError):
+        raise ValueError(f"{name} must fit into memory, got shape {shape}") from None
 
 
 # --- arrays ----------------------------------------------------------------------------------
@@ -108,9 +160,9 @@ def numbers(name: str, value: ArrayLike) -> np.ndarray:
     try:
         array = np.asarray(value)
     except Exception as error:  # whatever a foreign __array__ raises
-        raise ValueError(f"{name} must be an array, got {reprlib.repr(value)}: {error}") from None
+        raise ValueError(f"{name} must be an array, got {shown(value)}: {error}") from None
     if array.dtype.kind not in "biufc":
-        got = array.dtype if isinstance(value, np.ndarray) else reprlib.repr(value)
+        got = array.dtype if isinstance(value, np.ndarray) else shown(value)
         raise ValueError(f"{name} must be an array of numbers, got {got}")
     return array
 
@@ -125,12 +177,12 @@ def array(
     array = numbers(name, value)
     wanted = dtype if isinstance(dtype, tuple) else (dtype,)
     if array.dtype not in wanted:
-        shown = " or ".join(str(one) for one in wanted if one != COMPLEX or len(wanted) == 1)
+        kinds = " or ".join(str(one) for one in wanted if one != COMPLEX or len(wanted) == 1)
         remedy = ""
         if array.dtype.kind in "biuf" and wanted[0] in FLOATS:
             call = "{}.astype(np.{})" if isinstance(value, np.ndarray) else "np.array({}, np.{})"
             remedy = f"; convert it: {call.format(name, wanted[0])}"
-        raise ValueError(f"{name} must have dtype {shown}, got {array.dtype}{remedy}")
+        raise ValueError(f"{name} must have dtype {kinds}, got {array.dtype}{remedy}")
     if shape is not None and array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
     return array
@@ -176,3 +228,44 @@ def shape(name: str, array: np.ndarray, wanted: tuple[int, ...]) -> None:
     """Check that ``array`` has exactly the shape ``wanted``."""
     if array.shape != wanted:
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+
+
+# --- what a file holds -----------------------------------------------------------------------
+
+
+def fits(name: str, value: Any, schema: Any) -> Any:
+    """Return ``value``, as JSON holds it, if it is what ``schema`` says.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it; a part of it is called ``name.key`` or ``name[place]``.
+    value : object
+        Made of dicts, lists, texts, numbers, True, False and None.
+    schema : dict, list, set or callable
+        A dict with a schema for each key, those apart that end in ``?``, which may be absent; a
+        list with one schema for all members; a set of types; or a check ``(name, value)``.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else. There may be more keys than those in the schema.
+    """
+    if callable(schema):
+        schema(name, value)
+    elif isinstance(schema, set):
+        if type(value) not in schema:
+            raise wrong(name, " or ".join(sorted(each.__name__ for each in schema)), value)
+    elif type(value) is not type(schema):
+        raise wrong(name, f"a {type(schema).__name__}", value)
+    elif isinstance(schema, list):
+        for place, each in enumerate(value):
+            fits(f"{name}[{place}]", each, schema[0])
+    else:
+        for key, inner in schema.items():
+            key, is_optional = key.removesuffix("?"), key.endswith("?")
+            if key in value:
+                fits(f"{name}.{key}", value[key], inner)
+            elif not is_optional:
+                raise ValueError(f"{name} must have {key!r}, got {shown([*value])}")
+    return value

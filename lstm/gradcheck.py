@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from lstm import checks
-from lstm.module import Module
+from lstm.module import Module, is_module
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -32,7 +32,7 @@ def central_difference(
         The gradient, good to about ten digits.
     """
     at = checks.finite("at", checks.array("at", at, np.dtype(np.float64)))
-    step = checks.number("step", step, "(0, inf)")
+    function, step = _number_of(function), checks.number("step", step, "(0, inf)")
     gradient, point = np.empty(at.shape), np.array(at)
     for index in np.ndindex(at.shape):
         centre = point[index]
@@ -67,13 +67,25 @@ def complex_step(
         The gradient.
     """
     at = checks.finite("at", checks.array("at", at, np.dtype(np.float64)))
-    step = checks.number("step", step, "(0, inf)")
+    function, step = _number_of(function), checks.number("step", step, "(0, inf)")
     gradient, point = np.empty(at.shape), np.array(at, np.complex128)
     for index in np.ndindex(at.shape):
         point[index] += 1j * step
         gradient[index] = np.imag(function(point)) / step
         point[index] = at[index]
     return gradient
+
+
+def _number_of(function: Callable[[np.ndarray], complex]) -> Callable[[np.ndarray], complex]:
+    """Return the function, with a check that it returns a number."""
+    checks.function("function", function)
+
+    def checked(point: np.ndarray) -> complex:
+        value = checks.numbers("what function returns", function(point))
+        checks.shape("what function returns", value, ())
+        return value[()]
+
+    return checked
 
 
 def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
@@ -128,8 +140,11 @@ def check_module(
     >>> max(errors.values()) < 1e-12
     True
     """
-    checks.one_of("method", method, tuple(METHODS))
-    parameters = dict(module.named_parameters())
+    checks.one_of("method", method, METHODS)
+    checks.function("run", run)
+    if not isinstance(inputs, Mapping):
+        raise checks.wrong("inputs", "a mapping of names to arrays", inputs)
+    parameters = dict(is_module("module", module).named_parameters())
     values = {name: parameter.data for name, parameter in parameters.items()}
     grads = {name: parameter.grad.copy() for name, parameter in parameters.items()}
     try:

@@ -29,7 +29,8 @@ def orthogonal(rows: int, columns: int, *, rng: Rng = None) -> np.ndarray:
     """
     rows, columns = checks.positive_int("rows", rows), checks.positive_int("columns", columns)
     rng = checks.generator(rng)
-    tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    with checks.memory("the matrix", (rows, columns)):
+        tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(tall)
     q *= np.sign(np.diag(r))  # without it some matrices would be drawn more often than others
     return q if rows >= columns else q.T
@@ -54,7 +55,9 @@ def glorot_uniform(rows: int, columns: int, *, rng: Rng = None) -> np.ndarray:
     """
     rows, columns = checks.positive_int("rows", rows), checks.positive_int("columns", columns)
     bound = np.sqrt(6 / (rows + columns))
-    return checks.generator(rng).uniform(-bound, bound, (rows, columns))
+    rng = checks.generator(rng)
+    with checks.memory("the matrix", (rows, columns)):
+        return rng.uniform(-bound, bound, (rows, columns))
 
 
 def initialise_lstm(

@@ -39,7 +39,7 @@ class SequenceClassifier(Module):
     ) -> None:
         self.pooling = checks.one_of("pooling", pooling, POOLINGS)
         self.embedding = None if embedding is None else is_module("embedding", embedding)
-        self.recurrent = is_module("recurrent", recurrent)
+        self.recurrent = _recurrent("recurrent", recurrent)
         self.head = is_module("head", head)
 
     def forward(self, input: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
@@ -74,6 +74,7 @@ class SequenceClassifier(Module):
         logits, head_backward = self.head.vjp(features)
 
         def backward(d_logits: ArrayLike) -> np.ndarray | None:
+            d_logits = checks.array("d_logits", d_logits, logits.dtype, logits.shape)
             d_x, _ = recurrent_backward(*pool_backward(head_backward(d_logits)))
             return d_x if self.embedding is None else embedding_backward(d_x)
 
@@ -141,7 +142,7 @@ class Stack(Module):
     def __init__(self, *layers: Module) -> None:
         if not layers:
             raise ValueError("layers must hold at least one layer, got none")
-        self.layers = [is_module("layers", layer) for layer in layers]
+        self.layers = [_recurrent("layers", layer) for layer in layers]
         self.num_directions, self.batch_first = layers[-1].num_directions, layers[-1].batch_first
         if any(layer.batch_first != self.batch_first for layer in layers):
             raise ValueError(
@@ -169,6 +170,13 @@ class Stack(Module):
             return d_output, d_initial
 
         return (input, state), backward
+
+
+def _recurrent(name: str, value: Module) -> Module:
+    """Return ``value`` if it says what a reader of its output must know."""
+    if not all(hasattr(is_module(name, value), each) for each in ("num_directions", "batch_first")):
+        raise checks.wrong(name, "a layer with the contract of lstm.LSTM", value)
+    return value
 
 
 def _shares(pooling: str, output: np.ndarray, lengths: ArrayLike | None) -> np.ndarray:

@@ -81,7 +81,7 @@ class Parameter:
         gradient : ndarray
             Of the shape of ``grad``, or of these rows of it.
         rows : ndarray of int, optional
-            Which rows, each at most once.
+            Which rows, in increasing order: each at most once.
 
         Raises
         ------
@@ -91,6 +91,10 @@ class Parameter:
         gradient = checks.array("gradient", gradient)
         if not np.can_cast(gradient.dtype, self.grad.dtype, "same_kind"):
             raise ValueError(f"gradient must have dtype {self.grad.dtype}, got {gradient.dtype}")
+        if rows is not ...:
+            rows = checks.integers("rows", rows, 0, len(self.grad) - 1)
+            if rows.ndim != 1 or (np.diff(rows) <= 0).any():
+                raise checks.wrong("rows", "increasing numbers", rows)
         with _lock:
             checks.shape("gradient", gradient, self.grad[rows].shape)
             self.grad[rows] += gradient
@@ -278,13 +282,13 @@ class Module:
         remove_duplicate : bool
             Whether a parameter that has several names comes only with the first.
         """
-        own = vars(self).items()
-        named = [(prefix + name, value) for name, value in own if isinstance(value, Parameter)]
+        own, twice = vars(self).items(), not checks.boolean("remove_duplicate", remove_duplicate)
+        named = [(f"{prefix}{name}", value) for name, value in own if isinstance(value, Parameter)]
         for name, child in self.named_children():
             named += child.named_parameters(f"{prefix}{name}.", remove_duplicate=False)
         seen = set()
         for name, parameter in named:
-            if not (remove_duplicate and id(parameter) in seen):
+            if twice or id(parameter) not in seen:
                 seen.add(id(parameter))
                 yield name, parameter
 
@@ -362,7 +366,7 @@ class Module:
 def is_module(name: str, value: Any) -> Module:
     """Return ``value`` if it is a module."""
     if not isinstance(value, Module):
-        raise ValueError(f"{name} must be a Module, got {value!r}")
+        raise checks.wrong(name, "a Module", value)
     return value
 
 
@@ -382,7 +386,8 @@ def uniform(
     rng: np.random.Generator, bound: float, shape: tuple[int, ...], dtype: DTypeLike
 ) -> Parameter:
     """Draw a parameter uniformly in ± ``bound``, as PyTorch's layers do."""
-    return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
+    with checks.memory("a parameter", shape):
+        return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
 
 
 class Linear(Module):
@@ -496,7 +501,9 @@ class Embedding(Module):
                     f"padding_idx must be None or in [0, {num_embeddings}), got {padding_idx}"
                 )
         dtype, rng = checks.float_dtype(dtype), checks.generator(rng)
-        vectors = rng.standard_normal((num_embeddings, embedding_dim)).astype(dtype)
+        shape = self.num_embeddings, self.embedding_dim
+        with checks.memory("weight", shape):
+            vectors = rng.standard_normal(shape).astype(dtype)
         if self.padding_idx is not None:
             vectors[self.padding_idx] = 0
         self.weight = Parameter(vectors)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from lstm import checks
 from lstm.equations.registry import equation
 from lstm.module import Parameter, distinct, same_names
-
-LARGEST = 2**53
-"""Most steps that an optimiser counts: beyond it an int64 would overflow, and a float round."""
 
 
 @equation("eq-clip-norm", max_norm=r"g_{\max}")
@@ -59,9 +57,13 @@ class Optimizer:
         self.parameters = _listed(parameters)
         if not self.parameters:
             raise ValueError("parameters must hold at least one Parameter, got none")
-        self.lr = checks.number("lr", lr, "[0, inf)")
-        self.steps = 0
+        self.lr, self.steps = lr, 0
         self._state: dict[str, list[np.ndarray]] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "lr":  # also where a schedule sets it
+            value = checks.number("lr", value, "[0, inf)")
+        super().__setattr__(name, value)
 
     def _buffers(self, *names: str) -> None:
         for name in names:
@@ -110,12 +112,12 @@ class Optimizer:
             for name, value in own.items()
             if name not in ("lr", "steps")
         }
-        lr, steps = (mapping[name] for name in ("lr", "steps"))
-        lr, steps = (x[()] if isinstance(x, np.ndarray) else x for x in (lr, steps))
+        lr, steps = (
+            value[()] if isinstance(value, np.ndarray) else value
+            for value in (mapping["lr"], mapping["steps"])
+        )
         lr = checks.number("lr", lr, "[0, inf)")
         steps = checks.positive_int("steps", steps, minimum=0)
-        if steps > LARGEST:
-            raise ValueError(f"steps must be at most {LARGEST}, got {steps}")
         self.lr, self.steps = lr, steps
         for name, arrays in self._state.items():
             for index, array in enumerate(arrays):
@@ -237,7 +239,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(parameters, lr)
         if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise ValueError(f"betas must be a pair of numbers, got {betas!r}")
+            raise checks.wrong("betas", "a pair of numbers", betas)
         self.betas = tuple(checks.number(f"betas[{k}]", betas[k], "[0, 1)") for k in (0, 1))
         self.eps = checks.number("eps", eps, "[0, inf)")
         self._buffers("mean", "square")
@@ -260,7 +262,7 @@ def _listed(parameters: Iterable[Parameter]) -> list[Parameter]:
     """Return the parameters as a list, each once."""
     try:
         listed = list(parameters)
-    except TypeError:
+    except Exception:  # whatever a foreign __iter__ raises
         listed = [parameters]
     for parameter in listed:
         if not isinstance(parameter, Parameter):

@@ -30,6 +30,8 @@ def tokenise(text: str) -> list[str]:
     >>> tokenise("It's not bad!<br />But 2 hours?")
     ["it's", 'not', 'bad', '!', 'but', '2', 'hours', '?']
     """
+    if not isinstance(text, str):
+        raise checks.wrong("text", "a text", text)
     return _TOKEN.findall(_TAG.sub(" ", text).replace("\u2019", "'").lower())
 
 
@@ -53,8 +55,9 @@ class Vocabulary:
     """
 
     def __init__(self, words: Sequence[str], tokeniser: Tokeniser = tokenise) -> None:
+        words = checks.texts("words", words)
         self.tokens = [PADDING, UNKNOWN, *words]
-        self.tokeniser = tokeniser
+        self.tokeniser = checks.function("tokeniser", tokeniser)
         self._ids = {word: number for number, word in enumerate(words, start=UNKNOWN_ID + 1)}
         if len(set(self.tokens)) < len(self.tokens):
             twice = next(word for word, count in Counter(self.tokens).items() if count > 1)
@@ -87,8 +90,9 @@ class Vocabulary:
             Most frequent words first, equally frequent ones in alphabetical order: the same texts
             give the same vocabulary, in whatever order they come.
         """
-        if isinstance(texts, str):
-            raise ValueError(f"texts must be a list of texts, got one text: {texts[:40]!r}")
+        checks.function("tokeniser", tokeniser)
+        checks.positive_int("min_count", min_count)
+        texts = checks.texts("texts", texts)
         counts = Counter(word for text in texts for word in tokeniser(text))
         words = [word for word, count in counts.items() if count >= min_count]
         words = sorted(set(words) - {PADDING, UNKNOWN}, key=lambda word: (-counts[word], word))
@@ -102,7 +106,7 @@ class Vocabulary:
 
     def __contains__(self, word: str) -> bool:
         """Tell whether a word has a number of its own."""
-        return word in self._ids
+        return isinstance(word, str) and word in self._ids
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self):,} tokens)"
@@ -129,10 +133,7 @@ class Vocabulary:
         lengths : ndarray of int64, shape (N,)
             How many of them count, at least 1.
         """
-        if isinstance(texts, str):
-            raise ValueError(f"texts must be a list of texts, got one text: {texts[:40]!r}")
-        if keep not in ("end", "start"):
-            raise ValueError(f"keep must be 'end' or 'start', got {keep!r}")
+        texts, _ = checks.texts("texts", texts), checks.one_of("keep", keep, ("end", "start"))
         if max_length is not None:
             checks.positive_int("max_length", max_length)
         cut = (
@@ -150,4 +151,5 @@ class Vocabulary:
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Return the words of one row of numbers, without the padding."""
-        return [self.tokens[number] for number in ids if number != PADDING_ID]
+        ids = checks.integers("ids", ids, 0, len(self) - 1)
+        return [self.tokens[number] for number in ids.ravel() if number != PADDING_ID]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,9 +23,13 @@ Epoch = dict[str, float]
 State = dict[str, np.ndarray]
 
 
-def accuracy(outputs: np.ndarray, targets: np.ndarray) -> float:
+def accuracy(outputs: ArrayLike, targets: ArrayLike) -> float:
     """Share of examples whose largest logit (or, for one logit, its sign) is the target."""
+    outputs, targets = checks.numbers("outputs", outputs), checks.numbers("targets", targets)
+    if not outputs.size:
+        raise ValueError(f"outputs must hold at least one value, got shape {outputs.shape}")
     guess = outputs.argmax(axis=-1) if outputs.ndim > targets.ndim else outputs > 0
+    checks.shape("targets", targets, guess.shape)
     return float((guess == targets).mean())
 
 
@@ -46,11 +53,9 @@ def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarr
     ndarray, shape (N, ...)
         The model's outputs.
     """
-    if not callable(getattr(model, "modules", None)):  # a network of another library will do
-        raise ValueError(f"model must be a Module, got {model!r}")
-    inputs = _as_arrays(inputs)
+    inputs = _as_arrays("", _having("model", model, "Module", "modules", "forward"), inputs)
     batch_size = checks.positive_int("batch_size", batch_size)
-    size = len(inputs[0]) if inputs and inputs[0].ndim else 0
+    size = len(inputs[0]) if inputs[0].ndim else 0
     if not size:
         raise ValueError("inputs must hold at least one example, got none")
     _check_sizes("", inputs, size)
@@ -58,16 +63,20 @@ def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarr
     model.eval()
     try:
         batches = range(0, size, batch_size)
-        return np.concatenate([model(*(a[i : i + batch_size] for a in inputs)) for i in batches])
+        found = [model(*(a[i : i + batch_size] for a in inputs)) for i in batches]
     finally:
         for module, was_training in modes:
             module.training = was_training
+    outputs = [checks.numbers("what the model returns", each) for each in found]
+    if sum(len(each) if each.ndim else 0 for each in outputs) != size:
+        shape = outputs[0].shape
+        raise ValueError(f"model must return one row for each of {size} examples, got {shape}")
+    return np.concatenate(outputs)
 
 
 def scores(outputs: np.ndarray, targets: ArrayLike, loss: Loss) -> dict[str, float]:
     """Return the ``"loss"`` of outputs and, for the cross-entropies, their ``"accuracy"``."""
-    targets = np.asarray(targets)
-    found = {"loss": float(loss(outputs, targets)[0])}
+    found = {"loss": float(_loss_of(outputs, targets, loss)[0])}
     if loss in CLASSIFIES:
         found["accuracy"] = accuracy(outputs, targets)
     return found
@@ -83,8 +92,25 @@ def evaluate(
     return scores(predict(model, inputs, batch_size=batch_size), targets, loss)
 
 
+def _loss_of(outputs: np.ndarray, targets: ArrayLike, loss: Loss) -> tuple[float, np.ndarray]:
+    """Return a loss and its gradient, or say that this is no loss."""
+    result = checks.function("loss", loss)(outputs, targets)
+    if not (isinstance(result, tuple) and len(result) == 2 and np.ndim(result[0]) == 0):
+        raise checks.wrong("what loss returns", "a number and a gradient", result)
+    return result
+
+
 # What a state holds besides arrays.
-INFO = ("history", "epochs", "base_lr", "place", "total")
+COUNT, NUMBER = partial(checks.positive_int, minimum=0), {int, float}
+RATE = partial(checks.number, interval="[0, inf)")
+ROW = {"epoch": checks.positive_int, "loss": NUMBER, "lr": RATE}
+INFO = {
+    "history": [ROW | {"validation_loss?": NUMBER, "validation_accuracy?": NUMBER}],
+    "epochs": COUNT,
+    "base_lr": RATE,
+    "place": COUNT,
+    "total": partial(checks.number, interval="[-inf, inf]"),
+}
 
 
 class Trainer:
@@ -103,7 +129,8 @@ class Trainer:
     max_norm : float, optional
         Clip the gradient's norm to this.
     schedule : callable, optional
-        The share of the learning rate to use when the share ``p`` in [0, 1) of all steps is done.
+        The share of the learning rate, at least 0, to use when the share ``p`` in [0, 1) of all
+        steps is done. The whole rate is the one that the optimizer has now.
     augment : callable, optional
         ``augment(rng, *inputs)`` returns the inputs of a batch as training shall see them.
     rng : Generator, int or None
@@ -114,6 +141,9 @@ class Trainer:
     history : list of dict
         One dict per epoch: ``"epoch"``, ``"loss"`` (mean over the batches while they were trained
         on), ``"lr"`` and, with validation, ``"validation_loss"`` and ``"validation_accuracy"``.
+    best, last : dict of str to ndarray
+        The weights after the epoch with the smallest validation loss, and, while the model has
+        those, the ones from which the training would go on. Empty where there are none.
     order, place, total
         Of the epoch that is running: its order of examples, steps done, sum of examples' losses.
     """
@@ -130,21 +160,27 @@ class Trainer:
         augment: Augment | None = None,
         rng: Rng = None,
     ) -> None:
+        _having("model", model, "Module", "vjp", "parameters")
+        _having("optimizer", optimizer, "Optimizer", "step", "zero_grad", "parameters")
         own = {id(parameter) for parameter in model.parameters()}
         if foreign := sum(id(parameter) not in own for parameter in optimizer.parameters):
             raise ValueError(
                 f"optimizer must be made from model.parameters(), got {foreign} others"
             )
-        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.model, self.loss, self.optimizer = model, checks.function("loss", loss), optimizer
         self.batch_size = checks.positive_int("batch_size", batch_size)
         if max_norm is not None:
             max_norm = checks.number("max_norm", max_norm, "(0, inf]")
+        for name, value in (("schedule", schedule), ("augment", augment)):
+            if value is not None:
+                checks.function(name, value)
         self.max_norm, self.schedule, self.augment = max_norm, schedule, augment
         self.rng = checks.generator(rng)
         self.base_lr = optimizer.lr
         self.epochs = 0  # of which the schedule sees a share
         self.history: list[Epoch] = []
         self.best: State = {}
+        self.last: State = {}
         self.order, self.place, self.total = np.arange(0), 0, 0.0
 
     def step(self, inputs: Inputs, targets: np.ndarray) -> float:
@@ -155,9 +191,11 @@ class Trainer:
         RuntimeError
             If the loss is not finite: the weights stay as they are.
         """
+        inputs = _as_arrays("", self.model, inputs)
+        self._go_on()
         self.optimizer.zero_grad()
-        outputs, backward = self.model.vjp(*_as_arrays(inputs))
-        loss, d_outputs = self.loss(outputs, targets)
+        outputs, backward = self.model.vjp(*inputs)
+        loss, d_outputs = _loss_of(outputs, targets, self.loss)
         if not np.isfinite(loss):
             raise RuntimeError(
                 f"the loss became {loss} in epoch {len(self.history) + 1}, step {self.place + 1}: "
@@ -182,11 +220,16 @@ class Trainer:
         The arguments are those of :meth:`fit`, which says how many epochs a schedule is for. What
         is returned is the epoch's line of the ``history``.
         """
-        if self.schedule is not None and not self.epochs:
+        inputs, targets, validation, bucket_by = self._examples(
+            inputs, targets, validation, bucket_by, callback
+        )
+        if self.schedule is None:
+            self.epochs = max(self.epochs, len(self.history) + 1)
+        elif len(self.history) >= self.epochs:
             raise ValueError("schedule needs a number of epochs: call fit")
-        inputs, steps = _as_arrays(inputs), self._steps(len(targets))
+        size, steps = len(targets), self._steps(len(targets))
         if not len(self.order):
-            self.order = shuffled(len(targets), self.batch_size, self.rng, bucket_by)
+            self.order = shuffled(size, self.batch_size, self.rng, bucket_by)
         self.model.train()
         while self.place < steps:
             self.optimizer.lr = self._rate(self.place, steps)
@@ -198,13 +241,15 @@ class Trainer:
             self.place += 1
             if callback is not None:
                 callback(self)
-        row = {"epoch": len(self.history) + 1, "loss": self.total / len(targets)}
+        row = {"epoch": len(self.history) + 1, "loss": self.total / size}
         row["lr"] = self._rate(steps - 1, steps)
         if validation is not None:
             measured = evaluate(self.model, *validation, self.loss)
             row |= {f"validation_{name}": value for name, value in measured.items()}
         self.history.append(row)
         self.order, self.place, self.total = np.arange(0), 0, 0.0
+        if validation is not None and self._epochs_since_best() == 0:
+            self.best = self.model.state_dict()
         return row
 
     def fit(
@@ -225,7 +270,9 @@ class Trainer:
         inputs, targets
             As for :func:`evaluate`.
         epochs : int
-            Passes over the data. A training that has done some goes on where it stopped.
+            Passes over the data. A training that has done some goes on where it stopped, as if it
+            never had, in the same bits. (If it had gone back to the best weights, it takes up the
+            last ones again, unless the weights have been changed since.)
         validation : (inputs, targets), optional
             Measured after every epoch. Never the test set.
         patience : int, optional
@@ -250,40 +297,58 @@ class Trainer:
         RuntimeError
             If the loss becomes infinite or NaN; the message says where, and what to try.
         """
-        inputs, targets = _as_examples("", inputs, targets)
-        if validation is not None:
-            validation = _as_examples("validation ", *validation)
-        if bucket_by is not None:
-            bucket_by = np.asarray(bucket_by)
-            checks.shape("bucket_by", bucket_by, (len(targets),))
+        examples = self._examples(inputs, targets, validation, bucket_by, callback)
         if patience is not None:
             checks.positive_int("patience", patience)
             if validation is None:
                 raise ValueError("patience needs validation data, got None")
-            if self.history and not self.best:
-                raise ValueError("patience must be given from the first epoch on, got it later")
-        self._plan(checks.positive_int("epochs", epochs), len(targets))
+        self._plan(checks.positive_int("epochs", epochs))
+        self._go_on()
         try:
             while len(self.history) < epochs:
                 if patience is not None and self._epochs_since_best() >= patience:
                     break
-                self.epoch(inputs, targets, validation, bucket_by, callback)
-                if patience is not None and self._epochs_since_best() == 0:
-                    self.best = self.model.state_dict()
+                self.epoch(*examples, callback)
         finally:
-            self.optimizer.lr = self.base_lr
+            if self.schedule is not None:
+                self.optimizer.lr = self.base_lr
             self.model.eval()
-        if patience is not None:
+        if patience is not None and self.best:
+            self.last = self.model.state_dict()
             self.model.load_state_dict(self.best)
         return self.history
 
-    def _plan(self, epochs: int, size: int) -> None:
-        """Lay out the schedule for so many epochs, if what was done fits into them."""
-        if len(self.order) not in (0, size):
+    def _examples(
+        self, inputs: Inputs, targets: ArrayLike, validation: Any, bucket_by: Any, callback: Any
+    ) -> tuple:
+        """Return all data as arrays, or say what is wrong with it."""
+        inputs, targets = _as_examples("", self.model, inputs, targets)
+        if len(self.order) not in (0, len(targets)):
             raise ValueError(
                 f"targets must hold {len(self.order)} examples, as in the epoch that is running, "
-                f"got {size}"
+                f"got {len(targets)}"
             )
+        if validation is not None:
+            if not isinstance(validation, tuple | list) or len(validation) != 2:
+                raise checks.wrong("validation", "a pair (inputs, targets)", validation)
+            validation = _as_examples("validation ", self.model, *validation)
+        if bucket_by is not None:
+            bucket_by = _lengths(bucket_by, len(targets))
+        if callback is not None:
+            checks.function("callback", callback)
+        return inputs, targets, validation, bucket_by
+
+    def _go_on(self) -> None:
+        """Take up the last weights again, unless somebody has changed the best ones."""
+        if self.last and all(
+            np.array_equal(value, self.best[name], equal_nan=True)
+            for name, value in self.model.state_dict().items()
+        ):
+            self.model.load_state_dict(self.last)
+        self.last = {}
+
+    def _plan(self, epochs: int) -> None:
+        """Lay out the schedule for so many epochs, if what was done fits into them."""
         begun = len(self.history) + (self.place > 0)
         if begun > epochs:
             raise ValueError(f"epochs must be at least {begun}, which have begun, got {epochs}")
@@ -303,10 +368,13 @@ class Trainer:
         if self.schedule is None:
             return self.optimizer.lr
         done = len(self.history) * steps + place
-        return self.base_lr * self.schedule(done / (self.epochs * steps))
+        share = self.schedule(done / (self.epochs * steps))
+        return self.base_lr * checks.number("what schedule returns", share, "[0, inf)")
 
     def _epochs_since_best(self) -> int:
-        losses = [row["validation_loss"] for row in self.history] or [0.0]
+        """Return how many epochs have been measured since the best one."""
+        losses = [row["validation_loss"] for row in self.history if "validation_loss" in row]
+        losses = losses or [0.0]
         return len(losses) - 1 - int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
 
     def state_dict(self) -> State:
@@ -315,19 +383,23 @@ class Trainer:
         Returns
         -------
         dict of str to ndarray
-            Weights, best weights and the optimiser's state, each array under its own name; the
-            order of the epoch that is running; and ``"info"``, a text (JSON) with counters, history
-            and the states of the generators (of shuffling, augmentation, dropout).
+            Copies: weights, best and last weights and the optimiser's state, each array under its
+            own name; the order of the epoch that is running; and ``"info"``, a text (JSON) with
+            counters, history and the states of the generators (of shuffling, augmentation,
+            dropout).
         """
-        parts = {"model": self.model.state_dict(), "best": self.best}
+        parts = {"model": self.model.state_dict(), "best": self.best, "last": self.last}
         parts["optimizer"] = self.optimizer.state_dict()
+        arrays = {f"{part}/{name}": a for part in parts for name, a in parts[part].items()}
+        arrays |= {"order": self.order, "info": np.array(self._info())}
+        return {name: array.copy() for name, array in arrays.items()}
+
+    def _info(self) -> str:
         info = {name: getattr(self, name) for name in INFO}
         info["generators"] = [rng.bit_generator.state for rng in self._generators()]
-        text = np.array(json.dumps(info, default=lambda array: array.tolist()))
-        arrays = {f"{part}/{name}": a for part in parts for name, a in parts[part].items()}
-        return arrays | {"order": self.order, "info": text}
+        return json.dumps(info, default=lambda array: array.tolist())
 
-    def load_state_dict(self, state: State) -> None:
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Go back to where :meth:`state_dict` was called, in this process or another.
 
         Raises
@@ -339,40 +411,50 @@ class Trainer:
         before = self.state_dict()
         try:
             self._restore(state)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # a damaged state can raise anything
             self._restore(before)
             raise ValueError(
                 f"state must be one of this training, nothing changed: {error}"
             ) from error
 
-    def _restore(self, state: State) -> None:
-        parts: dict[str, State] = {"model": {}, "best": {}, "optimizer": {}}
+    def _restore(self, state: Mapping[str, np.ndarray]) -> None:
+        parts: dict[str, State] = {"best": {}, "last": {}, "model": {}, "optimizer": {}}
+        if not isinstance(state, Mapping):
+            raise checks.wrong("it", "a mapping of names", state)
         for name in state.keys() - {"order", "info"}:
-            part, _, own_name = name.partition("/")
+            part, _, own_name = str(name).partition("/")
+            if part not in parts:
+                raise ValueError(f"it has an unexpected {checks.shown(name)}")
             parts[part][own_name] = state[name]
-        self.best = parts["best"]
-        if self.best:  # does it fit?
-            self.model.load_state_dict(self.best)
+        for part in ("best", "last"):
+            if parts[part]:  # does it fit?
+                self.model.load_state_dict(parts[part])
+                parts[part] = self.model.state_dict()
+        self.best, self.last = parts["best"], parts["last"]
         self.model.load_state_dict(parts["model"])
         self.optimizer.load_state_dict(parts["optimizer"])
+        order = checks.numbers("order", state["order"])
+        self.order = checks.integers("order", order, 0, order.size - 1, shape=(order.size,)).copy()
         info = json.loads(str(state["info"]))
-        for rng, saved in zip(self._generators(), info["generators"], strict=True):
-            rng.bit_generator.state = saved
-        self.order = np.array(state["order"]).astype(np.intp, casting="safe")
+        checks.fits("info", info, INFO | {"generators": {list}})
         for name in INFO:
             setattr(self, name, info[name])
-        done, steps = [row["epoch"] for row in self.history], self._steps(len(self.order))
+        done, steps = [row["epoch"] for row in self.history], self._steps(len(order))
         if not (
-            np.array_equal(np.sort(self.order), np.arange(len(self.order)))
-            and self.place in range(steps + 1)
+            len(np.unique(order)) == len(order)
+            and self.place <= steps
             and done == [*range(1, len(done) + 1)]
             and len(done) <= self.epochs
-            and np.isfinite([self.total, self.base_lr]).all()
         ):
             raise ValueError(
                 f"no training does step {self.place} of {steps} after {len(done)} epochs of "
                 f"{self.epochs}"
             )
+        for rng, saved in zip(self._generators(), info["generators"], strict=False):
+            with contextlib.suppress(Exception):  # NumPy says in many ways that it is none
+                rng.bit_generator.state = saved
+        if self._info() != json.dumps(info):
+            raise ValueError("info must hold the states of this training's generators")
 
     def _generators(self) -> list[np.random.Generator]:
         """Return this training's own generators and those of every module that draws (dropout)."""
@@ -389,9 +471,12 @@ def shuffled(
     With ``bucket_by``, of shape (size,), each 50 batches drawn at random are sorted by it among
     themselves, and the batches shuffled again (all but the last, which may be smaller).
     """
-    order = rng.permutation(size)
+    size = checks.positive_int("size", size, minimum=0)
+    batch_size = checks.positive_int("batch_size", batch_size)
+    order = checks.generator(rng).permutation(size)
     if bucket_by is None:
         return order
+    bucket_by = _lengths(bucket_by, size)
     pools = np.split(order, range(50 * batch_size, size, 50 * batch_size))
     order = np.concatenate([pool[np.argsort(bucket_by[pool], kind="stable")] for pool in pools])
     full = size // batch_size * batch_size
@@ -399,9 +484,31 @@ def shuffled(
     return np.concatenate([rng.permutation(batches).ravel(), order[full:]])
 
 
-def _as_arrays(inputs: Inputs) -> list[np.ndarray]:
+def _lengths(bucket_by: ArrayLike, size: int) -> np.ndarray:
+    lengths = checks.finite("bucket_by", checks.numbers("bucket_by", bucket_by))
+    checks.shape("bucket_by", lengths, (size,))
+    return lengths
+
+
+def _having(name: str, value: Any, kind: str, *attributes: str) -> Any:
+    """Return ``value`` if it is a kind of object, ours or another library's."""
+    if isinstance(value, type) or not all(hasattr(value, each) for each in attributes):
+        raise checks.wrong(name, f"a {kind}", value)
+    return value
+
+
+def _as_arrays(kind: str, model: Module, inputs: Inputs) -> list[np.ndarray]:
     """Return one array per argument of a model."""
-    return [np.asarray(a) for a in (inputs if isinstance(inputs, list | tuple) else [inputs])]
+    inputs = inputs if isinstance(inputs, list | tuple) else [inputs]
+    try:
+        inspect.signature(model.forward).bind(*inputs)
+        inspect.signature(getattr(model, "vjp", model.forward)).bind(*inputs)
+    except TypeError as error:
+        raise ValueError(
+            f"{kind}inputs must hold one array for each argument of the model, "
+            f"got {len(inputs)}: {error}"
+        ) from None
+    return [checks.numbers(f"{kind}inputs[{k}]", array) for k, array in enumerate(inputs)]
 
 
 def _check_sizes(kind: str, inputs: list[np.ndarray], size: int) -> None:
@@ -414,12 +521,13 @@ def _check_sizes(kind: str, inputs: list[np.ndarray], size: int) -> None:
 
 
 def _as_examples(
-    kind: str, inputs: Inputs, targets: ArrayLike
+    kind: str, model: Module, inputs: Inputs, targets: ArrayLike
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the arrays, or say which of them has another number of examples, or NaN."""
-    inputs, targets = _as_arrays(inputs), np.asarray(targets)
+    inputs = _as_arrays(kind, model, inputs)
+    targets = checks.numbers(f"{kind}targets", targets)
     if targets.ndim == 0 or not len(targets):
-        raise ValueError(f"{kind}targets must hold at least one example, got {targets!r}")
+        raise ValueError(f"{kind}targets must hold at least one example, got shape {targets.shape}")
     _check_sizes(kind, inputs, len(targets))
     named = {f"inputs[{i}]": array for i, array in enumerate(inputs)} | {"targets": targets}
     for name, array in named.items():

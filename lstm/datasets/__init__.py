@@ -5,6 +5,7 @@ and are the same on every machine. The *full* sets come from the folder named by
 variable ``LSTM_DATA``, else from the cache, else by download; every file is checked.
 """
 
+from lstm import checks
 from lstm.datasets.files import DataError
 from lstm.datasets.imdb import load_imdb, load_imdb_films
 from lstm.datasets.mnist import load_mnist
@@ -35,9 +36,7 @@ def load(name: str, source: str = "bundled", **options):
     ValueError
         If there is no data set of that name.
     """
-    if name not in LOADERS:
-        raise ValueError(f"name must be one of {sorted(LOADERS)}, got {name!r}")
-    return LOADERS[name](source, **options)
+    return LOADERS[checks.one_of("name", name, sorted(LOADERS))](source, **options)
 
 
 __all__ = ["DataError", "load", "load_imdb", "load_imdb_films", "load_mnist", "stratified_split"]

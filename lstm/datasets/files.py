@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from lstm import checks
+
 SOURCES = ("bundled", "full")
 LARGEST = 1 << 26
 """Bytes of the largest file that is read: no file of a data set here is as large."""
@@ -21,8 +23,7 @@ class DataError(RuntimeError):
 
 def check_source(source: str) -> None:
     """Check that ``source`` is one of the two there are."""
-    if source not in SOURCES:
-        raise ValueError(f"source must be one of {list(SOURCES)}, got {source!r}")
+    checks.one_of("source", source, SOURCES)
 
 
 def package_file(package: str, *parts: str) -> Path:

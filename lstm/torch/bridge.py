@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import lstm
+from lstm import checks
 from lstm.torch.convert import arguments, numpy_dtype
 from lstm.torch.layer import LSTM, State
 
@@ -107,7 +108,8 @@ class NumpyFunction(torch.autograd.Function):
     @staticmethod
     def forward(function: Function, derivative: Function, *tensors: Tensor) -> Tensors:
         """Compute the results."""
-        return function(*tensors)
+        checks.function("derivative", derivative)
+        return checks.function("function", function)(*tensors)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensors) -> None:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import lstm
+from lstm import checks
+from lstm.module import is_module
 from lstm.torch.layer import LSTM
 
 Layer = lstm.LSTM | lstm.GRU | lstm.RNN | lstm.LSTMCell
@@ -26,6 +28,7 @@ def state_dict(module: lstm.Module) -> dict[str, Tensor]:
 
     The other way needs no function: ``module.load_state_dict(torch_module.state_dict())``.
     """
+    is_module("module", module)
     return {name: torch.from_numpy(array) for name, array in module.state_dict().items()}
 
 
@@ -81,7 +84,10 @@ def to_torch(layer: Layer, kind: type[nn.Module] | None = None) -> nn.Module:
         names = ", ".join(dict.fromkeys(ours.__name__ for ours in KINDS.values()))
         raise ValueError(f"layer must be one of {names}, got {type(layer).__name__}")
     values = state_dict(layer)
-    kind, dtype = kind or getattr(nn, type(layer).__name__), next(iter(values.values())).dtype
+    kind = getattr(nn, type(layer).__name__) if kind is None else kind
+    if not isinstance(kind, type) or not issubclass(kind, nn.Module):
+        raise checks.wrong("kind", "a class of PyTorch's modules", kind)
+    dtype = next(iter(values.values())).dtype
     module = kind(**arguments(layer), dtype=dtype)
     module.load_state_dict(values)
     return module.train(layer.training)

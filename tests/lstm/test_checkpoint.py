@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import dataclasses
+import enum
 import functools
 import io
 import json
@@ -12,7 +13,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import types
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +112,38 @@ def test_other_files_are_refused(path):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=NO_CHECKPOINT):
             load_checkpoint(path)
-    with pytest.raises(CheckpointError, match=NO_CHECKPOINT):
+    with pytest.raises(CheckpointError, match=r"could not be read: .*Is a directory"):
         load_checkpoint(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((5, STATE), "path must be a path, got 5"),
+        (("a\0b", STATE), "path must be a path without zeros"),
+        (("x", None), "state must be a mapping of names to arrays of numbers or texts, got None"),
+        (("x", {"a": np.array([None])}), "state must be a mapping of names to arrays"),
+        (("x", {"a": [[1], [1, 2]]}), "state must be a mapping of names to arrays"),
+        (("x", {5: np.ones(1)}), "state must be a mapping of names to arrays"),
+        (("x", {"file": np.ones(1)}), "state must be a mapping of names to arrays"),
+        (("x", STATE, {1, 2}), "belongs_to must be what describe returns, got {1, 2}"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        save_checkpoint(*arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_removed_by_a_later_one(path):
+    save_checkpoint(path, STATE)
+    old, young = (path.with_name(f".{name}.partial") for name in ("old", "young"))
+    old.write_text("")
+    young.write_text("")  # somebody may be writing it
+    os.utime(old, (0, 0))
+    save_checkpoint(path, STATE)
+    assert set(path.parent.iterdir()) == {path, young}
 
 
 def test_differences_say_where():
@@ -269,20 +299,13 @@ def power(exponent, done):
     return done**exponent
 
 
-def closure(floor):
-    return lambda done: max(1 - done, floor)
+class IntKind(enum.IntEnum):
+    ONE = 1
 
 
-SLOPE = 1.0
-
-
-def steep(done):
-    return SLOPE * done
-
-
-def sloped(slope):
-    """The same code, with another value of the constant that it finds around it."""
-    return types.FunctionType(steep.__code__, {"SLOPE": slope}, "steep")
+class Kind(enum.Enum):
+    SLOW = 1
+    FAST = 2
 
 
 def adam(lr=0.02, kind=lstm.Adam):
@@ -292,29 +315,65 @@ def adam(lr=0.02, kind=lstm.Adam):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (linear, None, "was {'name': 'linear'.*, is None"),
-        (linear, cosine, "name was 'linear', is 'cosine'"),
-        (closure(0.1), closure(0.2), "code was"),
-        (sloped(1.0), sloped(2.0), "code was"),
-        (functools.partial(power, 1), functools.partial(power, 2), "1.0 was 1, is 2"),
+        (linear, None, "it was 'lstm.schedules.linear', is None"),
+        (linear, cosine, "it was 'lstm.schedules.linear', is 'lstm.schedules.cosine'"),
+        (functools.partial(power, 1), functools.partial(power, 2), "args.0 was 1, is 2"),
         (Shift(0.1), Shift(0.2), "amount was 0.1, is 0.2"),
         (Slotted(0.1), Slotted(0.2), "amount was 0.1, is 0.2"),
         (Scaled(2.0), Scaled(3.0), "factor was 2.0, is 3.0"),
-        (Shift(0.1).__call__, Shift(0.2).__call__, "1.amount was 0.1, is 0.2"),
+        (Scaled(np.float32(2)), Scaled(np.float32(3)), "factor was 'float32 .*, is 'float32 "),
+        (Scaled(Kind.SLOW), Scaled(Kind.FAST), "factor._value_ was 1, is 2"),
+        (Shift(0.1).__call__, Shift(0.2).__call__, "self.amount was 0.1, is 0.2"),
         ([np.ones(3)], [np.zeros(3)], "0 was 'float64.*is 'float64"),
         (lstm.Dropout(0.0), lstm.Dropout(0.5), "p was 0.0, is 0.5"),
         (lstm.Linear(2, 1), lstm.Linear(2, 1, dtype=np.float64), "weight was 'float32.*is 'float6"),
         (adam(), adam(0.03), "lr was 0.02, is 0.03"),
-        (adam(), adam(kind=Faster), "name was 'lstm.optim.Adam', is '.*Faster'; code was"),
+        (adam(), adam(kind=Faster), "class was 'lstm.optim.Adam', is '.*Faster'"),
     ],
 )
 def test_a_description_is_by_value_and_says_what_is_another(old, new, message):
-    assert not list(differences(describe(old), describe(copy.deepcopy(old))))
+    for one in (old, new):
+        assert not list(differences(describe(one), describe(copy.deepcopy(one))))
     assert re.search(message, "; ".join(differences(describe(old), describe(new))))
 
 
+def within(depth, value):
+    return functools.reduce(lambda inner, _: [inner], range(depth), value)
+
+
+class Listed(list):
+    """A list with an attribute that is not among its members."""
+
+
+DATA = [b"x", {1, 2}, {1: 2}, 1j, np.array([None]), IntKind.ONE, within(40, 1), within(2000, 1)]
+
+
+@functools.wraps(linear)
+def disguised(done):
+    return 0.5 * linear(done)
+
+
+OTHERS = [
+    lambda done: done,
+    disguised,
+    object(),
+    iter([]),
+    Listed(),
+    np,
+    threading.Lock(),
+    "x".join,
+]
+
+
+@pytest.mark.parametrize("value", [*DATA, *OTHERS], ids=lambda value: type(value).__name__)
+def test_what_cannot_be_compared_is_refused(value):
+    """Wherever it is found; it is named."""
+    with pytest.raises(ValueError, match=r"^it\.factor(\.\d+)* must be (made of data|at most 30)"):
+        describe(Scaled(value))
+
+
 def test_what_a_training_changes_does_not_describe_it():
-    """Neither its weights nor its counters; and what holds itself has an end."""
+    """Neither its weights nor its counters; and what holds itself is refused."""
     model = lstm.Sequential(lstm.Dropout(0.5, rng=0), lstm.Linear(3, 2, rng=0))
     trainer = lstm.Trainer(model, lstm.cross_entropy, lstm.Adam(model.parameters()), rng=0)
     before = describe([model, trainer.optimizer])
@@ -322,16 +381,22 @@ def test_what_a_training_changes_does_not_describe_it():
     assert describe([model, trainer.optimizer]) == before
     itself = Shift(0.1)
     object.__setattr__(itself, "amount", itself)
-    assert describe(itself)["amount"] == "itself"
+    with pytest.raises(ValueError, match=r"\.amount\.class must be at most 30 levels deep"):
+        describe(itself)
+
+
+def test_not_a_number_is_the_same_as_itself(path):
+    save_checkpoint(path, STATE, {"lr": float("nan")})
+    load_checkpoint(path, {"lr": float("nan")})
 
 
 DESCRIPTION = textwrap.dedent("""
     import functools, json, numpy as np, lstm
     from lstm.checkpoint import describe
     model = lstm.SequenceClassifier(lstm.LSTM(3, 4), lstm.Linear(4, 2))
-    schedule = functools.partial(lambda floor, done: done in {"a", "b", "c"} or floor, 0.1)
+    schedule = functools.partial(max, 0.1)
     adam = lstm.Adam(model.parameters())
-    others = [{1.5, 2.5}, np.ones(3), np.float32, np.errstate(over="ignore"), object(), b"x"]
+    others = [{"b": 1.5, "a": 2.5}, np.ones(3), np.float32, np.float32(1), np.sin, json.dumps]
     print(json.dumps(describe([model, adam, schedule, lstm.cross_entropy, lstm.Trainer, *others])))
 """)
 

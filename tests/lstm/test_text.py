@@ -88,10 +88,12 @@ def test_padding_is_never_a_word():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda v: Vocabulary.from_texts("one text"), "texts must be a list of texts, got one"),
-        (lambda v: v.encode("one text"), "texts must be a list of texts, got one text: 'one text'"),
+        (lambda v: Vocabulary.from_texts("one text"), "texts must be a list of texts, got 'one te"),
+        (lambda v: v.encode("one text"), "texts must be a list of texts, got 'one text'"),
+        (lambda v: v.encode([b"one"]), r"texts must be a list of texts, got \[b'one'\]"),
+        (lambda v: v.decode([99]), r"ids must be in \[0, "),
         (lambda v: v.encode(["a"], max_length=0), "max_length must be a positive integer, got 0"),
-        (lambda v: v.encode(["a"], keep="middle"), "keep must be 'end' or 'start', got 'middle'"),
+        (lambda v: v.encode(["a"], keep="middle"), "keep must be one of"),
         (lambda v: Vocabulary.from_texts(["a"], max_size=2), "max_size must be an integer of at"),
         (lambda v: Vocabulary(["a", "b", "a"]), "words must be distinct, got 'a' more than once"),
     ],

@@ -392,7 +392,7 @@ def test_to_another_dtype(form):
     if form is LOOP:
         assert half(x)[0].dtype == torch.bfloat16
     else:
-        with pytest.raises(ValueError, match="dtype must be float32 or float64, got bfloat16"):
+        with pytest.raises(ValueError, match="dtype must be float32 or float64, got 'bfloat16'"):
             half(x)
 
 
@@ -469,7 +469,7 @@ def test_what_has_no_counterpart_is_refused():
         lstm.torch.from_torch(nn.Linear(3, 4))
     with pytest.raises(ValueError, match=r"layer must be one of .*GRU.*, got PeepholeLSTM"):
         lstm.torch.to_torch(lstm.PeepholeLSTM(D, H))
-    with pytest.raises(ValueError, match="dtype must be float32 or float64, got bfloat16"):
+    with pytest.raises(ValueError, match="dtype must be float32 or float64, got 'bfloat16'"):
         lstm.torch.from_torch(nn.LSTM(D, H, dtype=torch.bfloat16))
 
 

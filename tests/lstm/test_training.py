@@ -9,10 +9,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import lstm
 from lstm.checkpoint import load_checkpoint
@@ -224,6 +227,15 @@ def test_bucketed_training_with_lengths_ignores_what_stands_behind_the_end():
         ({"epochs": 0}, "epochs must be a positive integer, got 0"),
         ({"batch_size": 2.5}, "batch_size must be a positive integer, got 2.5"),
         ({"bucket_by": [1, 2]}, r"bucket_by must have shape \(40,\), got \(2,\)"),
+        ({"bucket_by": [np.nan] * N}, "bucket_by must be finite, got nan"),
+        ({"bucket_by": ["a"] * N}, "bucket_by must be an array of numbers"),
+        ({"validation": 5}, r"validation must be a pair \(inputs, targets\), got 5"),
+        ({"validation": (1, 2, 3)}, r"validation must be a pair .*, got \(1, 2, 3\)"),
+        ({"schedule": 5}, "schedule must be a function, got 5"),
+        ({"schedule": lambda done: -1}, "what schedule returns must be a number in .*, got -1"),
+        ({"augment": "x"}, "augment must be a function, got 'x'"),
+        ({"callback": 5}, "callback must be a function, got 5"),
+        ({"inputs": []}, "inputs must hold one array for each argument of the model, got 0"),
         ({"max_norm": 0}, r"max_norm must be a number in \(0, inf\], got 0"),
         ({"targets": np.full(N, K)}, r"labels must be in \[0, 3\], got values from 4 to 4"),
         ({"targets": np.ones(N)}, "labels must hold integers"),
@@ -401,18 +413,71 @@ def test_more_epochs_are_the_same_as_from_the_start():
     assert same(*models)
 
 
+@settings(max_examples=30)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([None, 1, 9]), st.booleans()), min_size=1)
+)
+def test_in_however_many_parts_it_is_one_training(parts):
+    """With patience or without, within one process or by way of a state: the same bits."""
+    validation, epochs = data(20, seed=1), 1
+    one = trainer(classifier(dropout=0.3))
+    for more, patience, is_fresh in parts:
+        if is_fresh:
+            state, one = one.state_dict(), trainer(classifier(seed=1, dropout=0.3))
+            one.load_state_dict(state)
+        epochs = len(one.history) + more or 1
+        one.fit(*data(), epochs=epochs, validation=validation, patience=patience)
+    whole = trainer(classifier(dropout=0.3))
+    patience = None if patience is None else 99
+    whole.fit(*data(), epochs=len(one.history), validation=validation, patience=patience)
+    assert same_state(one.state_dict(), whole.state_dict()) or one.epochs > len(one.history)
+    assert one.history == whole.history
+    assert same(one.model, whole.model)
+
+
+def test_weights_that_were_changed_meanwhile_are_kept():
+    """Where a training goes on that has gone back to its best weights."""
+    one = trainer(classifier())
+    one.fit(*data(), epochs=9, validation=data(seed=1), patience=9)
+    one.last["head.1.bias"] += 1  # as if the best epoch were another
+    one.model.load_state_dict(classifier(seed=1).state_dict())
+    one.fit(*data(), epochs=9)
+    assert same(one.model, classifier(seed=1))
+
+
+def test_epochs_one_by_one_can_be_saved():
+    one, other = trainer(classifier()), trainer(classifier(seed=1))
+    one.epoch(*data())
+    other.load_state_dict(one.state_dict())
+    assert one.epoch(*data()) == other.epoch(*data())
+
+
+def test_a_state_shares_no_memory_with_the_training():
+    one, arguments = everything()
+    with pytest.raises(Stop):
+        one.fit(**arguments, callback=stop_at(7))
+    state = one.state_dict()
+    kept = {name: array.copy() for name, array in state.items()}
+    other, _ = everything()
+    other.load_state_dict(state)
+    for array in state.values():
+        if array.ndim:
+            array[...] = 0
+    for each in (one, other):
+        assert same_state(each.state_dict(), kept)
+
+
 def test_what_was_done_must_fit():
     x, labels = data()
     begun = trainer(classifier())
     begun.fit(x, labels, epochs=2)
     with pytest.raises(ValueError, match="epochs must be at least 2, which have begun, got 1"):
         begun.fit(x, labels, epochs=1)
-    with pytest.raises(ValueError, match="patience must be given from the first epoch on"):
-        begun.fit(x, labels, epochs=3, patience=1, validation=data())
     with pytest.raises(Stop):
         begun.fit(x, labels, epochs=3, callback=stop_at(1))
-    with pytest.raises(ValueError, match="targets must hold 40 examples, as in the epoch that"):
-        begun.fit(x[1:], labels[1:], epochs=3)
+    for go_on in (partial(begun.fit, epochs=3), begun.epoch):
+        with pytest.raises(ValueError, match="targets must hold 40 examples, as in the epoch that"):
+            go_on(x[1:], labels[1:])
     with pytest.raises(ValueError, match="epochs must be at least 3"):
         begun.fit(x, labels, epochs=2)
     falling = trainer(classifier(), schedule=linear)
@@ -421,28 +486,34 @@ def test_what_was_done_must_fit():
         falling.fit(x, labels, epochs=3)
 
 
+ROW = {"loss": 1.0, "lr": 0.1}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"place": -1}, "no training does step -1 of 5"),
+        ({"place": -1}, "info.place must be an integer of at least 0, got -1"),
         ({"place": 6}, "no training does step 6 of 5"),
-        ({"place": 1.5}, "no training does step 1.5"),
-        ({"history": [{"epoch": n} for n in range(1, 100)]}, "after 99 epochs of 4"),
-        ({"history": [{"epoch": 7}]}, "no training does"),
-        ({"total": float("nan")}, "no training does"),
-        ({"base_lr": float("inf")}, "no training does"),
-        ({"base_lr": "fast"}, "ufunc"),
-        ({"generators": []}, "zip"),
+        ({"place": 1.5}, "info.place must be an integer of at least 0, got 1.5"),
+        ({"history": [ROW | {"epoch": n} for n in range(1, 100)]}, "after 99 epochs of 4"),
+        ({"history": [ROW | {"epoch": 7}]}, "no training does"),
+        ({"history": [{"epoch": 1}]}, r"info.history\[0\] must have 'loss', got \['epoch'\]"),
+        ({"history": {}}, "info.history must be a list, got {}"),
+        ({"total": float("nan")}, "info.total must be a number in .*, got nan"),
+        ({"base_lr": -1}, r"info.base_lr must be a number in \[0, inf\), got -1"),
+        ({"base_lr": "fast"}, "info.base_lr must be a number"),
+        ({"generators": []}, "info must hold the states of this training's generators"),
         ({"info": "{"}, "Expecting"),
         ({"order": np.zeros(18, int)}, "no training does"),
-        ({"order": np.zeros(18)}, "Cannot cast"),
+        ({"order": np.zeros(18)}, "order must hold integers, got dtype float64"),
         ({"model/head.1.bias": np.zeros(3)}, "head.1.bias must have dtype float32, got float64"),
         (
             {"best/head.1.bias": np.zeros(2, "f4")},
             r"head.1.bias must have shape \(3,\), got \(2,\)",
         ),
         ({"optimizer/x": np.zeros(2)}, r"unexpected \['x'\]"),
-        ({"x": np.zeros(2)}, "'x'"),
+        ({"x": np.zeros(2)}, "it has an unexpected 'x'"),
+        ({5: np.zeros(2)}, "it has an unexpected 5"),
         ({"model/head.1.bias": None}, r"missing \['head.1.bias'\]"),
         ({"optimizer/lr": None}, r"missing \['lr'\]"),
         ({"info": None}, "info"),
@@ -462,6 +533,45 @@ def test_a_state_that_cannot_be_is_refused_and_nothing_changes(changes, message)
     with pytest.raises(ValueError, match=f"state must be one of this training.*{message}"):
         other.load_state_dict(state)
     assert same_state(other.state_dict(), before)
+
+
+@pytest.mark.parametrize("state", [None, [], 5, "x", {1: 2}, {"info": "[" * 100_000}])
+def test_what_is_no_state_is_refused(state):
+    with pytest.raises(ValueError, match="state must be one of this training, nothing changed: "):
+        trainer(classifier()).load_state_dict(state)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 10) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=3,
+)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_whatever_is_changed_in_a_state_is_refused_or_there(drawn):
+    one, arguments = everything()
+    one.fit(**arguments | {"epochs": 2}) if drawn.draw(st.booleans()) else None
+    state, other = one.state_dict(), everything()[0]
+    info, before = json.loads(str(state["info"])), other.state_dict()
+    inside = info
+    while isinstance(inside, dict | list) and inside:
+        places = [*inside] if isinstance(inside, dict) else [*range(len(inside))]
+        holder, place = inside, drawn.draw(st.sampled_from(places))
+        inside = holder[place]
+        if drawn.draw(st.booleans()):
+            break
+    holder[place] = drawn.draw(JSON | st.just(inside).map(lambda v: v + 1 if type(v) is int else v))
+    state["info"] = np.array(json.dumps(info))
+    try:
+        other.load_state_dict(state)
+    except ValueError:
+        assert same_state(other.state_dict(), before)
+    else:
+        assert same_state(other.state_dict(), state)
+        with contextlib.suppress(ValueError, RuntimeError):  # a rate may be far too large
+            other.fit(**arguments)
 
 
 PROGRAM = textwrap.dedent("""
