@@ -155,10 +155,14 @@ def test_baselines_on_texts(tmp_path):
     more = ["train_size=400", "test_size=300", "validation_size=200"]
     more = [word for setting in more for word in ("--set", setting)]
     for model in RECIPES["imdb"].baselines:
-        assert run(*arguments("imdb", tmp_path / model, *more, model=model)) == 0
+        words = arguments("imdb", tmp_path / model, *more, model=model)
+        if model == "sentences":  # it has settings of its own
+            words = ["train", "imdb", "--model", model, "--out", str(tmp_path / model), *more]
+        assert run(*words) == 0
         accuracy[model] = record(tmp_path / model)["runs"][0]["test"]["accuracy"]
     assert 0.45 < accuracy["majority"] < 0.55
-    assert min(accuracy["tfidf"], accuracy["tfidf-bigrams"], accuracy["nbsvm"]) > 0.65
+    counting = accuracy["tfidf"], accuracy["tfidf-bigrams"], accuracy["nbsvm"]
+    assert min(*counting, accuracy["sentences"]) > 0.65
 
 
 # --- going on, beginning again, refusing --------------------------------------------------------

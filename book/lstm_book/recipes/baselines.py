@@ -55,7 +55,7 @@ def tfidf(words: int):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         vectorizer = TfidfVectorizer(**WORDS, ngram_range=(1, words), min_df=2, sublinear_tf=True)
-        strengths = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+        strengths = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
         return _best_linear(_vectors(vectorizer, task), task, strengths)
 
     return tfidf_logistic_regression
@@ -82,17 +82,36 @@ def nbsvm(task: Task, settings: Settings, seed: int) -> Result:
     vectorizer = CountVectorizer(**WORDS, ngram_range=(1, 2), binary=True)
     train, *others = _vectors(vectorizer, task)
     labels = task.train.targets.ravel().astype(int)
-    positive, negative = (1 + np.asarray(train[labels == k].sum(axis=0)) for k in (1, 0))
-    ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
-    candidates = {}
-    for strength in (0.01, 0.1, 1.0, 10.0):
-        svm = LinearSVC(C=strength, random_state=0).fit(train.multiply(ratio).tocsr(), labels)
+
+    def fit(rows: Any, strength: float) -> tuple[np.ndarray, Any]:
+        some, answers = train[rows], labels[rows]
+        positive, negative = (1 + np.asarray(some[answers == k].sum(axis=0)) for k in (1, 0))
+        ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
+        svm = LinearSVC(C=strength, random_state=0).fit(some.multiply(ratio).tocsr(), answers)
+        return ratio.ravel(), svm
+
+    def scores(found: tuple, share: float) -> list[np.ndarray]:
+        ratio, svm = found
         size = np.abs(svm.coef_).mean()
-        for share in (0.25, 0.5, 0.75, 1.0):
-            weights = ratio.ravel() * ((1 - share) * size + share * svm.coef_.ravel())
-            scores = [matrix @ weights + svm.intercept_ for matrix in others]
-            candidates[strength, share] = scores
-    return _best(candidates, task, "C", "share")
+        weights = ratio * ((1 - share) * size + share * svm.coef_.ravel())
+        return [matrix @ weights + svm.intercept_ for matrix in others]
+
+    rest, candidates = _not_held_out(task), {}
+    for strength in (1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0):
+        found = fit(rest, strength)
+        for share in (0.1, 0.25, 0.5, 0.75, 1.0):
+            candidates[strength, share] = scores(found, share)
+    *outputs, chosen = _best(candidates, task, "C", "share")
+    if task.held_out is not None:
+        outputs = _logits(scores(fit(slice(None), chosen["C"]), chosen["share"]), task)
+    return *outputs, chosen
+
+
+def _not_held_out(task: Task) -> Any:
+    """Return which training examples there are to choose with."""
+    if task.held_out is None:
+        return slice(None)
+    return np.setdiff1d(np.arange(len(task.train.targets)), task.held_out)
 
 
 class Identity(Module):
@@ -119,8 +138,14 @@ def averaged_embeddings(task: Task, settings: Settings, seed: int) -> Result:
         batch_size=128,
         rng=rng,
     )
+    rest = _not_held_out(task)
     history = trainer.fit(
-        *task.train, epochs=20, validation=task.validation, patience=2, bucket_by=task.bucket_by
+        [array[rest] for array in task.train.inputs],
+        task.train.targets[rest],
+        epochs=20,
+        validation=task.validation,
+        patience=2,
+        bucket_by=task.bucket_by[rest],
     )
     scores = [lstm.predict(model, part.inputs) for part in (task.validation, task.test)]
     return scores[0], scores[1], {"epochs": len(history) - 2}
@@ -132,26 +157,31 @@ SEEDED = {averaged_embeddings}
 
 def _best_linear(matrices: list, task: Task, strengths: tuple = (0.001, 0.01, 0.1, 1.0)) -> Result:
     """Fit one classifier for each strength of regularisation; the validation part chooses."""
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     labels = task.train.targets.ravel().astype(int)
-    candidates = {}
-    for strength in strengths:
-        classifier = LogisticRegression(C=strength, max_iter=200)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            classifier.fit(matrices[0], labels)
-        candidates[(strength,)] = [classifier.decision_function(matrix) for matrix in matrices[1:]]
-    return _best(candidates, task, "C")
+
+    def scores(rows: Any, strength: float) -> list[np.ndarray]:
+        classifier = LogisticRegression(C=strength, max_iter=5_000)
+        classifier.fit(matrices[0][rows], labels[rows])
+        return [classifier.decision_function(matrix) for matrix in matrices[1:]]
+
+    rest = _not_held_out(task)
+    candidates = {(strength,): scores(rest, strength) for strength in strengths}
+    *outputs, chosen = _best(candidates, task, "C")
+    if task.held_out is not None:
+        outputs = _logits(scores(slice(None), chosen["C"]), task)
+    return *outputs, chosen
+
+
+def _logits(scores: list[np.ndarray], task: Task) -> list[np.ndarray]:
+    """Return scores in the shape of a network's outputs."""
+    return [s[:, None] for s in scores] if task.validation.targets.ndim > 1 else scores
 
 
 def _best(candidates: dict[tuple, list[np.ndarray]], task: Task, *names: str) -> Result:
     """Return what the settings with these names reach that are best on the validation part."""
-    if task.validation.targets.ndim > 1:  # one logit
-        candidates = {key: [s[:, None] for s in found] for key, found in candidates.items()}
+    candidates = {key: _logits(found, task) for key, found in candidates.items()}
 
     def right(settings: tuple) -> float:
         return accuracy(candidates[settings][0], task.validation.targets)

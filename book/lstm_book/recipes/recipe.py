@@ -54,6 +54,11 @@ class Task:
         The same examples as texts, by the name of their part, for baselines that read texts.
     vocabulary_size : int
         Number of embeddings needed; 0 where the inputs are vectors.
+    held_out : ndarray of int, optional
+        Where the validation part stands in the training part, for the last training of a system,
+        on both: what is still to be chosen is chosen without these examples.
+    groups : ndarray, optional
+        Of each training example, what it must not be read with: the film of a review.
     """
 
     train: Part
@@ -64,11 +69,62 @@ class Task:
     augment: Augment | None = None
     texts: dict[str, list[str]] = field(default_factory=dict)
     vocabulary_size: int = 0
+    held_out: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
 
 # A baseline returns its predicted scores or numbers for the validation and the test part, and what
 # it settled on.
 Baseline = Callable[[Task, Settings, int], tuple[np.ndarray, np.ndarray, dict[str, Any]]]
+
+
+class Answers(NamedTuple):
+    """What a system says.
+
+    Parameters
+    ----------
+    validation, test : ndarray
+        Its outputs for the two parts.
+    chosen : dict
+        What it settled on.
+    parameters : int
+        How many numbers it has learnt.
+    beside : dict
+        By name, the same three of systems that were trained in the same run, to compare with:
+        validation, test, and processor seconds.
+    classifier : object
+        What can be kept: see :mod:`lstm_book.recipes.keep`.
+    """
+
+    validation: np.ndarray
+    test: np.ndarray
+    chosen: dict[str, Any]
+    parameters: int | None = None
+    beside: Mapping[str, tuple[np.ndarray, np.ndarray, float]] = {}
+    classifier: Any = None
+
+
+@dataclass(frozen=True)
+class System:
+    """A baseline with settings of its own.
+
+    Parameters
+    ----------
+    run : callable
+        ``run(task, settings, seed)`` returns :class:`Answers`.
+    settings : mapping
+        All that there are, besides those of the data.
+    quick : mapping
+        What differs at the quick scale.
+    """
+
+    run: Callable[[Task, Settings, int], Answers]
+    settings: Settings
+    quick: Settings = field(default_factory=dict)
+
+    def __call__(self, task: Task, settings: Settings, seed: int) -> Answers:
+        """Train, and answer both parts."""
+        return self.run(task, settings, seed)
 
 
 @dataclass(frozen=True)
@@ -95,8 +151,10 @@ class Recipe:
         Networks by name; each gives the settings in which it differs. The first is the default.
     quick : mapping
         What differs at the quick scale.
-    baselines : mapping of str to Baseline
+    baselines : mapping of str to Baseline or System
         What to compare with; also models on the command line.
+    data : tuple of str
+        The settings that a system takes from the defaults: those of the data.
     """
 
     name: str
@@ -108,7 +166,8 @@ class Recipe:
     defaults: Settings
     models: Mapping[str, Settings]
     quick: Settings
-    baselines: Mapping[str, Baseline]
+    baselines: Mapping[str, Baseline | System]
+    data: tuple[str, ...] = ()
 
     @property
     def model_names(self) -> list[str]:
@@ -138,13 +197,17 @@ class Recipe:
             raise ValueError(f"scale must be 'quick' or 'full', got {scale!r}")
         settings = dict(self.defaults) | (dict(self.quick) if scale == "quick" else {})
         settings |= self.models.get(model, {})
+        system = self.baselines.get(model)
+        if isinstance(system, System):
+            settings = {name: settings[name] for name in self.data} | dict(system.settings)
+            settings |= dict(system.quick) if scale == "quick" else {}
         for override in overrides:
             name, equals, value = override.partition("=")
             if not equals or name not in settings:
                 raise ValueError(
                     f"a setting is NAME=VALUE with a name from {sorted(settings)}, got {override!r}"
                 )
-            may_be_none = name in OPTIONAL or self.defaults[name] is None
+            may_be_none = name in OPTIONAL or self.defaults.get(name, 0) is None
             settings[name] = parse(name, value, settings[name], may_be_none)
         for name in ("train_size", "validation_size", "test_size"):
             if settings.get(name) is not None:

@@ -8,13 +8,14 @@ import numpy as np
 
 import lstm
 from lstm import checks
-from lstm.datasets import load_imdb, stratified_split
+from lstm.datasets import load_imdb, load_imdb_films, stratified_split
 from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier
 from lstm.text import UNKNOWN_ID, Vocabulary
 from lstm_book.recipes import baselines
 from lstm_book.recipes.pairs import Pairs, SummedEmbedding
 from lstm_book.recipes.recipe import KERAS, TRAINING, Part, Recipe, Settings, Task, checksum, split
+from lstm_book.recipes.sentences import SENTENCES
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,27 @@ class DropWords:
 
 
 def load_reviews(settings: Settings) -> Task:
-    """Load reviews as numbers.
+    """Load reviews, as texts and as numbers.
 
-    The validation part comes out of the training half, whose duplicates are dropped before; the
-    vocabulary is counted on what remains for training. The test half is used as it is.
+    The validation part comes out of the training half, whose duplicates are dropped before, and
+    shares no film with what remains of it (where films are known: in the full set). With ``final``
+    it then belongs to the training part, too, once everything is chosen. The vocabulary is counted
+    on the training part. The test half is used as it is.
     """
     (texts, labels), (test_texts, test_labels) = load_imdb(settings["source"])
     distinct = list(dict.fromkeys(texts))
     first = {text: number for number, text in reversed(list(enumerate(texts)))}
-    labels = labels[[first[text] for text in distinct]]
-    train, validation = split(labels, settings)
+    kept = [first[text] for text in distinct]
+    labels, films = labels[kept], np.arange(len(kept))
+    if settings["source"] == "full":
+        films = load_imdb_films()[0][kept]
+        train, validation = split_by_film(films, settings)
+    else:
+        train, validation = split(labels, settings)
+    held_out = None
+    if settings["final"]:
+        held_out = len(train) + np.arange(len(validation))
+        train = np.concatenate([train, validation])
     test = np.arange(len(test_labels))
     if settings["test_size"] is not None:
         _, test = stratified_split(test_labels, settings["test_size"], rng=0)
@@ -61,6 +73,49 @@ def load_reviews(settings: Settings) -> Task:
         "validation": [distinct[i] for i in validation],
         "test": [test_texts[i] for i in test],
     }
+    answers = labels[train], labels[validation], test_labels[test]
+    encoded, embeddings = _encoded(named, settings)
+    parts = [Part(inputs, y[:, None]) for inputs, y in zip(encoded, answers, strict=True)]
+    about = {
+        "name": "imdb",
+        "source": settings["source"],
+        "sizes": [len(part.targets) for part in parts],
+        "test texts that are also training texts": len(set(named["train"]) & set(named["test"])),
+        "sha256": checksum([*named.values(), *answers]),
+    }
+    dropped = settings.get("word_dropout")
+    return Task(
+        *parts,
+        about,
+        bucket_by=parts[0].inputs[1] if parts[0].inputs else None,
+        augment=DropWords(dropped) if dropped else None,
+        texts=named,
+        vocabulary_size=embeddings,
+        held_out=held_out,
+        groups=films[train],
+    )
+
+
+def split_by_film(films: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of a training and of a validation part that share no film.
+
+    Whole films are drawn until the validation part has at least ``validation_size`` reviews.
+    """
+    rng, size = np.random.default_rng(0), settings["validation_size"]
+    if size >= len(films):
+        raise ValueError(f"validation_size must be less than {len(films)} examples, got {size}")
+    _, film_of, counts = np.unique(films, return_inverse=True, return_counts=True)
+    drawn = rng.permutation(len(counts))
+    drawn = drawn[: 1 + np.searchsorted(counts[drawn].cumsum(), size)]
+    held_out = np.isin(film_of, drawn)
+    train, validation = (rng.permutation(np.flatnonzero(which)) for which in (~held_out, held_out))
+    return train[: settings["train_size"]], validation
+
+
+def _encoded(named: dict[str, list[str]], settings: Settings) -> tuple[list[tuple], int]:
+    """Return each part as numbers, and how many there are; nothing for who reads texts."""
+    if "vocabulary_size" not in settings:
+        return [()] * len(named), 0
     vocabulary = Vocabulary.from_texts(named["train"], max_size=settings["vocabulary_size"])
     encoded = [
         vocabulary.encode(part, settings["max_length"], settings["keep"]) for part in named.values()
@@ -70,43 +125,29 @@ def load_reviews(settings: Settings) -> Task:
         pairs = Pairs(encoded[0][0], len(vocabulary), settings["pairs"])
         encoded = [(pairs.beside(ids), lengths) for ids, lengths in encoded]
         embeddings += len(pairs)
-    answers = labels[train], labels[validation], test_labels[test]
-    parts = [Part(inputs, y[:, None]) for inputs, y in zip(encoded, answers, strict=True)]
-    about = {
-        "name": "imdb",
-        "source": settings["source"],
-        "sizes": [len(part.targets) for part in parts],
-        "test texts that are also training texts": len(set(named["train"]) & set(named["test"])),
-        "sha256": checksum([*named.values(), *answers]),
-    }
-    return Task(
-        *parts,
-        about,
-        bucket_by=parts[0].inputs[1],
-        augment=DropWords(settings["word_dropout"]) if settings["word_dropout"] else None,
-        texts=named,
-        vocabulary_size=embeddings,
-    )
+    return encoded, embeddings
 
 
 def build_reader(task: Task, settings: Settings, rng: np.random.Generator) -> SequenceClassifier:
-    """Return embedding → dropout → LSTM → pooling → dropout → one logit."""
+    """Return embedding → dropout → LSTM (or none) → pooling → dropout → one logit."""
     width = settings["embedding_dim"]
     kind = SummedEmbedding if settings["pairs"] else lstm.Embedding
     embedding = kind(task.vocabulary_size, width, padding_idx=0, rng=rng)
     embedding.weight.data *= settings["embedding_scale"]
-    reader = lstm.LSTM(
-        width,
-        settings["hidden_size"],
-        batch_first=True,
-        bidirectional=settings["bidirectional"],
-        rng=rng,
-    )
+    if settings["reader"] == "none":
+        reader, size = baselines.Identity(), width
+    elif settings["reader"] == "lstm":
+        directions = {"batch_first": True, "bidirectional": settings["bidirectional"]}
+        reader = lstm.LSTM(width, settings["hidden_size"], **directions, rng=rng)
+        initialise_lstm(reader, rng=rng)
+        size = reader.output_size
+    else:
+        raise ValueError(f"reader must be 'lstm' or 'none', got {settings['reader']!r}")
     head = lstm.Sequential(
-        lstm.Dropout(settings["dropout"], rng=rng), lstm.Linear(reader.output_size, 1, rng=rng)
+        lstm.Dropout(settings["dropout"], rng=rng), lstm.Linear(size, 1, rng=rng)
     )
     return SequenceClassifier(
-        initialise_lstm(reader, rng=rng),
+        reader,
         head,
         lstm.Sequential(embedding, lstm.Dropout(settings["embedding_dropout"], rng=rng)),
         pooling=settings["pooling"],
@@ -140,6 +181,7 @@ IMDB = Recipe(
         "train_size": None,
         "validation_size": 2_500,
         "test_size": None,
+        "final": True,
         "vocabulary_size": 20_000,
         "pairs": 0,
         "max_length": 400,
@@ -148,6 +190,7 @@ IMDB = Recipe(
         "embedding_scale": 0.1,
         "embedding_dropout": 0.5,
         "word_dropout": 0.1,
+        "reader": "lstm",
         "hidden_size": 128,
         "bidirectional": True,
         "pooling": "max",
@@ -163,6 +206,8 @@ IMDB = Recipe(
         # For the full scale, and the same without its pairs of words.
         "best": BEST,
         "best-without-pairs": BEST | {"pairs": 0},
+        # The mean of the vectors that the best one's LSTM would read.
+        "best-without-lstm": BEST | {"reader": "none", "lr": 1e-2, "epochs": 5},
         # As printed: no dropout, one direction, the last state. The sizes that the article leaves
         # open (vocabulary, embedding, length) are ours; batch and rates are the defaults of Keras.
         "article": KERAS | NO_DROPOUT | {"bidirectional": False, "pooling": "last"},
@@ -175,6 +220,7 @@ IMDB = Recipe(
     },
     quick={
         "source": "bundled",
+        "final": False,
         "train_size": 8_000,
         "max_length": 200,
         "vocabulary_size": 10_000,
@@ -188,5 +234,7 @@ IMDB = Recipe(
         "tfidf-bigrams": baselines.tfidf(2),
         "nbsvm": baselines.nbsvm,
         "averaged-embeddings": baselines.averaged_embeddings,
+        "sentences": SENTENCES,
     },
+    data=("source", "train_size", "validation_size", "test_size", "final"),
 )

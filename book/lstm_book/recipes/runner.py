@@ -17,11 +17,11 @@ import lstm
 from lstm.checkpoint import describe, load_checkpoint, save_checkpoint
 from lstm.schedules import SCHEDULES
 from lstm.training import Trainer, predict, scores
-from lstm_book.recipes import processes, records
+from lstm_book.recipes import answers, processes, records
 from lstm_book.recipes.baselines import SEEDED
 from lstm_book.recipes.processes import Signals, Stopped
 from lstm_book.recipes.progress import ProgressBar
-from lstm_book.recipes.recipe import Part, Recipe, Task
+from lstm_book.recipes.recipe import Answers, Part, Recipe, System, Task
 
 # The names with "keras" have the numbers that Keras has where a program names none; its RMSprop has
 # epsilon under the root. (Its Adam adds epsilon before the second moment is corrected, so that it
@@ -69,7 +69,8 @@ class Job:
         self.is_baseline = self.model in self.recipe.baselines
         if self.is_baseline:
             self.engine, self.device = None, "cpu"
-            if self.recipe.baselines[self.model] not in SEEDED:
+            baseline = self.recipe.baselines[self.model]
+            if not isinstance(baseline, System) and baseline not in SEEDED:
                 self.seeds = self.seeds[:1]  # the others would be the same
         elif self.engine not in ("numpy", "torch"):
             raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")
@@ -80,7 +81,7 @@ class Job:
         if self.device != "cpu":
             _check_device(self.device)
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if self.settings[name] not in known:
+            if name in self.settings and self.settings[name] not in known:
                 raise ValueError(
                     f"{name} must be one of {list(known)}, got {self.settings[name]!r}"
                 )
@@ -215,15 +216,41 @@ def _record(job: Job, fresh: records.Record, result: dict, before: bytes | None)
 
 def _baseline(job: Job, task: Task, seed: int) -> dict[str, Any]:
     cost = _stopwatch()
-    *outputs, chosen = job.recipe.baselines[job.model](task, job.settings, seed)
-    result = {"seed": seed, "chosen": chosen}
-    parts = {"validation": task.validation, "test": task.test}
-    for (name, part), found in zip(parts.items(), outputs, strict=True):
-        result[name] = scores(found, part.targets, job.recipe.loss)
-        if "accuracy" in result[name]:
-            # What a linear method computes is no logit that was trained with this loss.
-            del result[name]["loss"]
-    return result | cost() | records.environment()
+    found = Answers(*job.recipe.baselines[job.model](task, job.settings, seed))
+    spent = cost()
+    result = {"seed": seed, "chosen": found.chosen, "parameters": found.parameters}
+    result |= _measured(job, task, found.validation, found.test)
+    beside = {}
+    for name, (validation, test, seconds) in found.beside.items():
+        beside[name] = _measured(job, task, validation, test) | {"cpu_seconds": round(seconds, 1)}
+    if found.classifier is not None:
+        share = 1 / (1 + np.exp(-found.test[:, 0].astype(float)))
+        result["probabilities"] = answers.pack(np.rint(255 * share))
+    if beside:
+        # Its own time, without theirs.
+        spent["cpu_seconds"] = round(sum(found.chosen["seconds"][k] for k in ("base", "lstm")), 1)
+        result["beside"] = beside
+    return result | spent | records.environment()
+
+
+def _measured(job: Job, task: Task, validation: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    """Return the scores of both parts, and which test examples were right.
+
+    No validation score where these examples were trained on; no loss of a linear method, whose
+    outputs are no logits that were trained with it.
+    """
+    parts = {"validation": (task.validation, validation), "test": (task.test, test)}
+    if task.held_out is not None:
+        del parts["validation"]
+    trained = isinstance(job.recipe.baselines.get(job.model), System) or not job.is_baseline
+    found: dict[str, Any] = {}
+    for name, (part, outputs) in parts.items():
+        found[name] = scores(outputs, part.targets, job.recipe.loss)
+        if "accuracy" in found[name] and not trained:
+            del found[name]["loss"]
+    if "accuracy" in found["test"]:
+        found["right"] = answers.pack(answers.right(test, task.test.targets))
+    return found
 
 
 def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
@@ -253,14 +280,14 @@ def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
         if number:
             raise Stopped(number)
 
-    def measured(part: Part) -> dict[str, float]:
-        return scores(predict(trainer.model, part.inputs), part.targets, job.recipe.loss)
+    def outputs(part: Part) -> np.ndarray:
+        return predict(trainer.model, part.inputs)
 
     with signals.held():
         history = trainer.fit(
             *task.train,
             epochs=settings["epochs"],
-            validation=task.validation,
+            validation=None if task.held_out is not None else task.validation,
             patience=settings["patience"],
             bucket_by=task.bucket_by,
             callback=between_steps,
@@ -271,8 +298,7 @@ def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
         "seed": seed,
         "parameters": sum(array.size for array in trainer.model.state_dict().values()),
         "epochs": history,
-        "validation": measured(task.validation),
-        "test": measured(task.test),
+        **_measured(job, task, outputs(task.validation), outputs(task.test)),
         **spent,
         "resumed": bool(state),
         "processes": processes.COUNT,
