@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from docutils import nodes
 from docutils.utils import new_document
-from lstm_book.press import cover, run_times
+from lstm_book.press import run_times
 from lstm_book.recipes import RECIPES
 from lstm_book.sphinx import page_html
 from lstm_book.sphinx.answers import Answers
@@ -85,10 +85,6 @@ def test_page_of_recipes_has_every_recipe(name):
     models = [f"`{model}`" for model in recipe.models]
     names = ", ".join([*models, *(f"*{baseline}*" for baseline in recipe.baselines)])
     assert f"| `{name}`<br>article {recipe.article} | {recipe.about}<br>{names} |" in text
-
-
-def test_picture_of_the_first_page_is_what_its_code_draws():
-    assert cover.PATH.read_text(encoding="utf-8") == cover.cover()
 
 
 def test_run_times_are_those_of_the_records():

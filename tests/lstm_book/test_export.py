@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
-
 import numpy as np
 import pytest
 from lstm_book.__main__ import main
-from lstm_book.figures.widgets import FOLDER, WIDGETS, cell, digits, export, files, reader, reviews
+from lstm_book.figures.widgets import FOLDER, WIDGETS, digits, export, files, reader, reviews
 
 from lstm.datasets import load_imdb, load_mnist
 from lstm.text import Vocabulary
-from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -63,15 +59,6 @@ def test_export_names_what_it_cannot_do(tmp_path, capsys):
         capsys.readouterr().err.split()
     )
     assert list(tmp_path.iterdir()) == []
-
-
-def test_cell_starts_with_the_worked_example_of_chapter_04():
-    notebook = json.loads((ROOT / "book" / "03_gates.ipynb").read_text(encoding="utf-8"))
-    outputs = ["".join(o.get("text", "")) for c in notebook["cells"] for o in c.get("outputs", [])]
-    (text,) = [o for o in outputs if "tanh(c_t)" in o and o.split()[:2] == ["cell", "1"]]
-    printed = re.findall(r"(-?\d\.\d{6}) +(-?\d\.\d{6})$", text, re.MULTILINE)
-    values = cell.numbers(cell.START).values()
-    assert [[f"{v:.6f}" for v in pair] for pair in values] == [list(pair) for pair in printed]
 
 
 def test_digits_are_read_as_well_as_their_caption_says():

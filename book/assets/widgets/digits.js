@@ -1,125 +1,18 @@
-// The reader of digits (chapter on digits): draw one, and watch the LSTM's opinion row by row.
+// The reader of digits: a picture, row by row (watch.js shows it).
 "use strict";
 
-LSTM.enliven("digits", ({ data, live }) => {
-  const { element, shape, button, group, announcer, number, softmax } = LSTM;
+LSTM.enliven("digits", LSTM.watch(({ data, changed }) => {
+  const { element, shape, button, softmax } = LSTM;
   const SIZE = 28;
   const CLASSES = 10;
-  const weights = LSTM.unpackAll(data.weights);
   const examples = data.images.map((text) => Array.from(LSTM.bytes(text), (ink) => ink / 255));
-
   let pixels = examples[data.shown];
-  let beliefs = []; // after every row, the probability of each class
-  let row = SIZE; // rows read so far
-
-  const look = (image) => {
-    pixels = image;
-    const rows = Array.from({ length: SIZE }, (_, t) => image.slice(t * SIZE, (t + 1) * SIZE));
-    beliefs = LSTM.read(weights, rows).map(softmax);
-  };
-
-  // ---------------------------------------------------------------------------- the pictures
-  const squares = (columns) =>
-    Array.from({ length: SIZE * columns }, (_, n) =>
-      shape("rect", { x: n % columns, y: Math.floor(n / columns), width: 1, height: 1 }));
-  const panel = (columns, label, ...parts) =>
-    shape(
-      "svg",
-      { viewBox: `0 0 ${columns} ${SIZE}`, preserveAspectRatio: "none", role: "img",
-        "aria-label": label, "shape-rendering": "crispEdges" },
-      ...parts,
-    );
-
-  const ink = squares(SIZE);
-  const marker = shape("rect", { class: "widget-row", x: 0, width: SIZE, height: 1 });
-  const stroke = shape("g", { class: "widget-stroke" });
-  const subject = "The digit that is read, 28 rows of 28 pixels";
-  const picture = panel(SIZE, subject, ...ink, marker, stroke);
-  picture.classList.add("widget-picture");
-  const shades = squares(CLASSES);
-  const history = panel(CLASSES, "Probability of each class after each row", ...shades);
-  history.classList.add("widget-history", "widget-cell");
-
-  const names = element("div", { className: "widget-classes", "aria-hidden": "true" });
-  for (let digit = 0; digit < CLASSES; digit++) {
-    names.append(element("span", { textContent: digit }));
-  }
-
-  const bars = Array.from({ length: CLASSES }, (_, digit) => {
-    const bar = element("span", { className: "widget-bar" });
-    const share = element("span", { className: "widget-share" });
-    const item = element("li", {}, bar, element("b", { textContent: digit }), share);
-    return { item, bar, share };
-  });
-
-  const show = () => {
-    ink.forEach((square, n) => square.setAttribute("fill-opacity", pixels[n].toFixed(3)));
-    shades.forEach((square, n) => {
-      const t = Math.floor(n / CLASSES);
-      square.setAttribute("fill-opacity", t < row ? beliefs[t][n % CLASSES].toFixed(3) : 0);
-    });
-    marker.setAttribute("y", Math.max(0, row - 1));
-    marker.setAttribute("visibility", row ? "visible" : "hidden");
-    const now = row ? beliefs[row - 1] : Array(CLASSES).fill(1 / CLASSES);
-    const best = now.indexOf(Math.max(...now));
-    bars.forEach(({ item, bar, share }, digit) => {
-      item.dataset.value = now[digit];
-      item.classList.toggle("widget-best", row > 0 && digit === best);
-      bar.style.setProperty("--share", now[digit]);
-      share.textContent = `${Math.round(100 * now[digit])}%`;
-    });
-    progress.value = String(row);
-    progress.setAttribute("aria-valuetext", `${row} of ${SIZE} rows`);
-    next.disabled = row === SIZE;
-    const order = now.map((p, digit) => [p, digit]).sort((a, b) => b[0] - a[0]);
-    const [first, second] = order.map(([p, digit]) => `${digit} (${number(100 * p, 0)}%)`);
-    say(row ? `After row ${row} of ${SIZE}: ${first}, then ${second}.` : "Nothing is read yet.",
-      timer ? 1000 : 300);
-  };
-
-  // ----------------------------------------------------------------------------- reading
-  let timer = null;
-  const stop = () => {
-    clearInterval(timer);
-    timer = null;
-    play.textContent = "Play";
-  };
-  const go = (to) => {
-    row = Math.max(0, Math.min(SIZE, to));
-    if (row === SIZE) stop();
-    show();
-  };
-  const start = () => {
-    stop();
-    if (LSTM.calm()) return go(SIZE);
-    row = 0;
-    timer = setInterval(() => go(row + 1), 120);
-    play.textContent = "Pause";
-    show();
-  };
-
-  const play = button("Play", () => {
-    if (!timer) return start();
-    stop();
-    show();
-  });
-  const next = button("Next row", () => {
-    stop();
-    go(row + 1);
-  });
-  const progress = element("input", {
-    type: "range", id: "widget-digits-row", min: "0", max: String(SIZE), step: "1",
-  });
-  progress.addEventListener("input", () => {
-    stop();
-    go(Number(progress.value));
-  });
 
   // ----------------------------------------------------------------------------- drawing
   // Strokes are lists of points in units of the picture. As in MNIST, what was drawn is scaled to
   // 20 pixels and moved until its centre of mass is in the middle.
   let strokes = [];
-  const draw = (context, scale, dx, dy) => {
+  const paint = (context, scale, dx, dy) => {
     context.clearRect(0, 0, SIZE, SIZE);
     context.lineWidth = 2.3;
     context.lineCap = context.lineJoin = "round";
@@ -141,61 +34,59 @@ LSTM.enliven("digits", ({ data, live }) => {
     const scale = 18 / Math.max(right - left, bottom - top, 6);
     const dx = SIZE / 2 - (scale * (left + right)) / 2;
     const dy = SIZE / 2 - (scale * (top + bottom)) / 2;
-    const image = draw(context, scale, dx, dy);
+    const image = paint(context, scale, dx, dy);
     const total = image.reduce((sum, p) => sum + p, 0);
     const x = image.reduce((sum, p, n) => sum + p * ((n % SIZE) + 0.5), 0) / total;
     const y = image.reduce((sum, p, n) => sum + p * (Math.floor(n / SIZE) + 0.5), 0) / total;
-    return draw(context, scale, dx + SIZE / 2 - x, dy + SIZE / 2 - y);
+    return paint(context, scale, dx + SIZE / 2 - x, dy + SIZE / 2 - y);
   };
 
-  const at = (event) => {
-    const box = picture.getBoundingClientRect();
-    return [
-      ((event.clientX - box.left) / box.width) * SIZE,
-      ((event.clientY - box.top) / box.height) * SIZE,
-    ];
+  const square = (x, y, ink, className = "watch-ink") =>
+    shape("rect", { class: className, x, y, width: 1.02, height: 1.02, "fill-opacity": ink.toFixed(3) });
+  const stroke = shape("g", { class: "watch-stroke" });
+  const ink = shape("g", {});
+  const pad = shape("svg", { class: "watch-pad", viewBox: `0 0 ${SIZE} ${SIZE}`, role: "img", "aria-label": "The digit that is read; draw another with a finger or the mouse" }, ink, stroke);
+  const set = (image, chosen = null) => {
+    pixels = image;
+    ink.replaceChildren(...image.flatMap((p, n) => (p ? [square(n % SIZE, Math.floor(n / SIZE), p)] : [])));
+    choices.forEach((made, n) => made.setAttribute("aria-pressed", String(n === chosen)));
   };
+  const show = (image, chosen) => {
+    clearTimeout(finished);
+    strokes = [];
+    stroke.replaceChildren();
+    set(image, chosen);
+    changed();
+  };
+
   let line = null;
-  const extend = (event) => {
-    strokes.at(-1).push(at(event));
+  let finished;
+  const extend = ({ clientX, clientY }) => {
+    const box = pad.getBoundingClientRect();
+    strokes.at(-1).push([((clientX - box.left) / box.width) * SIZE, ((clientY - box.top) / box.height) * SIZE]);
     line.setAttribute("points", strokes.at(-1).map((p) => p.map((v) => v.toFixed(2))).join(" "));
   };
-  picture.addEventListener("pointerdown", (event) => {
+  pad.addEventListener("pointerdown", (event) => {
     event.preventDefault();
-    picture.setPointerCapture(event.pointerId);
-    stop();
+    pad.setPointerCapture(event.pointerId);
     clearTimeout(finished);
-    if (!strokes.length) {
-      choose(null);
-      pixels = Array(SIZE * SIZE).fill(0);
-      beliefs = [];
-      row = 0;
-      show();
-    }
+    if (!strokes.length) set([]);
     strokes.push([]);
     line = shape("polyline", {});
     stroke.append(line);
     extend(event);
   });
-  picture.addEventListener("pointermove", (event) => {
-    if (line) extend(event);
-  });
-  let finished;
+  pad.addEventListener("pointermove", (event) => line && extend(event));
   const lift = () => {
     if (!line) return;
     line = null;
     // A second stroke may follow, as in a 4 or a 5.
-    finished = setTimeout(() => {
-      look(rasterise());
-      strokes = [];
-      stroke.replaceChildren();
-      start();
-    }, 700);
+    finished = setTimeout(() => show(rasterise(), null), 700);
   };
-  picture.addEventListener("pointerup", lift);
-  picture.addEventListener("pointercancel", lift);
+  pad.addEventListener("pointerup", lift);
+  pad.addEventListener("pointercancel", lift);
 
-  // ---------------------------------------------------------------------------- choosing
+  // ----------------------------------------------------------------------------- choosing
   const thumbnail = (image) => {
     const canvas = element("canvas", { width: SIZE, height: SIZE });
     const context = canvas.getContext("2d");
@@ -205,40 +96,64 @@ LSTM.enliven("digits", ({ data, live }) => {
     return `--picture: url(${canvas.toDataURL()})`;
   };
   const choices = examples.map((image, n) =>
-    button("", () => {
-      clearTimeout(finished);
-      strokes = [];
-      stroke.replaceChildren();
-      choose(n);
-      look(image);
-      start();
-    }, {
+    button("", () => show(image, n), {
       className: "widget-thumbnail",
       style: thumbnail(image),
       "aria-label": `a ${data.labels[n]}, example ${(n % data.each) + 1}`,
     }));
-  const choose = (chosen) =>
-    choices.forEach((made, n) => made.setAttribute("aria-pressed", String(n === chosen)));
+  set(pixels, data.shown);
 
-  live.append(
-    element("p", {
-      className: "widget-hint",
-      textContent: "Draw a digit here with a finger or the mouse, or choose one below.",
-    }),
-    element("div", { className: "widget-panels" }, picture, history, element("span"), names),
-    element("ol", { className: "widget-bars widget-cell" }, ...bars.map(({ item }) => item)),
-    element(
-      "div",
-      { className: "widget-buttons" },
-      play,
-      next,
-      element("label", { htmlFor: "widget-digits-row", textContent: "Rows read" }),
-      progress,
-    ),
-    group("Test digits", element("div", { className: "widget-thumbnails" }, ...choices)),
-  );
-  const say = announcer(live);
-  choose(data.shown);
-  look(pixels);
-  show();
-});
+  const percent = (p) => `${Math.round(100 * p)}%`;
+  return {
+    controls: element("div", { className: "watch-input watch-drawing" }, pad,
+      element("div", {},
+        element("p", { className: "widget-hint", textContent: "Draw a digit on the left with a finger or the mouse, or choose one. It must answer with one of the ten, whatever you draw." }),
+        element("div", { className: "widget-thumbnails" }, ...choices),
+        element("div", { className: "widget-buttons" }, button("Clear", () => show([], null))))),
+    read: () => {
+      const rows = pixels.length ? Array.from({ length: SIZE }, (_, t) => pixels.slice(t * SIZE, (t + 1) * SIZE)) : [];
+      return { inputs: rows, names: rows.map((_, t) => `row ${t + 1}`) };
+    },
+    // Begin where it makes up its mind.
+    start: (run) => {
+      const last = softmax(run.at(-1).logits);
+      const best = last.indexOf(Math.max(...last));
+      return run.findLastIndex(({ logits }) => softmax(logits)[best] < 0.5) + 1;
+    },
+    empty: "Nothing to read yet: draw a digit.",
+    column: 11,
+    pace: 160,
+    // The picture lies on its side: above each step stands the row that is read there.
+    headHeight: () => 66,
+    head: ({ x, layout }) => {
+      const size = 60 / SIZE;
+      return pixels.flatMap((p, n) => (p < 0.05 ? [] : [shape("rect", {
+        class: "watch-ink", "fill-opacity": p.toFixed(2), height: size + 0.1, width: layout.column * 0.92,
+        x: x(Math.floor(n / SIZE) + 0.04).toFixed(1), y: (2 + (n % SIZE) * size).toFixed(1),
+      })]));
+    },
+    answerHeight: 128,
+    answers: ({ run, plain, x, top, layout }) => {
+      const height = 12.4;
+      const at = (digit) => top + 2 + digit * height;
+      const parts = [];
+      for (let digit = 0; digit < CLASSES; digit++) {
+        parts.push(shape("text", { class: "watch-label", x: layout.left - 6, y: at(digit) + 10, "text-anchor": "end" }, String(digit)));
+        parts.push(shape("path", { class: "watch-axis", d: `M${layout.left} ${at(digit) + height}H${x(run.length)}` }));
+      }
+      run.forEach(({ logits }, t) => softmax(logits).forEach((p, digit) => {
+        if (p < 0.01) return;
+        parts.push(shape("rect", { class: "watch-belief part-h part-o", "fill-opacity": p.toFixed(2), x: x(t + 0.06), width: layout.column * 0.88, y: at(digit) + 1, height: height - 2 }));
+      }));
+      plain?.forEach(({ logits }, t) => {
+        const best = logits.indexOf(Math.max(...logits));
+        parts.push(shape("rect", { class: "watch-ghost", x: x(t + 0.06), width: layout.column * 0.88, y: at(best) + 1, height: height - 2 }));
+      });
+      return parts;
+    },
+    verdict: (name, logits) => {
+      const [first, second] = softmax(logits).map((p, digit) => [p, digit]).sort((a, b) => b[0] - a[0]);
+      return `After ${name} of ${SIZE}: ${first[1]} (${percent(first[0])}), then ${second[1]} (${percent(second[0])}).`;
+    },
+  };
+}));

@@ -14,14 +14,6 @@ LSTM.enliven("gradient", ({ data, live }) => {
   const now = { ...data.start, clip: false, largest: 1 };
 
   // ------------------------------------------------------------------------ back through time
-  // Mᵀ d for M stored row by row.
-  const transposed = (M, d, columns) => {
-    const sums = new Float64Array(columns);
-    for (let row = 0, at = 0; row < d.length; row++) {
-      for (let column = 0; column < columns; column++, at++) sums[column] += M[at] * d[row];
-    }
-    return sums;
-  };
   const addOuter = (M, d, x) => {
     for (let row = 0, at = 0; row < d.length; row++) {
       for (let column = 0; column < x.length; column++, at++) M[at] += d[row] * x[column];
@@ -61,25 +53,13 @@ LSTM.enliven("gradient", ({ data, live }) => {
     let d_c = new Float64Array(H);
     for (const { x, h: h_prev, c: c_prev, made } of tape.reverse()) {
       norms.push(Math.sqrt(square(d_h, d_c)));
-      const d_a = new Float64Array(rows);
-      for (let k = 0; k < H; k++) {
-        if (kind === "rnn") {
-          d_a[k] = d_h[k] * (1 - made.h[k] ** 2);
-          continue;
-        }
-        const [i, f, g, o] = [made.i[k], made.f[k], made.g[k], made.o[k]];
-        const squashed = Math.tanh(made.c[k]);
-        const d_cell = d_c[k] + d_h[k] * o * (1 - squashed ** 2);
-        d_a[k] = d_cell * g * i * (1 - i);
-        d_a[H + k] = d_cell * c_prev[k] * f * (1 - f);
-        d_a[2 * H + k] = d_cell * i * (1 - g ** 2);
-        d_a[3 * H + k] = d_h[k] * squashed * o * (1 - o);
-        d_c[k] = d_cell * f;
-      }
+      let d_a;
+      if (kind === "rnn") d_a = made.h.map((h, k) => d_h[k] * (1 - h ** 2));
+      else ({ d_a, d_c_prev: d_c } = LSTM.stepBack(made, c_prev, d_h, d_c));
       addOuter(grads[0], d_a, x);
       addOuter(grads[1], d_a, h_prev);
       d_a.forEach((value, k) => (grads[2][k] += value));
-      d_h = transposed(U, d_a, H);
+      d_h = LSTM.transposed(U, d_a, H);
     }
     return { norms, weights: Math.sqrt(square(...grads)) };
   };

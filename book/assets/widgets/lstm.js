@@ -22,35 +22,60 @@ window.LSTM = (() => {
     return sums;
   };
 
-  // One step. weights: W (4H, D), U (4H, H), b (4H), gate order i, f, g, o, all flat.
-  const step = ({ W, U, b }, x, h, c) => {
+  // The cells of some articles, each as it is printed: what they put in the place of a line.
+  const RULES = {
+    "000": {
+      o: (o, h) => o * h,
+      c: (made, c) => c,
+      h: ({ i, f, g, o }, h) => f * h + i * g * o,
+    },
+    "001": { c: ({ i, f, g }, c) => (1 - f) * c + i * g },
+    "004": { h: ({ o, c }) => o * c },
+  };
+
+  // One step. weights: W (4H, D), U (4H, H), b (4H), gate order i, f, g, o, all flat; held: gates
+  // that stand still, as { f: 1 }; rule: one of RULES.
+  const step = ({ W, U, b }, x, h, c, held = {}, rule = {}) => {
     const H = h.length;
     const a = affine(U, h, affine(W, x, b));
-    const made = { a, i: [], f: [], g: [], o: [], c: [], h: [] };
+    const made = { a, held, i: [], f: [], g: [], o: [], c: [], h: [] };
     for (let k = 0; k < H; k++) {
-      const i = sigmoid(a[k]);
-      const f = sigmoid(a[H + k]);
+      const i = held.i ?? sigmoid(a[k]);
+      const f = held.f ?? sigmoid(a[H + k]);
       const g = Math.tanh(a[2 * H + k]);
-      const o = sigmoid(a[3 * H + k]);
-      const cell = f * c[k] + i * g;
-      made.i.push(i);
-      made.f.push(f);
-      made.g.push(g);
-      made.o.push(o);
-      made.c.push(cell);
-      made.h.push(o * Math.tanh(cell));
+      let o = held.o ?? sigmoid(a[3 * H + k]);
+      if (rule.o) o = rule.o(o, h[k]);
+      const cell = rule.c ? rule.c({ i, f, g }, c[k]) : f * c[k] + i * g;
+      const now = { i, f, g, o, c: cell };
+      now.h = rule.h ? rule.h(now, h[k]) : o * Math.tanh(cell);
+      for (const [name, value] of Object.entries(now)) made[name].push(value);
     }
     return made;
   };
 
-  // The logits after every step: V h_t + v.
-  const read = (weights, inputs) => {
-    const H = weights.b.length / 4;
-    let state = { h: new Float64Array(H), c: new Float64Array(H) };
-    return inputs.map((x) => {
-      state = step(weights, x, state.h, state.c);
-      return [...affine(weights.V, state.h, weights.v)];
-    });
+  // Mᵀ d for M stored row by row.
+  const transposed = (M, d, columns) => {
+    const sums = new Float64Array(columns);
+    for (let row = 0, at = 0; row < d.length; row++) {
+      for (let column = 0; column < columns; column++, at++) sums[column] += M[at] * d[row];
+    }
+    return sums;
+  };
+
+  // One step back: from the gradients of its h and c (as a state alone) to those of its
+  // preactivations a, of the state before, and the whole gradient of its cell.
+  const stepBack = (made, c_prev, d_h, d_c) => {
+    const H = d_h.length;
+    const d_a = new Float64Array(4 * H);
+    const d_cell = made.c.map((c, k) => d_c[k] + d_h[k] * made.o[k] * (1 - Math.tanh(c) ** 2));
+    for (let k = 0; k < H; k++) {
+      const [i, f, g, o] = [made.i[k], made.f[k], made.g[k], made.o[k]];
+      d_a[k] = d_cell[k] * g * i * (1 - i); // 0 where a gate is held at 0 or 1
+      d_a[H + k] = d_cell[k] * c_prev[k] * f * (1 - f);
+      d_a[2 * H + k] = d_cell[k] * i * (1 - g ** 2);
+      d_a[3 * H + k] = d_h[k] * Math.tanh(made.c[k]) * o * (1 - o);
+    }
+    return { d_a, d_cell, d_c_prev: d_cell.map((d, k) => d * made.f[k]) };
   };
 
   // ------------------------------------------------------------------------------ packed data
@@ -107,21 +132,23 @@ window.LSTM = (() => {
     range.setAttribute("aria-label", name);
     exact.setAttribute("aria-label", `${name}, as a number`);
     const seen = element("label", { htmlFor: id, innerHTML: label });
+    let current;
     const show = (next) => {
+      current = next;
       range.value = String(next);
       exact.value = String(Number(next.toFixed(4)));
     };
     range.addEventListener("input", () => {
-      exact.value = range.value;
-      onInput(Number(range.value));
+      show(Number(range.value));
+      onInput(current);
     });
     exact.addEventListener("input", () => {
       if (exact.value.trim() === "" || !Number.isFinite(Number(exact.value))) return;
-      const next = Math.min(max, Math.max(min, Number(exact.value)));
-      range.value = String(next);
-      onInput(next);
+      current = Math.min(max, Math.max(min, Number(exact.value)));
+      range.value = String(current);
+      onInput(current);
     });
-    exact.addEventListener("change", () => show(Number(range.value)));
+    exact.addEventListener("change", () => show(current));
     show(value);
     return { row: element("div", { className: "widget-slider" }, seen, range, exact), show };
   };
@@ -135,35 +162,18 @@ window.LSTM = (() => {
   const group = (legend, ...children) =>
     element("fieldset", {}, element("legend", { textContent: legend }), ...children);
 
-  // One of several, as radio buttons: arrow keys move between them.
-  const choice = (legend, options, chosen, onChange) => {
-    const name = `widget-choice-${++fields}`;
-    const labels = options.map(({ value, label, className = "" }) => {
-      const radio = element("input", { type: "radio", name, value, checked: value === chosen });
-      radio.addEventListener("change", () => onChange(value));
-      return element("label", { className }, radio, element("span", { innerHTML: label }));
-    });
-    return element(
-      "fieldset",
-      { className: "widget-choice" },
-      element("legend", { textContent: legend }),
-      ...labels,
-    );
-  };
-
-  // Says what happened, once things have come to rest, to those who cannot see it.
+  // Says what happened: at once to those who see it, and once things rest to those who hear it.
   const announcer = (place) => {
+    const seen = element("p", { className: "widget-seen", "aria-hidden": "true" });
     const spoken = element("p", { className: "widget-status", role: "status" });
-    place.append(spoken);
+    place.append(seen, spoken);
     let waiting;
-    return (text, wait = 500) => {
+    return (text) => {
       clearTimeout(waiting);
-      if (!wait) spoken.textContent = text;
-      else waiting = setTimeout(() => (spoken.textContent = text), wait);
+      seen.textContent = text;
+      waiting = setTimeout(() => (spoken.textContent = text), 500);
     };
   };
-
-  const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
   // Put the living figure before the still one, which stays for print.
   const enliven = (name, build) => {
@@ -178,7 +188,7 @@ window.LSTM = (() => {
   };
 
   return {
-    sigmoid, softmax, affine, step, read, bytes, unpack, unpackAll,
-    element, shape, number, slider, button, group, choice, announcer, calm, enliven,
+    sigmoid, softmax, affine, transposed, step, stepBack, RULES, bytes, unpack, unpackAll,
+    element, shape, number, slider, button, group, announcer, enliven,
   };
 })();

@@ -1,109 +1,82 @@
-// The reader of reviews (chapter on movie reviews): type a sentence, and see the verdict change word by word.
+// The reader of reviews: a sentence on a film, word by word (watch.js shows it).
 "use strict";
 
-LSTM.enliven("reviews", ({ data, live }) => {
-  const { element, shape, button, announcer, number, sigmoid } = LSTM;
-  const weights = LSTM.unpackAll(data.weights);
+LSTM.enliven("reviews", LSTM.watch(({ data, weights, changed }) => {
+  const { element, shape, button, sigmoid } = LSTM;
   const [, D] = data.weights.E.shape;
-  const UNKNOWN = 1; // 0 is padding
   const ids = new Map(data.words.map((word, n) => [word, n + 2]));
-  const LONGEST = 200;
-
+  const UNKNOWN = 1; // 0 is padding
+  const LONGEST = 60;
   // As lstm.text.tokenise does.
   const tokenise = (text) =>
-    text
-      .replace(/<[^<>]*>/g, " ")
-      .replaceAll("’", "'")
-      .toLowerCase()
+    text.replace(/<[^<>]*>/g, " ").replaceAll("’", "'").toLowerCase()
       .match(/[\p{L}\p{N}]+(?:'[\p{L}\p{N}]+)*|[!?]/gu) ?? [];
-
-  const vector = (word) => {
-    const id = ids.get(word) ?? UNKNOWN;
-    return weights.E.subarray(id * D, (id + 1) * D);
+  const area = element("textarea", { id: "watch-text", rows: 1, value: data.examples[0], spellcheck: false });
+  area.addEventListener("input", changed);
+  const set = (text) => {
+    area.value = text;
+    changed();
   };
-
-  // ------------------------------------------------------------------------------ the picture
-  const WIDTH = 640;
-  const HEIGHT = 190;
-  const [LEFT, RIGHT, TOP, BOTTOM] = [104, 12, 14, 14];
-  const toY = (share) => TOP + (1 - share) * (HEIGHT - TOP - BOTTOM);
-  const curve = shape("path", { class: "widget-median" });
-  const dots = shape("g", { class: "widget-dots" });
-  const plot = shape(
-    "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "widget-plot widget-cell",
-      "aria-label": "Probability of a positive review after each word" },
-    ...[0, 0.5, 1].flatMap((share) => {
-      const text = shape("text", { x: LEFT - 10, y: toY(share) + 5, "text-anchor": "end" });
-      text.append(["negative", "50%", "positive"][2 * share]);
-      const grid = { class: "widget-grid", d: `M${LEFT} ${toY(share)}H${WIDTH - RIGHT}` };
-      return [shape("path", grid), text];
-    }),
-    curve,
-    dots,
-  );
-
-  const shaded = element("p", { className: "widget-words" });
-  const shade = (word, change, share) => {
-    const kind = change > 0 ? "candidate" : "forget";
-    const strength = Math.round(40 * Math.min(1, Math.abs(change) / 2));
-    const known = ids.has(word);
-    const made = element("span", {
-      className: `widget-word widget-${kind}${known ? "" : " widget-unknown"}`,
-      textContent: word,
-      dataset: { value: share, change },
-      style: `--strength: ${strength}%`,
-    });
-    if (Math.abs(change) < 0.2) made.classList.add("widget-faint");
-    return made;
-  };
-
-  const show = () => {
-    const words = tokenise(area.value).slice(0, LONGEST);
-    const logits = words.length ? LSTM.read(weights, words.map(vector)).map(([z]) => z) : [];
-    const shares = logits.map(sigmoid);
-    const changes = logits.map((z, t) => z - (t ? logits[t - 1] : 0));
-    shaded.replaceChildren();
-    words.forEach((word, t) => shaded.append(shade(word, changes[t], shares[t]), " "));
-    if (!words.length) shaded.append("No word yet.");
-
-    const toX = (t) => LEFT + ((t + 0.5) / words.length) * (WIDTH - LEFT - RIGHT);
-    const places = shares.map((share, t) => [toX(t).toFixed(1), toY(share).toFixed(1)]);
-    curve.setAttribute("d", places.map(([x, y], t) => `${t ? "L" : "M"}${x} ${y}`).join(""));
-    dots.replaceChildren(...places.map(([cx, cy]) => shape("circle", { cx, cy, r: 4 })));
-
-    if (!words.length) return say("No word yet.");
-    const order = changes.map((change, t) => [Math.abs(change), t]).sort((a, b) => b[0] - a[0]);
-    const direction = (t) => (changes[t] > 0 ? "up" : "down");
-    const moved = order.slice(0, 3).map(([, t]) => `${words[t]} (${direction(t)})`);
-    const unknown = [...new Set(words.filter((word) => !ids.has(word)))];
-    const missing = unknown.length ? ` Not in its vocabulary: ${unknown.join(", ")}.` : "";
-    const verdict = `Positive with ${number(100 * shares.at(-1), 0)}%.`;
-    say(`${verdict} Moved it most: ${moved.join(", ")}.${missing}`);
-  };
-
-  // ----------------------------------------------------------------------------- the controls
-  const area = element("textarea", {
-    id: "widget-reviews-text", rows: 3, value: data.examples[0], spellcheck: false,
-  });
-  area.addEventListener("input", show);
-  live.append(
-    element("div", {},
-      element("label", { htmlFor: area.id, textContent: "A sentence about a film, in English" }),
-      area,
-    ),
-    element(
-      "div",
-      { className: "widget-buttons" },
-      ...data.examples.map((text, n) =>
-        button(`Example ${n + 1}`, () => {
-          area.value = text;
-          show();
+  const shown = (word) => (word.length > 13 ? `${word.slice(0, 12)}…` : word);
+  const task = {
+    controls: element("div", { className: "watch-input" },
+      element("label", { htmlFor: area.id, textContent: "Write about a film" }),
+      element("div", { className: "widget-buttons" },
+        ...data.examples.map((text, n) => button(`Example ${n + 1}`, () => set(text))),
+        button("Clear", () => {
+          set("");
+          area.focus();
         })),
-    ),
-    shaded,
-    plot,
-  );
-  const say = announcer(live);
-  show();
-});
+      area),
+    read: () => {
+      const words = tokenise(area.value).slice(0, LONGEST);
+      const vector = (word) => {
+        const id = ids.get(word) ?? UNKNOWN;
+        return weights.E.subarray(id * D, (id + 1) * D);
+      };
+      const names = words.map((word) => `“${word}”${ids.has(word) ? "" : ", a word it does not know"}`);
+      task.words = words;
+      return { inputs: words.map(vector), names };
+    },
+    // Begin where the verdict moves most: there is something to see.
+    start: (run) => {
+      const moves = run.map(({ logits }, t) => Math.abs(logits[0] - (t ? run[t - 1].logits[0] : 0)));
+      return moves.indexOf(Math.max(...moves));
+    },
+    empty: "No word yet: type a sentence.",
+    column: 19,
+    pace: 450,
+    headHeight: (column) => (column < 34 ? 88 : 62),
+    head: ({ x, layout }) => task.words.map((word, t) => {
+      const angle = layout.column < 34 ? -78 : -42;
+      const made = shape("text", { class: "watch-word", "data-step": t, transform: `translate(${x(t + 0.6)} ${layout.top - 6}) rotate(${angle})` });
+      made.append(shown(word));
+      if (!ids.has(word)) made.classList.add("watch-unknown");
+      return made;
+    }),
+    answerHeight: 54,
+    answers: ({ run, plain, x, top, layout }) => {
+      const height = (share) => top + 2 + (1 - share) * 46;
+      const curve = (steps) => steps.map(({ logits: [z] }, t) =>
+        `${t ? "L" : "M"}${x(t + 0.85).toFixed(1)} ${height(sigmoid(z)).toFixed(1)}`).join("");
+      const label = (share, words) => shape("text", { class: "watch-label", x: layout.left - 6, y: height(share) + 4, "text-anchor": "end" }, words);
+      const parts = [
+        shape("path", { class: "watch-axis", d: `M${layout.left} ${height(0.5)}H${x(run.length)}` }),
+        label(0.93, layout.narrow ? "+" : "positive"),
+        label(0.03, layout.narrow ? "−" : "negative"),
+      ];
+      if (plain) parts.push(shape("path", { class: "watch-ghost", d: curve(plain) }));
+      if (run.length) {
+        const line = curve(run);
+        const area = `M${x(0.85)} ${height(0.5)}L${line.slice(1)}L${x(run.length - 0.15)} ${height(0.5)}Z`;
+        parts.push(shape("path", { class: "watch-area part-h part-o", d: area }), shape("path", { class: "watch-answer part-h part-o", d: line }));
+        for (const [t, { logits: [z] }] of run.entries()) {
+          parts.push(shape("circle", { class: "watch-dot part-h part-o", cx: x(t + 0.85), cy: height(sigmoid(z)), r: 3 }));
+        }
+      }
+      return parts;
+    },
+    verdict: (name, [z]) => `After ${name}: ${Math.round(100 * sigmoid(z))}% positive.`,
+  };
+  return task;
+}));

@@ -2,8 +2,9 @@
 
 ``plots.show(fig, name="fig-loss-curve", ...)`` displays a ``<figure>``: on the page its caption
 begins "Figure 3.2", and ``{numref}`fig-loss-curve` `` or ``{ref}`fig-loss-curve` `` leads to it.
-The same holds for a ``<table>`` with a ``<caption>`` and an id that begins ``tab-``, and for the
-interactive figures. A drawing stands in a box of its own, which can be moved sideways on a phone.
+The same holds for a ``<table>`` with a ``<caption>`` and an id that begins ``tab-``; an interactive
+figure is numbered alone, for it may stand on several pages. A drawing stands in a box of its own,
+which can be moved sideways on a phone.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class NameShown(SphinxTransform):
             shown = kind("", ids=[name[1]], names=[name[1]])
             html.replace_self(shown)
             shown.append(html)
-            self.document.note_explicit_target(shown, shown)
+            if not name[1].startswith("widget-"):  # one of these may stand on several pages
+                self.document.note_explicit_target(shown, shown)
 
 
 def caption(shown: nodes.Element) -> str:

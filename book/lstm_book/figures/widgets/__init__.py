@@ -1,7 +1,7 @@
 """What the interactive figures of the book need: ``python -m lstm_book export``.
 
-Each figure (a *widget*) has files in ``book/assets/widgets``: a script written
-by hand (``cell.js``), its data (``data/cell.js``) and what a page includes (``cell.html``), both
+Each figure (a *widget*) has files in ``book/assets/widgets``: a script written by hand
+(``digits.js``), its data (``data/digits.js``) and what a page includes (``digits.html``), both
 written here. The HTML holds a complete figure for readers without scripts; the script takes its
 place. Data are numbers of this package: the same command writes the same files.
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lstm_book.checkout import ROOT
-from lstm_book.figures.widgets import cell, digits, gradient, reviews
+from lstm_book.figures.widgets import digits, gradient, reviews
 from lstm_book.figures.widgets.files import data_file
 
 FOLDER = ROOT / "book" / "assets" / "widgets"
@@ -34,7 +34,6 @@ class Widget(Protocol):
 
 
 WIDGETS: dict[str, Widget] = {
-    "cell": cell,
     "gradient": gradient,
     "digits": digits,
     "reviews": reviews,

@@ -60,17 +60,19 @@ def page(data: dict) -> str:
             "the last.",
         )
     plt.close(drawing)
-    return figure_page("digits", svg, _caption(record))
+    return figure_page("digits", svg, _caption(record), ("cell", "watch"))
 
 
 def _caption(record: dict) -> str:
     return f"""
-    An LSTM with {HIDDEN_SIZE} units reads the rows of a digit from top to bottom and says after
-    each what it believes: the ten shades of a row, and the bars for the last row read. Unlike
-    the network above, it was trained to answer after <em>every</em> row. It saw
+    An LSTM with {HIDDEN_SIZE} cells reads the rows of a digit from top to bottom; here the picture
+    lies on its side, so that each row stands above its step. Ribbons: the 8 cells that weigh most
+    in the last answer. Below them, after each row, what it believes of the ten digits. Unlike the
+    network that you build below, it was trained to answer after <em>every</em> row. It saw
     {record["train"]:,} digits, moved and turned at random; of the {record["test"]:,} digits of the
     test set, from which those to choose are taken, it reads
-    {100 * record["accuracy"]:.1f}\N{NO-BREAK SPACE}% rightly.
+    {100 * record["accuracy"]:.1f}\N{NO-BREAK SPACE}% rightly. It knows nothing but digits: to a
+    scribble it gives one of the ten, often with 99\N{NO-BREAK SPACE}%.
     """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 _ASSETS = "../_static/widgets/"
 
 
-def figure_page(name: str, still: str, caption: str) -> str:
+def figure_page(name: str, still: str, caption: str, scripts: tuple[str, ...] = ()) -> str:
     """Return what a page of ``book/`` includes.
 
     Parameters
@@ -16,10 +16,12 @@ def figure_page(name: str, still: str, caption: str) -> str:
         HTML of the figure as it is without scripts.
     caption : str
         HTML of the caption.
+    scripts : tuple of str
+        What its own script needs besides ``lstm.js`` and its data.
     """
-    scripts = "\n".join(
+    tags = "\n".join(
         f'<script defer src="{_ASSETS}{file}.js"></script>'
-        for file in ("lstm", f"data/{name}", name)
+        for file in ("lstm", *scripts, f"data/{name}", name)
     )
     return (
         f'<link rel="stylesheet" href="{_ASSETS}widgets.css">\n'
@@ -27,11 +29,5 @@ def figure_page(name: str, still: str, caption: str) -> str:
         f'<div class="widget-still">\n{still}\n</div>\n'
         f"<figcaption>{' '.join(caption.split())}</figcaption>\n"
         "</figure>\n"
-        f"{scripts}\n"
+        f"{tags}\n"
     )
-
-
-def number(value: float, digits: int = 6) -> str:
-    """Return a number for people, with a real minus sign."""
-    text = f"{value:.{digits}f}"
-    return text.replace("-", "\u2212") if float(text) else text.lstrip("-")

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import numpy as np
-from matplotlib import pyplot as plt
 
 import lstm
 from lstm import equations as eq
 from lstm.datasets import load_imdb
 from lstm.initialise import initialise_lstm
 from lstm.text import Vocabulary
-from lstm_book.figures.palette import COLORS
-from lstm_book.figures.plots import figure, style
-from lstm_book.figures.svg import inline_svg
 from lstm_book.figures.widgets import files, reader
+from lstm_book.figures.widgets.files import unpack
 from lstm_book.figures.widgets.page import figure_page
+from lstm_book.figures.widgets.ribbons import Run, ribbons, unroll
 
 VOCABULARY_SIZE = 5_000
 EMBEDDING_DIM = 24
-HIDDEN_SIZE = 32
+HIDDEN_SIZE = 8
 WINDOW = 60
 """Words that training reads at a time."""
 LONGEST = 200
 """Words of a review, its last, that the test reads."""
 EPOCHS = 10
+SCRIPTS = ("cell", "watch")
 EXAMPLES = [
     "I expected a great movie, but the story is dull and the acting is awful.",
     "The plot is thin, and yet I was moved: it is one of the best films of the year.",
@@ -59,59 +57,36 @@ def data(folder: Path, train: bool) -> dict:
 
 
 def page(data: dict) -> str:
-    """Return the first sentence, each word shaded by how it moved the verdict."""
-    words, values = logits(data, EXAMPLES[0])
-    changes = np.diff(values, prepend=0.0)
-    spans = " ".join(map(_shaded, words, changes))
-    still = f'<p class="widget-words">{spans}</p>\n{_curve(words, eq.sigmoid(values))}'
-    return figure_page("reviews", still, _caption(data["record"]))
-
-
-def _curve(words: list[str], shares: np.ndarray) -> str:
-    """Return the probability of a positive review after each word, as SVG."""
-    with style():
-        drawing, ax = figure(height=190)
-        ax.plot(100 * shares, "-o", color=COLORS["lstm"])
-        ax.set(ylim=(0, 100), ylabel="positive (%)")
-        ax.set_xticks(range(len(words)), words, rotation=60, ha="right", fontsize=9)
-        change = np.diff(shares, prepend=0.5)
-        svg = inline_svg(
-            drawing,
-            name="widget-reviews",
-            alt=f"The probability of a positive review after each word: it rises most at "
-            f"{words[change.argmax()]}, falls most at {words[change.argmin()]}, and ends at "
-            f"{shares[-1]:.0%}.",
-        )
-    plt.close(drawing)
-    return svg
-
-
-def _shaded(word: str, change: float) -> str:
-    kind = "candidate" if change > 0 else "forget"
-    faint = " widget-faint" if abs(change) < 0.2 else ""
-    strength = round(40 * min(1.0, abs(change) / 2))
-    return (
-        f'<span class="widget-word widget-{kind}{faint}" style="--strength: {strength}%">'
-        f"{escape(word, quote=False)}</span>"
+    """Return the first sentence as it is read: what each cell remembers, and the verdict."""
+    words, run = read(data, EXAMPLES[0])
+    shares = eq.sigmoid(run["logits"][:, 0])
+    change = np.diff(shares, prepend=0.5)
+    alt = (
+        f"{HIDDEN_SIZE} ribbons, one for each cell, over {len(words)} words; below them the "
+        f"probability of a positive review, which rises most at {words[change.argmax()]}, falls "
+        f"most at {words[change.argmin()]}, and ends at {shares[-1]:.0%}."
     )
+    still = ribbons(run, words, shares, alt=alt)
+    return figure_page("reviews", still, _caption(data["record"]), SCRIPTS)
+
+
+def read(data: dict, text: str) -> tuple[list[str], Run]:
+    """Return the words of a text and, from :func:`unroll`, what happens at each."""
+    vocabulary = Vocabulary(data["words"])
+    ids, _ = vocabulary.encode([text])
+    return vocabulary.tokeniser(text), unroll(data["weights"], unpack(data["weights"]["E"])[ids[0]])
 
 
 def _caption(record: dict) -> str:
     return f"""
-    An LSTM with {HIDDEN_SIZE} units and {VOCABULARY_SIZE:,} words gives its verdict after every
-    word. A word is shaded by the change of the logit when it was read: green and underlined
-    towards positive, orange and dotted towards negative; a word in italics is not in its
-    vocabulary. Trained on {record["train"]:,} reviews, {WINDOW} words at a time, it judges
-    {100 * record["accuracy"]:.1f}\N{NO-BREAK SPACE}% of {record["test"]:,} other reviews rightly
-    from their last {LONGEST} words. It knows little of <em>not</em>: try the third example.
+    An LSTM with {HIDDEN_SIZE} cells reads a sentence; every one of them is shown. Each ribbon is as
+    wide as the number that the cell holds, filled above 0 and hollow below; orange bites are what
+    the forget gate drops, green beads what is written (<var>i</var>&nbsp;·&nbsp;<var>g</var>), and
+    the blue curve is the verdict. Trained on {record["train"]:,} reviews, {WINDOW} words at a time,
+    it judges {100 * record["accuracy"]:.1f}\N{NO-BREAK SPACE}% of {record["test"]:,} other reviews
+    rightly from their last {LONGEST} words. It knows {VOCABULARY_SIZE:,} words, and little of
+    <em>not</em>. What one cell does in one sentence is an example, not its meaning.
     """
-
-
-def logits(exported: dict, text: str) -> tuple[list[str], np.ndarray]:
-    """Return the words of a text, and the reader's logit (T,) after each of them."""
-    vocabulary = Vocabulary(exported["words"])
-    ids, _ = vocabulary.encode([text])
-    return vocabulary.tokeniser(text), reader.load_reader(exported["weights"])(ids)[0, :, 0]
 
 
 def _train() -> dict:
