@@ -52,7 +52,8 @@ WORD.2: /\\text\{[^{}]*\}/
 ARROW.2: "\\leftarrow" | "\\rightarrow"
 OPERATOR.2: /\\odot|\\cdot(?![a-z])|\//
 RELATION.2: "\\le" | "\\ge" | "\\ne" | ">" | "<"
-LETTER: /[A-Za-z]|\\mathcal\{L\}|\\(alpha|beta|delta|ell|epsilon|eta|lambda|mu|rho|theta)(?![a-z])/
+LETTER: /[A-Za-z]/ | "\\mathcal{L}" | GREEK
+GREEK: /\\(alpha|beta|delta|ell|epsilon|eta|gamma|kappa|lambda|mu|rho|theta)(?![a-z])/
 PRIME: "'"
 SIGN: "+" | "-"
 NUMBER: /\d+/
@@ -148,6 +149,20 @@ def parse(latex: str) -> lark.Tree:
         return _parser().parse(latex)
     except lark.exceptions.LarkError as error:
         raise FormulaError(f"cannot read {latex!r}: {error}") from error
+
+
+def symbols(latex: str) -> set[str]:
+    """Return the symbols of one side without time, place and gate: of f_{t-1}, f."""
+    found = set()
+    for tree in parse(latex).iter_subtrees():
+        if tree.data in ("symbol", "call"):
+            name = "".join(each for each in tree.children if isinstance(each, lark.Token))
+            name = name.removeprefix(r"\bar").removesuffix("'")
+            index = [each for each in tree.children if getattr(each, "data", "") == "index"]
+            words = [_text(part) for part in (index[0].children if index else [])]
+            words = [word for word in words if word in ("ih", "hh", "hr") or word[0] == "\\"]
+            found.add(name + "".join(f"_{word}" for word in words))
+    return found
 
 
 @cache

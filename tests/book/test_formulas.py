@@ -4,6 +4,9 @@ A page and a docstring that are wrong together are noticed here: tests/book/test
 compares them with each other only.
 """
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from lstm_book import binding
@@ -51,6 +54,30 @@ def test_a_formula_with_a_token_of_another_is_noticed():
         if Case(label, 0).agrees(changed)
     ]
     assert len(missed) <= 3, missed
+
+
+def test_every_symbol_of_a_formula_stands_in_the_notation():
+    """In a first column; the gates' and the times' indices are left out."""
+    page = binding.page_text(Path(__file__).parents[2] / "book" / "notation.md")
+    listed = set()
+    for row in re.findall(r"^\| (\$.*?) \|", page, re.MULTILINE):
+        for side in re.findall(r"[^$;,]*(?:\$([^$]*)\$)", row):
+            listed |= set().union(*map(readable, re.split(", (?![^{(]*[})])", side)))
+    missing = {}
+    for label in LABELS:
+        display = latex.Display(formula(label))
+        for side in [display.premise, *(side for sides, _ in display.statements for side in sides)]:
+            for symbol in set().union(*map(readable, side.split(" = "))) - listed:
+                missing[symbol] = label
+    assert not missing
+
+
+def readable(side: str) -> set[str]:
+    """Return the symbols of a side; none where the grammar cannot read it."""
+    try:
+        return latex.symbols(latex.plain(side))
+    except latex.FormulaError:
+        return set()
 
 
 @pytest.mark.parametrize(
