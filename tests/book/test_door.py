@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ from tests.lstm import parity
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FRONT = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
 FINDINGS = yaml.safe_load((ROOT / "book" / "errata.yml").read_text(encoding="utf-8"))["findings"]
+CHAPTERS = sorted((ROOT / "book").glob("[0-9]*.ipynb"))
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 
@@ -125,6 +127,30 @@ def test_weights_move_either_way():
         np.testing.assert_array_equal(names["theirs"].state_dict()[name].numpy(), array)
     assert type(names["theirs"]) is torch.nn.LSTM
     assert lstm_torch is names["lstm"].torch
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_is_as_the_front_page_says(path):
+    """It says what it needs; each exercise that is not open has a solution; all is compared."""
+    text = binding.page_text(path)
+    assert "**You need**" in text[:3000]
+    exercises = re.findall(r"\{exercise\} ?(.*)\n:label: (\S+)", text)
+    solved = re.findall(r"\{solution-start\} (\S+)\n:class: dropdown", text)
+    assert [label for title, label in exercises if label not in solved and title != "open"] == []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        tags = cell["metadata"].get("tags", [])
+        assert "nbval-skip" not in tags
+        # What is not compared is a progress bar.
+        assert "nbval-ignore-output" not in tags or not [
+            output for output in cell["outputs"] if output.get("name") != "stderr"
+        ]
+
+
+def test_the_table_of_folders_has_all_of_them():
+    tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    folders = {name.split("/")[0] for name in tracked if "/" in name and name[0] != "."}
+    listed = re.findall(r"^\| `(\w+)/` \|", README, re.MULTILINE)
+    assert set(listed) == folders
 
 
 @pytest.mark.book
