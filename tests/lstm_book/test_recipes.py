@@ -1,5 +1,6 @@
 """The recipes and the command line, on tiny sizes."""
 
+import itertools
 import json
 import os
 import re
@@ -15,11 +16,15 @@ import lstm_book.__main__ as command_line
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lstm_book.recipes import RECIPES, records
 from lstm_book.recipes.digits import Distort
 from lstm_book.recipes.recipe import parse
 from lstm_book.recipes.sequences import first_repeat, gaussian_sequences, waves
 from numpy.testing import assert_array_equal
+
+from lstm.checkpoint import CheckpointError
 
 ROOT = Path(__file__).parents[2]
 
@@ -194,12 +199,12 @@ def test_other_settings_are_not_mixed_into_a_record(tmp_path, capsys):
     assert record(tmp_path) == before
 
 
-FRESH = {"settings": {"lr": 1}, "data": {}, "device": "cpu", "runs": []}
-FRESH |= dict.fromkeys(("recipe", "model", "engine", "scale", "parameters"), "x")
+FRESH = {"recipe": "stacked", "model": "lstm", "engine": "numpy", "scale": "quick"}
+FRESH |= {"settings": {"lr": 1}, "data": {}, "device": "cpu", "parameters": 5, "runs": []}
 
 
 def result(seed, loss=0.5):
-    return {"seed": seed, "test": {"loss": loss}}
+    return {"seed": seed, "test": {"loss": loss}, "seconds": 1.5, "cpu_seconds": 1.0}
 
 
 def seeds_in(path):
@@ -237,8 +242,11 @@ def test_what_was_to_be_overwritten_goes_and_what_came_meanwhile_stays(tmp_path)
 
 
 def test_a_result_that_cannot_be_written_is_printed(tmp_path, capsys, monkeypatch):
+    calls = itertools.count()
+
     def full(*_):
-        raise OSError(28, "No space left on device")
+        if next(calls) >= 2:  # the trial before the training: a file and its folder
+            raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     assert run(*arguments("stacked", tmp_path, model="majority")) == 1
@@ -248,11 +256,34 @@ def test_a_result_that_cannot_be_written_is_printed(tmp_path, capsys, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("out", ["file", "file/folder", "x" * 300])
+def test_a_training_ends_although_no_checkpoint_can_be_written(tmp_path, capsys, monkeypatch):
+    def full(path, *_):
+        raise CheckpointError(f"{path} could not be written: No space left on device")
+
+    monkeypatch.setattr("lstm_book.recipes.runner.save_checkpoint", full)
+    monkeypatch.setattr("lstm_book.recipes.runner.SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
+    assert run(*arguments("stacked", tmp_path)) == 0
+    assert record(tmp_path)["runs"][0]["machine"]["threads"] == 4
+    assert "No space left on device. The training goes on" in words(capsys.readouterr().err)
+
+
+def test_what_is_to_be_overwritten_stays_until_there_is_data(tmp_path, capsys):
+    old = tmp_path / "mnist-rows-lstm-numpy-quick-seed0.checkpoint.npz"
+    old.write_text("mine")
+    again = arguments("mnist-rows", tmp_path, "--overwrite")
+    assert run(*again, "--set", "validation_size=5000") == 1
+    assert old.read_text() == "mine"
+    assert run(*again) == 0
+    assert not old.exists()
+
+
+@pytest.mark.parametrize("out", ["file", "file/folder", "x" * 300, "."])
 def test_out_is_tried_before_anything_is_computed(tmp_path, out, capsys, monkeypatch):
     (tmp_path / "file").write_text("mine")
+    (tmp_path / "stacked-article-numpy-quick.json").mkdir()
     monkeypatch.setattr("lstm.Trainer.step", lambda *_: pytest.fail("it trains"))
-    assert run(*arguments("stacked", tmp_path / out)) == 1
+    assert run(*arguments("stacked", tmp_path / out, "--overwrite")) == 1
     assert re.search(r"choose another --out|File name too long", words(capsys.readouterr().err))
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -268,6 +299,7 @@ def words(text):
         ("--model transformer", "stacked has the models .*, got 'transformer'"),
         ("--device cuda", "device 'cuda' needs engine 'torch', got 'numpy'"),
         ("--engine torch --device no", "device must be one that PyTorch has here, got 'no'"),
+        ("--engine torch --device hpu", "device must be one that PyTorch has here"),
         ("--engine torch --device meta", "device must be one that PyTorch has here"),
         ("width=3", "a setting is NAME=VALUE with a name from .*, got 'width=3'"),
         ("epochs", "a setting is NAME=VALUE"),
@@ -361,10 +393,45 @@ def test_a_damaged_record_is_reported_and_kept(tmp_path, capsys):
     assert "is not a record of" in words(capsys.readouterr().err)
     assert run("results", "--out", str(tmp_path)) == 1
     assert path.read_text() == '{"recipe": "sta'
-    for other in ([], {"runs": []}, dict.fromkeys(records.KEYS) | {"runs": [{"seed": 0}]}):
+    for other in ([], {"runs": []}, FRESH | {"runs": [{"seed": 0}]}):
         path.write_text(json.dumps(other))  # a record of something else
         assert run("results", "--out", str(tmp_path)) == 1
         assert "is not a record of" in words(capsys.readouterr().err)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 9) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=3,
+)
+RECORDED = sorted((ROOT / "results").glob("*-*.json"))
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_whatever_is_changed_in_a_record_is_named_or_harmless(tmp_path_factory, drawn):
+    whole = json.loads(drawn.draw(st.sampled_from(RECORDED)).read_text())
+    inside = whole
+    while isinstance(inside, dict | list) and inside:
+        places = [*inside] if isinstance(inside, dict) else [*range(len(inside))]
+        holder, place = inside, drawn.draw(st.sampled_from(places))
+        inside = holder[place]
+        if drawn.draw(st.booleans()):
+            break
+    if drawn.draw(st.booleans()):
+        del holder[place]
+    else:
+        holder[place] = drawn.draw(JSON)
+    path = tmp_path_factory.mktemp("records") / "stacked-lstm-numpy-full.json"
+    path.write_text(json.dumps(whole))
+    try:
+        read, problem = records.read_all(path.parent).values(), None
+    except records.RecordError as error:
+        read, problem = [], str(error)
+    if problem:
+        assert re.search(rf"{path} is not a record of .* \(record[.\w\[\]]* must ", problem)
+    records.table(read)
+    assert all(map(records.command, read))
 
 
 # --- signals --------------------------------------------------------------------------------------
@@ -409,13 +476,13 @@ def test_a_signal_saves_and_resume_ends_in_the_same_record(tmp_path, how, before
         process.send_signal(how)
         time.sleep(0.001)
     _, errors = process.communicate(timeout=60)
-    checkpoint = tmp_path / f"stopped/checkpoints/stacked-article-{engine}-quick-seed5.npz"
+    checkpoint = tmp_path / f"stopped/stacked-article-{engine}-quick-seed5.checkpoint.npz"
     assert process.returncode == 128 + how, errors
     wanted = f"Stopped. The training is saved in {checkpoint}: the same command with --resume goes"
     assert wanted in words(errors)
     assert "Traceback" not in errors
     assert "100%" not in errors  # no progress bar without a terminal
-    assert [file.name for file in checkpoint.parent.iterdir()] == [checkpoint.name]
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
     assert run(*command) == 1  # not without being asked to
     saved = checkpoint.read_bytes()
@@ -431,7 +498,7 @@ def test_a_signal_saves_and_resume_ends_in_the_same_record(tmp_path, how, before
     for each, other in zip(stopped, whole, strict=True):
         assert each["epochs"] == other["epochs"]
         assert each["test"] == other["test"]
-    assert not checkpoint.parent.exists()
+    assert not checkpoint.exists()
 
 
 # --- several processes of one training ------------------------------------------------------------
@@ -547,6 +614,7 @@ def test_the_command_names_what_was_set():
         ("{} results >&-", 0, "", ""),
         ("PYTHONIOENCODING=ascii {} results", 0, "imdb, full", ""),
         ("{} train stacked --out $(printf '\\377')/ --set lr=None", 1, "", "lr must be"),
+        ("WORLD_SIZE=abc {} results", 1, "", "WORLD_SIZE, which torchrun sets, must be a positive"),
     ],
 )
 def test_no_terminal_and_no_pipe_ends_in_a_traceback(tmp_path, shell, status, output, error):

@@ -10,9 +10,18 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-COUNT = int(os.environ.get("WORLD_SIZE", "1"))
+from lstm import checks
+
+
+def _from_torchrun(name: str, usual: str) -> int:
+    text = os.environ.get(name, usual)
+    number = int(text) if text.isdecimal() else text
+    return checks.positive_int(f"{name}, which torchrun sets,", number, minimum=int(usual))
+
+
+COUNT = _from_torchrun("WORLD_SIZE", "1")
 """How many processes ``torchrun`` started together, this one counted."""
-IS_FIRST = COUNT == 1 or os.environ.get("RANK", "0") == "0"
+IS_FIRST = COUNT == 1 or _from_torchrun("RANK", "0") == 0
 
 
 @contextlib.contextmanager
@@ -26,7 +35,7 @@ def joined(device: str) -> Iterator[None]:
 
     on_gpu = device.startswith("cuda")
     if on_gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(_from_torchrun("LOCAL_RANK", "0"))
     # The others wait while the first one computes a baseline.
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=1))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from lstm.training import Trainer
@@ -26,6 +27,10 @@ class ProgressBar:
         if self.bar is None:  # disable=None: only on a terminal, and as wide as that is
             total = trainer.epochs * steps
             self.bar = tqdm(total=total, initial=done - 1, disable=None, dynamic_ncols=True)
+        with contextlib.suppress(OSError):  # the terminal is gone: the training need not be
+            self._show(trainer, done)
+
+    def _show(self, trainer: Trainer, done: int) -> None:
         if trainer.history:
             last = trainer.history[-1]
             name = next(n for n in ("validation_accuracy", "validation_loss", "loss") if n in last)

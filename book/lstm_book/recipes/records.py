@@ -9,8 +9,8 @@ import os
 import platform
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import lstm
+from lstm import checks
 from lstm.checkpoint import differences, replace_file
 from lstm_book.checkout import ROOT
 from lstm_book.recipes import RECIPES
@@ -30,7 +31,33 @@ except ImportError:  # Windows
 
 Record = dict[str, Any]
 
-KEYS = {"recipe", "model", "engine", "scale", "settings", "data", "parameters", "runs"}
+NONE = type(None)
+
+
+def _scores(name: str, value: Any) -> None:
+    """Check the scores of a part: a loss, an accuracy, or both."""
+    checks.fits(name, value, {each: {float} for each in value or ("loss",)})
+
+
+RUN = {
+    "seed": partial(checks.positive_int, minimum=0),
+    "test": _scores,
+    "seconds": {float},
+    "cpu_seconds": {float},
+    "resumed?": {bool},
+}
+SCHEMA = {
+    "recipe": partial(checks.one_of, choices=RECIPES),
+    "model": {str},
+    "engine": {str, NONE},
+    "scale": partial(checks.one_of, choices=("quick", "full")),
+    "device": {str},
+    "settings": {dict},
+    "data": {dict},
+    "parameters": {int, NONE},
+    "runs": [RUN],
+}
+"""What a record must hold so that it can be shown, repeated and added to."""
 
 
 class RecordError(RuntimeError):
@@ -38,15 +65,24 @@ class RecordError(RuntimeError):
 
 
 def read(path: Path) -> Record:
-    """Read one record."""
+    """Read one record.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be read, or something in it is not what it must be; the message says what.
+    """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if not all("test" in run for run in record["runs"]) or not record.keys() >= KEYS:
-            raise ValueError(f"it lacks one of {sorted(KEYS)}, or a run its test scores")
+        record = checks.fits("record", json.loads(path.read_text(encoding="utf-8")), SCHEMA)
+        checks.one_of("record.model", record["model"], RECIPES[record["recipe"]].model_names)
+        seeds = [run["seed"] for run in record["runs"]]
+        metrics = {"accuracy" in run["test"] for run in record["runs"]}
+        if len(set(seeds)) < len(seeds) or len(metrics) > 1:
+            raise ValueError(f"record.runs must have other seeds and the same scores, got {seeds}")
         return record
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(
-            f"{path} is not a record of `python -m lstm_book train` ({error!r})"
+            f"{path} is not a record of `python -m lstm_book train` ({error})"
         ) from None
 
 
@@ -60,10 +96,14 @@ def read_all(folder: Path, *scales: str) -> dict[str, Record]:
 
 def try_out(path: Path) -> None:
     """See now, and not after hours, whether a record can be written there."""
+    trial = path.with_name(f".{path.stem}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent) as file:
-            file.write(bytes(2**16))
+        if path.exists():
+            path.open("rb").close()
+        with _locked(path.parent):
+            replace_file(trial, bytes(2**16))
+            trial.unlink()
     except OSError as error:
         raise RecordError(f"{path} cannot be written ({error}): choose another --out") from None
 
@@ -154,7 +194,8 @@ def environment(uses_torch: bool = False) -> Record:
             versions[name] = version(name)
     affinity = getattr(os, "sched_getaffinity", None)
     machine = {"cpu": cpu(), "cores": len(affinity(0)) if affinity else os.cpu_count()}
-    machine["threads"] = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # one number for each level
+    machine["threads"] = int(threads) if threads.isdecimal() else os.cpu_count() or 1
     if uses_torch:
         import torch
 
@@ -213,7 +254,7 @@ HEAD = {
 
 def line(record: Record) -> dict[str, str]:
     """Return a record as texts, one for each of :data:`HEAD`; empty where nothing is known."""
-    found, metric = _scores(record)
+    found, metric = _summary(record)
     factor, digits, unit = (100, 2, " %") if metric == "accuracy" else (1, 4, "")
     numbers = ["" if np.isnan(x) else f"{factor * x:.{digits}f}" for x in found]
     spread = ["± " * bool(text) + text for text in numbers[1:]]
@@ -238,7 +279,7 @@ COLUMNS = {
 }
 
 
-def _scores(record: Record) -> tuple[Summary, str]:
+def _summary(record: Record) -> tuple[Summary, str]:
     """Return what the test part says, and in which metric."""
     scores = [run["test"] for run in record["runs"]]
     metric = "accuracy" if "accuracy" in scores[0] else "loss"
@@ -247,7 +288,7 @@ def _scores(record: Record) -> tuple[Summary, str]:
 
 def _rank(record: Record) -> tuple[str, str, float]:
     """Return what records are sorted by: the best comes first within a recipe and scale."""
-    found, metric = _scores(record)
+    found, metric = _summary(record)
     return record["recipe"], record["scale"], found.mean * (-1 if metric == "accuracy" else 1)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 import lstm
-from lstm.checkpoint import describe, load_checkpoint, save_checkpoint
+from lstm.checkpoint import CheckpointError, describe, load_checkpoint, save_checkpoint
 from lstm.schedules import SCHEDULES
 from lstm.training import Trainer, predict, scores
-from lstm_book.recipes import answers, processes, records
+from lstm_book.recipes import answers, processes, recipe, records
 from lstm_book.recipes.baselines import SEEDED
 from lstm_book.recipes.processes import Signals, Stopped
 from lstm_book.recipes.progress import ProgressBar
-from lstm_book.recipes.recipe import Answers, Part, Recipe, System, Task
+from lstm_book.recipes.recipe import Answers, Part, Recipe, System, Task, checksum
 
 # The names with "keras" have the numbers that Keras has where a program names none; its RMSprop has
 # epsilon under the root. (Its Adam adds epsilon before the second moment is corrected, so that it
@@ -99,13 +99,12 @@ class Job:
 
     def checkpoint(self, seed: int) -> Path:
         """File in which an unfinished training is kept."""
-        return self.out / "checkpoints" / f"{self.name}-seed{seed}.npz"
+        return self.out / f"{self.name}-seed{seed}.checkpoint.npz"
 
     def remove_checkpoint(self, seed: int) -> None:
-        """Remove the file, and its folder if that is empty."""
-        self.checkpoint(seed).unlink(missing_ok=True)
+        """Remove the file, if it can be."""
         with contextlib.suppress(OSError):
-            self.checkpoint(seed).parent.rmdir()
+            self.checkpoint(seed).unlink()
 
     def record(self, task: Task) -> records.Record:
         """Return the record, without a run yet."""
@@ -120,7 +119,7 @@ def _check_device(device: str) -> None:
 
     try:
         torch.empty(1, device=device).numpy(force=True)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except Exception as error:  # for some devices PyTorch imports what is not there
         raise ValueError(f"device must be one that PyTorch has here, got {device!r}") from error
 
 
@@ -149,6 +148,7 @@ def run(*jobs: Job, then_exit: bool = False) -> None:
 
 def _run(job: Job, signals: Signals) -> None:
     processes.from_first(lambda: _look(job))
+    about = records.environment(uses_torch=job.engine == "torch")
     task = job.recipe.load(job.settings)
     fresh = job.record(task)
     before, done = processes.from_first(lambda: _recorded(job, fresh))
@@ -164,17 +164,14 @@ def _run(job: Job, signals: Signals) -> None:
             fresh["parameters"] = result.pop("parameters", None)
             if processes.IS_FIRST:
                 with signals.held():
-                    _record(job, fresh, result, before)
+                    _record(job, fresh, result | about, before)
     if processes.IS_FIRST and done.issuperset(job.seeds):
         print(f"{job.path} is complete: nothing is left to do for seeds {job.seeds}")
 
 
 def _look(job: Job) -> None:
     """See before any work whether there is something already, and whether there is room."""
-    if job.overwrite:
-        for seed in job.seeds:
-            job.remove_checkpoint(seed)
-    elif not job.resume:
+    if not job.resume and not job.overwrite:
         for path in (job.path, *map(job.checkpoint, job.seeds)):
             if path.exists():
                 raise records.RecordError(
@@ -186,6 +183,9 @@ def _look(job: Job) -> None:
 
 def _recorded(job: Job, fresh: records.Record) -> tuple[bytes | None, set[int]]:
     """Return what is to be replaced, and which seeds are done."""
+    if job.overwrite:
+        for seed in job.seeds:
+            job.remove_checkpoint(seed)
     if not job.path.exists():
         return None, set()
     if job.overwrite:
@@ -230,7 +230,7 @@ def _baseline(job: Job, task: Task, seed: int) -> dict[str, Any]:
         # Its own time, without theirs.
         spent["cpu_seconds"] = round(sum(found.chosen["seconds"][k] for k in ("base", "lstm")), 1)
         result["beside"] = beside
-    return result | spent | records.environment()
+    return result | spent
 
 
 def _measured(job: Job, task: Task, validation: np.ndarray, test: np.ndarray) -> dict[str, Any]:
@@ -257,7 +257,8 @@ def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
     settings, path = job.settings, job.checkpoint(seed)
     trainer, belongs_to = _trainer(job, task, seed)
     cost = _stopwatch()
-    state = processes.from_first(lambda: load_checkpoint(path, belongs_to) if path.exists() else 0)
+    goes_on = job.resume and path.exists()
+    state = processes.from_first(lambda: load_checkpoint(path, belongs_to) if goes_on else None)
     if state:
         trainer.load_state_dict(state)
     if job.progress and processes.IS_FIRST:
@@ -268,17 +269,20 @@ def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
     def save() -> None:
         nonlocal saved_at
         if processes.IS_FIRST:
-            save_checkpoint(path, trainer.state_dict(), belongs_to)
             saved_at = time.monotonic()
+            try:
+                save_checkpoint(path, trainer.state_dict(), belongs_to)
+            except CheckpointError as error:  # what is trained is worth more
+                print(f"{error}. The training goes on", file=sys.stderr, flush=True)
 
     def between_steps(_: Trainer) -> None:
-        if bar:
-            bar(trainer)
         number = processes.largest(signals.number, job.device)
         if number or time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
             save()
         if number:
             raise Stopped(number)
+        if bar:
+            bar(trainer)
 
     def outputs(part: Part) -> np.ndarray:
         return predict(trainer.model, part.inputs)
@@ -302,7 +306,6 @@ def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
         **spent,
         "resumed": bool(state),
         "processes": processes.COUNT,
-        **records.environment(uses_torch=job.engine == "torch"),
     }
 
 
@@ -336,6 +339,7 @@ def _trainer(job: Job, task: Task, seed: int) -> tuple[Trainer, Any]:
             "seed": seed,
             "engine": [job.device, type(network).vjp, type(optimizer)],
             "versions": {"lstm": lstm.__version__, "python": list(sys.version_info[:2])},
+            "code": checksum([_sources()]),
             "trainer": Trainer,
             "model": model,
             "parameters": dict(model.named_parameters()),
@@ -349,6 +353,13 @@ def _trainer(job: Job, task: Task, seed: int) -> tuple[Trainer, Any]:
     )
     rng = np.random.default_rng([seed, 1])
     return Trainer(network, job.recipe.loss, optimizer, rng=rng, **more), belongs_to
+
+
+def _sources() -> Iterator[str]:
+    """Yield the code of this package and of lstm: what is described by name is described here."""
+    for package in (lstm, recipe):
+        for path in sorted(Path(package.__file__).parent.rglob("*.py")):
+            yield path.read_text(encoding="utf-8")
 
 
 def _stopwatch() -> Callable[[], dict[str, float]]:
