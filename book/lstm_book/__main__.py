@@ -1,4 +1,4 @@
-"""The command line of the course: ``python -m lstm_book`` and one of train, results, export."""
+"""The command line of the course: ``python -m lstm_book`` train, predict, results, export."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what reads the arguments: train, results and export."""
+    """Return what reads the arguments: train, predict, results and export."""
     whole = argparse.ArgumentParser(
         prog="python -m lstm_book", description="Train and record what the book speaks of."
     )
@@ -47,6 +47,12 @@ def parser() -> argparse.ArgumentParser:
     results.add_argument("--out", type=Path, help="folder of the records; default: results")
     results.add_argument("--commands", action="store_true", help="print what makes each of them")
     results.set_defaults(run=_results)
+    predict = commands.add_parser("predict", help="judge texts with a classifier that was saved")
+    predict.add_argument("model", type=Path, help="file that train --save wrote")
+    predict.add_argument("texts", nargs="*", metavar="TEXT", help="default: lines of the input")
+    files = "each one text; a folder stands for its .txt files"
+    predict.add_argument("--files", nargs="+", type=Path, default=[], metavar="FILE", help=files)
+    predict.set_defaults(run=_predict)
     export = commands.add_parser("export", help="write the data of the book's interactive figures")
     export.add_argument("widgets", nargs="*", metavar="WIDGET", help="which; default: all")
     export.add_argument("--out", type=Path, help="default: book/assets/widgets")
@@ -101,6 +107,9 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     existing.add_argument("--resume", action="store_true", help="go on where it stopped")
     existing.add_argument("--overwrite", action="store_true", help="begin the record again")
     add("--quiet", action="store_true", help="no progress bars")
+    alone = "measure on the validation part alone; a line in OUT/trials.jsonl instead of a record"
+    add("--trial", action="store_true", help=alone)
+    add("--save", type=Path, metavar="MODEL", help="keep the first seed's classifier of texts")
     train.set_defaults(run=_train)
 
 
@@ -139,7 +148,7 @@ def jobs(options: argparse.Namespace) -> list:
     recipe = RECIPES[options.recipe]
     names = recipe.model_names
     models = names if options.model == "all" else [options.model or names[0]]
-    of_job = ("scale", "seeds", "engine", "device", "out", "resume", "overwrite")
+    of_job = ("scale", "seeds", "engine", "device", "out", "resume", "overwrite", "trial", "save")
     given = {name: getattr(options, name) for name in of_job}
     given |= {"overrides": options.set, "progress": not options.quiet}
     return [Job(recipe, model, **given) for model in models]
@@ -158,6 +167,38 @@ def _train(options: argparse.Namespace) -> None:
             what = f"The training is saved in {saved}: the same command with --resume goes on"
         _tell(f"Stopped. {what}.")
         raise
+
+
+# --- predict ------------------------------------------------------------------------------------
+
+
+def _predict(options: argparse.Namespace) -> None:
+    """Print the probability that each text is positive, the verdict, and which text it is."""
+    from lstm.equations import sigmoid
+    from lstm_book.recipes import keep
+
+    classifier = keep.load(options.model)
+    names, texts = _texts(options)
+    for name, p in zip(names, sigmoid(classifier.logits(texts)), strict=True):
+        print(f"{p:.3f}\t{'positive' if p > 0.5 else 'negative'}\t{name}")
+
+
+def _texts(options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Return what to call each text, and the texts."""
+    if options.texts and options.files:
+        raise ValueError("give texts or --files, not both")
+    if options.files:
+        paths = []
+        for path in options.files:
+            inside = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+            if not inside:
+                raise ValueError(f"there is no .txt file in {path}")
+            paths += inside
+        return [*map(str, paths)], [path.read_text(encoding="utf-8") for path in paths]
+    texts = options.texts or [line.strip() for line in sys.stdin if line.strip()]
+    if not texts:
+        raise ValueError("there is no text: give some, or --files, or lines of the input")
+    return [textwrap.shorten(text, 50, placeholder=" ...") for text in texts], texts
 
 
 # --- results, export ------------------------------------------------------------------------------

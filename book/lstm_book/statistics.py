@@ -62,6 +62,68 @@ def interval_of_seed(deviation: float, count: int) -> float:
     return student(count - 1) * deviation * (1 + 1 / count) ** 0.5
 
 
+class Comparison(NamedTuple):
+    """How two systems did on the same examples."""
+
+    #: Examples that the first alone answered rightly.
+    first: int
+    #: Examples that the second alone answered rightly.
+    second: int
+    #: Points of accuracy by which the first is ahead.
+    ahead: float
+    #: Half width of the 95 % interval of that, for new examples.
+    half_width: float
+    #: Probability of such a difference, or a larger one, between two systems that are equally good.
+    p: float
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> Comparison:
+    """Compare two systems by the examples on which they differ (McNemar, 1947).
+
+    Where both are right, or both wrong, says nothing. Of the others each has half if both systems
+    are equally good: the exact test of a coin.
+
+    Parameters
+    ----------
+    first, second : ndarray of bool, shape (N,)
+        Which of the same examples each answered rightly.
+
+    Returns
+    -------
+    Comparison
+        The counts, and what follows from them.
+    """
+    from scipy import stats
+
+    first, second = np.asarray(first), np.asarray(second)
+    if (
+        first.shape != second.shape
+        or first.ndim != 1
+        or {first.dtype, second.dtype} != {np.dtype(bool)}
+    ):
+        raise ValueError(
+            f"first and second must be bool of one shape (N,), got {first.dtype} {first.shape} "
+            f"and {second.dtype} {second.shape}"
+        )
+    ours, theirs = int((first & ~second).sum()), int((second & ~first).sum())
+    difference = (ours - theirs) / len(first)
+    variance = ((ours + theirs) / len(first) - difference**2) / len(first)
+    p = stats.binomtest(ours, ours + theirs).pvalue if ours + theirs else 1.0
+    half_width = 100 * stats.norm.ppf(0.975) * variance**0.5
+    return Comparison(ours, theirs, 100 * difference, float(half_width), float(p))
+
+
+def paired(first: Sequence[float], second: Sequence[float]) -> Summary:
+    """Summarise the differences of two systems, seed by seed.
+
+    What both share with a seed, such as the weights below them, cancels.
+    """
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    if first.shape != second.shape:
+        raise ValueError(f"both must have the same seeds, got {first.shape} and {second.shape}")
+    return summary(first - second)
+
+
 class Summary(NamedTuple):
     """Mean, standard deviation, and the half widths of two intervals; NaN where not known."""
 

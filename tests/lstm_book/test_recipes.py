@@ -566,8 +566,8 @@ def test_results_prints_a_table(tmp_path, capsys):
     )
     (tmp_path / "mutants.json").write_text("{}")  # not a record: it is let alone
     assert run("results", "--out", str(tmp_path)) == 0
-    title, _, head, line, *rows = capsys.readouterr().out.splitlines()
-    assert title == "stacked, quick: accuracy on the test part"
+    title, head, line, *rows = capsys.readouterr().out.splitlines()
+    assert title == "stacked, quick: accuracy in % on the test part"
     assert head.split()[0] == "model"
     assert set(line) == {"-", " "}
     assert {row.split()[0] for row in rows if row} == {"article", "majority", "bag-of-steps"}
@@ -579,8 +579,10 @@ def test_results_prints_the_records_of_the_project(capsys, monkeypatch, tmp_path
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     (rows,) = re.findall(r"^mnist-rows, full: accuracy.*?\n\n", text, re.M | re.S)
-    assert re.search(r"^lstm +5 +\d\d\.\d\d % +±0\.\d\d ", rows, re.M)
+    assert re.search(r"^lstm +5 +\d\d\.\d\d ± 0\.\d\d +\d", rows, re.M)
     assert re.search(r"^lstm \(torch\) +5 ", rows, re.M)
+    for mean, deviation in re.findall(r"(\d+\.\d\d) ± (\d+\.\d\d) ", text):
+        assert float(deviation) <= float(mean) <= 100 - float(deviation)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*-*.json")), ids=lambda p: p.stem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lstm_book.statistics import interval_of_mean, interval_of_seed, summary
+from lstm_book.statistics import interval_of_mean, interval_of_seed, mcnemar, paired, summary
 
 
 def test_summary():
@@ -33,3 +33,53 @@ def test_intervals_hold_in_95_of_100_cases(count):
     assert np.mean(holds) == pytest.approx(0.95, abs=0.004)
     holds = np.abs(mean - new) < interval_of_seed(deviation, count)
     assert np.mean(holds) == pytest.approx(0.95, abs=0.004)
+
+
+# --- pairs ----------------------------------------------------------------------------------------
+
+
+def answers(both, first, second, neither):
+    counts = {(1, 1): both, (1, 0): first, (0, 1): second, (0, 0): neither}
+    rows = np.array([pair for pair, count in counts.items() for _ in range(count)], bool)
+    return np.random.default_rng(0).permutation(rows).T
+
+
+def test_mcnemar_by_hand():
+    """8 against 2 of ten coins: 2 · (1 + 10 + 45) / 1024."""
+    found = mcnemar(*answers(50, 8, 2, 40))
+    assert (found.first, found.second) == (8, 2)
+    assert found.ahead == pytest.approx(6)
+    assert found.p == pytest.approx(112 / 1024)
+    assert found.half_width == pytest.approx(196 * (0.1 - 0.06**2) ** 0.5 / 10, rel=1e-4)
+
+
+def test_mcnemar_of_equal_answers():
+    first, _ = answers(5, 5, 0, 5)
+    assert mcnemar(first, first) == (0, 0, 0, 0, 1)
+
+
+def test_the_interval_of_a_difference_holds_in_95_of_100_cases():
+    rng, holds = np.random.default_rng(0), []
+    for _ in range(4_000):
+        kinds = rng.choice(4, 1_000, p=[0.8, 0.08, 0.05, 0.07])
+        found = mcnemar((kinds == 0) | (kinds == 1), (kinds == 0) | (kinds == 2))
+        holds.append(abs(found.ahead - 3) < found.half_width)
+    assert np.mean(holds) == pytest.approx(0.95, abs=0.012)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([1, 0], [True, False]), ([True], [True, False]), ([[True]], [[True]])],
+)
+def test_mcnemar_refuses_what_is_no_pair(first, second):
+    with pytest.raises(ValueError, match="first and second must be bool of one shape"):
+        mcnemar(np.array(first), np.array(second))
+
+
+def test_paired_seeds_lose_what_they_share():
+    shared = np.array([0.0, 10, -10, 5])
+    found = paired(np.add(shared, [1, 2, 1, 2]), shared)
+    assert found.mean == 1.5
+    assert found.deviation == pytest.approx(np.std([1, 2, 1, 2], ddof=1))
+    with pytest.raises(ValueError, match="the same seeds"):
+        paired([1, 2, 3], [1, 2])

@@ -161,8 +161,10 @@ def _best_linear(matrices: list, task: Task, strengths: tuple = (0.001, 0.01, 0.
 
     labels = task.train.targets.ravel().astype(int)
 
+    classifier = LogisticRegression(max_iter=5_000, warm_start=True)  # from the last one
+
     def scores(rows: Any, strength: float) -> list[np.ndarray]:
-        classifier = LogisticRegression(C=strength, max_iter=5_000)
+        classifier.set_params(C=strength)
         classifier.fit(matrices[0][rows], labels[rows])
         return [classifier.decision_function(matrix) for matrix in matrices[1:]]
 

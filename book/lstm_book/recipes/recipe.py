@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +71,11 @@ class Task:
     vocabulary_size: int = 0
     held_out: np.ndarray | None = None
     groups: np.ndarray | None = None
+
+    def without_test(self) -> Task:
+        """Return the task of a trial: what is called its test part is the validation part."""
+        texts = self.texts | {"test": self.texts["validation"]} if self.texts else self.texts
+        return replace(self, test=self.validation, texts=texts)
 
 
 # A baseline returns its predicted scores or numbers for the validation and the test part, and what

@@ -21,7 +21,7 @@ import lstm
 from lstm import checks
 from lstm.checkpoint import differences, replace_file
 from lstm_book.checkout import ROOT
-from lstm_book.recipes import RECIPES
+from lstm_book.recipes import RECIPES, answers
 from lstm_book.statistics import Summary, summary
 
 try:
@@ -266,17 +266,55 @@ def line(record: Record) -> dict[str, str]:
     return dict(zip(HEAD, values, strict=True))
 
 
-# Which of them stand in a table in text, under headings of two lines.
-COLUMNS = {
-    "model": ("", "model"),
-    "seeds": ("", "runs"),
-    "mean": ("", "mean"),
-    "deviation": ("", "sd"),
-    "of_mean": ("95 % of", "mean"),
-    "of_seed": ("95 % of", "a run"),
-    "parameters": ("", "weights"),
-    "minutes": ("CPU", "min"),
-}
+def reached(record: Record) -> str:
+    """Return what the seeds reached: mean ± standard deviation, or each of them.
+
+    Each where that interval would leave 0 to 100 %: a mean describes no two groups of seeds.
+    """
+    found, metric = _scores(record)
+    factor, digits = (100, 2) if metric == "accuracy" else (1, 4)
+    values = [factor * run["test"][metric] for run in record["runs"]]
+    mean, deviation = factor * found.mean, factor * found.deviation
+    if len(values) == 1:
+        return f"{mean:.{digits}f}"
+    if metric == "accuracy" and not deviation <= mean <= 100 - deviation:
+        return ", ".join(f"{value:.{digits}f}" for value in sorted(values))
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def beside(record: Record, name: str) -> Record:
+    """Return the record of a system that was trained in the same runs as another, to compare."""
+    runs = [run | run["beside"][name] for run in record["runs"]]
+    return record | {"model": f"{record['model']}: {name}", "runs": runs, "parameters": None}
+
+
+def with_those_beside(found: Iterable[Record]) -> Iterator[Record]:
+    """Yield records, and behind each those of the systems that were trained in the same runs."""
+    for record in found:
+        yield record
+        for name in record["runs"][0].get("beside", ()):
+            yield beside(record, name)
+
+
+def right(record: Record) -> np.ndarray:
+    """Return which test examples each run answered rightly, bool of shape (runs, examples).
+
+    Raises
+    ------
+    RecordError
+        If the record is older than this: it holds accuracies alone.
+    """
+    count = record["data"]["sizes"][-1]
+    if any("right" not in run for run in record["runs"]):
+        raise RecordError(f"the record of {record['model']} holds no answers: make it again")
+    return np.array([answers.unpack(run["right"], count) for run in record["runs"]])
+
+
+def probabilities(record: Record) -> np.ndarray:
+    """Return what each run said of every test example, in steps of 1/255, (runs, examples)."""
+    count = record["data"]["sizes"][-1]
+    packed = (answers.unpack(run["probabilities"], count, np.uint8) for run in record["runs"])
+    return np.array([*packed]) / 255
 
 
 def _summary(record: Record) -> tuple[Summary, str]:
@@ -292,21 +330,29 @@ def _rank(record: Record) -> tuple[str, str, float]:
     return record["recipe"], record["scale"], found.mean * (-1 if metric == "accuracy" else 1)
 
 
+TABLE = ("model", "runs", "mean ± sd", "CPU min")
+
+
 def table(records: Iterable[Record]) -> str:
-    """Return records as tables of at most 80 columns: recipe by recipe, the best first."""
+    """Return records as tables of at most 80 columns: recipe by recipe, the best first.
+
+    The minutes are those of one seed.
+    """
     text = ""
     for (recipe, scale), group in itertools.groupby(
-        sorted(records, key=_rank), lambda record: _rank(record)[:2]
+        sorted(with_those_beside(records), key=_rank), lambda record: _rank(record)[:2]
     ):
-        lines, rows = [line(record) for record in group], list(zip(*COLUMNS.values(), strict=True))
-        for each in lines:
-            each["model"] += " (torch)" * (each["engine"] == "torch")
-            rows.append([each[name].replace("± ", "±") for name in COLUMNS])
+        rows, tests = [TABLE], set()
+        for record in group:
+            each = line(record)
+            tests.add(each["test"] + " in %" * (each["test"] == "accuracy"))
+            model = each["model"] + " (torch)" * (each["engine"] == "torch")
+            rows.append((model, each["seeds"], reached(record), each["minutes"]))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        rows.insert(2, ["-" * width for width in widths])
-        text += f"{recipe}, {scale}: {lines[0]['test']} on the test part\n"
-        for model, *numbers in rows:
-            cells = [model.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])]
-            text += "  ".join(cells).rstrip() + "\n"
+        rows.insert(1, tuple("-" * width for width in widths))
+        text += f"{recipe}, {scale}: {', '.join(sorted(tests))} on the test part\n"
+        for model, runs, mean, minutes in rows:
+            cells = (model.ljust(widths[0]), runs.rjust(widths[1]), mean.ljust(widths[2]))
+            text += "  ".join([*cells, minutes.rjust(widths[3])]).rstrip() + "\n"
         text += "\n"
     return text.removesuffix("\n")

@@ -17,7 +17,7 @@ import lstm
 from lstm.checkpoint import CheckpointError, describe, load_checkpoint, save_checkpoint
 from lstm.schedules import SCHEDULES
 from lstm.training import Trainer, predict, scores
-from lstm_book.recipes import answers, processes, recipe, records
+from lstm_book.recipes import answers, keep, processes, recipe, records, trials
 from lstm_book.recipes.baselines import SEEDED
 from lstm_book.recipes.processes import Signals, Stopped
 from lstm_book.recipes.progress import ProgressBar
@@ -50,6 +50,11 @@ class Job:
         Settings as ``"name=value"``.
     progress : bool
         Whether to say what is done, with progress bars on a terminal.
+    trial : bool
+        Whether to look at the validation part only. Nothing is recorded but a line in the log of
+        trials: see :mod:`lstm_book.recipes.trials`.
+    save : Path, optional
+        Where to keep the classifier that the first seed gives: see :mod:`lstm_book.recipes.keep`.
     """
 
     recipe: Recipe
@@ -63,15 +68,23 @@ class Job:
     resume: bool = False
     overwrite: bool = False
     progress: bool = True
+    trial: bool = False
+    save: Path | None = None
 
     def __post_init__(self) -> None:
         self.settings = self.recipe.settings(self.model, self.scale, self.overrides)
+        if self.trial and "final" in self.settings:
+            self.settings["final"] = False
         self.is_baseline = self.model in self.recipe.baselines
         if self.is_baseline:
             self.engine, self.device = None, "cpu"
             baseline = self.recipe.baselines[self.model]
             if not isinstance(baseline, System) and baseline not in SEEDED:
                 self.seeds = self.seeds[:1]  # the others would be the same
+            if self.save and not isinstance(baseline, System):
+                raise ValueError(f"save needs a model that can be kept, got {self.model!r}")
+        elif self.save:
+            raise ValueError(f"save needs a model that can be kept, got {self.model!r}")
         elif self.engine not in ("numpy", "torch"):
             raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")
         elif self.engine == "numpy" and self.device != "cpu":
@@ -89,7 +102,7 @@ class Job:
     @property
     def name(self) -> str:
         """File name of the record, without its ending."""
-        parts = (self.recipe.name, self.model, self.engine, self.scale)
+        parts = (self.recipe.name, self.model, self.engine, self.scale, "trial" * self.trial)
         return "-".join(part for part in parts if part)
 
     @property
@@ -150,6 +163,8 @@ def _run(job: Job, signals: Signals) -> None:
     processes.from_first(lambda: _look(job))
     about = records.environment(uses_torch=job.engine == "torch")
     task = job.recipe.load(job.settings)
+    if job.trial:
+        task = task.without_test()
     fresh = job.record(task)
     before, done = processes.from_first(lambda: _recorded(job, fresh))
     for seed in job.seeds:
@@ -164,7 +179,7 @@ def _run(job: Job, signals: Signals) -> None:
             fresh["parameters"] = result.pop("parameters", None)
             if processes.IS_FIRST:
                 with signals.held():
-                    _record(job, fresh, result | about, before)
+                    (_note if job.trial else _record)(job, fresh, result | about, before)
     if processes.IS_FIRST and done.issuperset(job.seeds):
         print(f"{job.path} is complete: nothing is left to do for seeds {job.seeds}")
 
@@ -202,13 +217,23 @@ def _record(job: Job, fresh: records.Record, result: dict, before: bytes | None)
         print(json.dumps(result))  # here at least it is kept
         raise
     job.remove_checkpoint(result["seed"])
-    shown = ", ".join(
-        f"{name} {100 * value:.2f} %" if name == "accuracy" else f"{name} {value:.4f}"
-        for name, value in sorted(result["test"].items())
-    )
+    shown = _shown(result["test"])
     print(
         f"{job.name}, seed {result['seed']}: test {shown} ({result['seconds']:.0f} s)", flush=True
     )
+
+
+def _shown(found: dict[str, float]) -> str:
+    return ", ".join(
+        f"{name} {100 * value:.2f} %" if name == "accuracy" else f"{name} {value:.4f}"
+        for name, value in sorted(found.items())
+    )
+
+
+def _note(job: Job, fresh: records.Record, result: dict, before: None) -> None:
+    trials.add(job.out, trials.trial(fresh, result, job.overrides))
+    job.remove_checkpoint(result["seed"])
+    print(f"{job.name}, seed {result['seed']}: validation {_shown(result['validation'])}")
 
 
 # --- one seed -----------------------------------------------------------------------------------
@@ -224,6 +249,9 @@ def _baseline(job: Job, task: Task, seed: int) -> dict[str, Any]:
     for name, (validation, test, seconds) in found.beside.items():
         beside[name] = _measured(job, task, validation, test) | {"cpu_seconds": round(seconds, 1)}
     if found.classifier is not None:
+        if job.save and seed == job.seeds[0]:
+            about = {"recipe": job.recipe.name, "model": job.model, "seed": seed}
+            keep.save(job.save, found.classifier, about | {"settings": job.settings})
         share = 1 / (1 + np.exp(-found.test[:, 0].astype(float)))
         result["probabilities"] = answers.pack(np.rint(255 * share))
     if beside:

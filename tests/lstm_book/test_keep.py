@@ -1,0 +1,155 @@
+"""A classifier in a file: what is read is what was written, and strangers' files are refused."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import lstm_book.__main__ as command_line
+import numpy as np
+import pytest
+from lstm_book.recipes import keep
+from lstm_book.recipes.sentences import SETTINGS, train_classifiers
+from numpy.testing import assert_array_equal
+
+GOOD = ["A great film. I loved it!", "Loved it. What a great cast.", "Great, great fun."]
+BAD = ["A bad film. I hated it!", "Hated it. What a bad cast.", "Bad, bad mess."]
+TEXTS = (GOOD + BAD) * 20
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    labels = np.array(([1] * 3 + [0] * 3) * 20, np.uint8)
+    settings = SETTINGS | {"fits": 1, "base_batch_size": 8, "batch_size": 16}
+    found, _ = train_classifiers(TEXTS, labels, np.arange(120), settings, seed=0)
+    return found["lstm"]
+
+
+@pytest.fixture(scope="module")
+def path(classifier, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "reviews.safetensors"
+    keep.save(path, classifier, {"seed": 0})
+    return path
+
+
+NEW = ["I loved this great film.", "What a bad, bad film", "", "...", "Unheard words alone"]
+
+
+def test_what_is_loaded_says_the_same(classifier, path):
+    again = keep.load(path)
+    assert_array_equal(again.logits(NEW), classifier.logits(NEW))
+    assert again.logits(NEW)[0] > 0 > again.logits(NEW)[1]
+    assert keep.about(path) == {"seed": 0}
+
+
+def test_the_file_is_of_the_format(path):
+    """As its page says: the size of the header, JSON, then bytes without a gap."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    assert set(map(type, header.pop("__metadata__").values())) == {str}
+    ends = sorted(entry["data_offsets"] for entry in header.values())
+    assert [first for first, _ in ends] == [0, *(end for _, end in ends[:-1])]
+    assert ends[-1][1] == len(content) - 8 - size
+    assert size % 8 == 0
+
+
+def damaged(content):
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    yield b""
+    yield content[:7]
+    yield content[: 8 + size // 2]
+    yield content[:-4]
+    yield (2**60).to_bytes(8, "little") + content[8:]
+    for change in (
+        {"__metadata__": header["__metadata__"] | {"kind": "another"}},
+        {"__metadata__": header["__metadata__"] | {"words": "one"}},
+        {"__metadata__": 3},
+        {"scale": header["scale"] | {"dtype": "F16"}},
+        {"scale": header["scale"] | {"shape": [-8]}},
+        {"scale": header["scale"] | {"data_offsets": [-64, 0]}},
+        {"scale": 0},
+    ):
+        text = json.dumps(header | change).encode()
+        yield len(text).to_bytes(8, "little") + text + content[8 + size :]
+    text = json.dumps({k: v for k, v in header.items() if k != "reader.trust"}).encode()
+    yield len(text).to_bytes(8, "little") + text + content[8 + size :]
+
+
+def test_other_files_are_refused(path, tmp_path):
+    for number, content in enumerate(damaged(path.read_bytes())):
+        other = tmp_path / f"{number}.safetensors"
+        other.write_bytes(content)
+        with pytest.raises(keep.ModelError, match=str(other)):
+            keep.load(other)
+    with pytest.raises(keep.ModelError, match="could not be read"):
+        keep.load(tmp_path / "nothing")
+
+
+def test_only_known_types_are_written(tmp_path):
+    with pytest.raises(ValueError, match="a must have one of the types"):
+        keep.write_safetensors(tmp_path / "m", {"a": np.zeros(2, np.int8)}, {})
+
+
+def test_onnx_says_the_same(classifier):
+    """By the reference implementation of ONNX, and by onnxruntime where it is installed."""
+    from onnx.reference import ReferenceEvaluator
+
+    texts = [*NEW, " ".join(TEXTS[:6]), " ".join(TEXTS)]
+    x, lengths, base = classifier.inputs(texts)
+    assert lengths.max() > lengths[0]
+    expected = 1 / (1 + np.exp(-classifier.logits(texts)))
+    model = keep.to_onnx(classifier)
+    inputs = {"x": x, "lengths": lengths, "base": base}
+    (found,) = ReferenceEvaluator(model).run(None, inputs)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    try:
+        from onnxruntime import InferenceSession
+    except ImportError:
+        return
+    session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, inputs)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+# --- python -m lstm_book predict ------------------------------------------------------------------
+
+
+def predict(capsys, *words):
+    assert command_line.main(["predict", *map(str, words)]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert all(len(row) == 3 for row in rows)
+    return rows
+
+
+def test_predict_judges_texts_files_folders_and_lines(
+    classifier, path, tmp_path, capsys, monkeypatch
+):
+    share = 1 / (1 + np.exp(-classifier.logits(NEW[:2])))
+    expected = [f"{p:.3f}" for p in share]
+    rows = predict(capsys, path, *NEW[:2])
+    assert [row[0] for row in rows] == expected
+    assert [row[1] for row in rows] == ["positive", "negative"]
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    for name, text in zip(("a.txt", "b.txt"), NEW, strict=False):
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "c.md").write_text("not read")
+    assert [row[0] for row in predict(capsys, path, "--files", folder)] == expected
+    rows = predict(capsys, path, "--files", folder / "b.txt", folder / "a.txt")
+    assert [row[0] for row in rows] == expected[::-1]
+    assert rows[0][2] == str(folder / "b.txt")
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(NEW[:2]) + "\n\n"))
+    assert [row[0] for row in predict(capsys, path)] == expected
+
+
+def test_predict_says_what_is_wrong(path, tmp_path, capsys):
+    for words, message in (
+        ((tmp_path / "none", "text"), "could not be read"),
+        ((path, "text", "--files", tmp_path), "not both"),
+        ((path, "--files", tmp_path), "no .txt file"),
+        ((path, "--files", tmp_path / "none.txt"), "none.txt"),
+    ):
+        assert command_line.main(["predict", *map(str, words)]) == 1
+        assert message in " ".join(capsys.readouterr().err.split())
