@@ -48,6 +48,8 @@ LAYERS = {
         "errata",
         "binding",
         "ledger",
+        "seals",
+        "observe",
         "figures",
         "saliency",
         "recipes",

@@ -188,6 +188,8 @@ def _evidence(item: dict[str, str]) -> str:
     ((kind, target),) = item.items()
     if kind == "test":
         return f"test {_tag('code', target.replace('::', '::<wbr>'))}"
+    if kind == "observed":
+        return f"seen in TensorFlow: {_tag('code', escape(target))}"
     if kind == "computation":
         return f"computation {_tag('code', target)}"
     if kind == "citation":

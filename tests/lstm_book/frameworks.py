@@ -1,8 +1,8 @@
 """Stand-ins for Keras and TensorFlow 1: they compute nothing and record what a program asks for.
 
-The articles' programs are run against them, so that no test needs TensorFlow. Names, argument order
-and defaults are those of the real libraries; what the real ones answer to a bad call is quoted,
-with the version that was run, in ``book/errata.yml``.
+The articles' programs are run against them, so that no test needs TensorFlow. They stop where the
+real libraries stopped: ``book/errata_observed.json`` holds what those answered, with versions, and
+a test compares. Names, argument order and defaults are those of the real libraries.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def parameters(model) -> list[int]:
     return counts
 
 
-def run(program: str, tensorflow: int = 2, **names) -> Run:
-    """Run a program against the stand-ins of TensorFlow 1 or 2, with ``names`` already defined."""
-    record = Run(names=dict(names))
-    with mock.patch.dict(sys.modules, modules(record, tensorflow)):
+def run(program: str) -> Run:
+    """Run a program against the stand-ins."""
+    record = Run()
+    with mock.patch.dict(sys.modules, modules(record)):
         try:
             exec(program, record.names)  # the programs are the ledger's own
         except Exception as error:
@@ -70,7 +70,7 @@ def run(program: str, tensorflow: int = 2, **names) -> Run:
     return record
 
 
-def modules(record: Run, tensorflow: int) -> dict[str, ModuleType]:
+def modules(record: Run) -> dict[str, ModuleType]:
     """Build every module that one of the programs imports."""
     keras, tf1 = keras_names(record), tensorflow1_names(record)
     found = {}
@@ -83,7 +83,7 @@ def modules(record: Run, tensorflow: int) -> dict[str, ModuleType]:
             setattr(found[parent], child, found[name])
         return found[name]
 
-    module("tensorflow", **(tf1 if tensorflow == 1 else {}))
+    module("tensorflow")
     module("tensorflow.compat")
     module("tensorflow.compat.v1", **tf1)
     for root in ("keras", "tensorflow.keras"):
@@ -92,7 +92,7 @@ def modules(record: Run, tensorflow: int) -> dict[str, ModuleType]:
         module(f"{root}.layers", **keras)
         module(f"{root}.datasets", mnist=SimpleNamespace(load_data=mnist_data))
         found[f"{root}.datasets"].imdb = SimpleNamespace(load_data=imdb_data)
-        module(f"{root}.utils", pad_sequences=pad_sequences, set_random_seed=lambda seed: None)
+        module(f"{root}.utils", pad_sequences=pad_sequences, **keras)
     return found
 
 
@@ -100,8 +100,8 @@ def modules(record: Run, tensorflow: int) -> dict[str, ModuleType]:
 
 
 def mnist_data():
-    """Return black images with the shapes and types of MNIST, a hundredth of it."""
-    images = np.zeros((TRAIN + TEST, 28, 28), np.uint8)
+    """Return white images with the shapes and types of MNIST, a hundredth of it."""
+    images = np.full((TRAIN + TEST, 28, 28), 255, np.uint8)
     labels = np.zeros(TRAIN + TEST, np.uint8)
     return (images[:TRAIN], labels[:TRAIN]), (images[TRAIN:], labels[TRAIN:])
 
@@ -141,8 +141,13 @@ def keras_names(record: Run) -> dict[str, Any]:
         def compile(self, *args, **kwargs):
             record.calls.append(("compile", args, kwargs))
 
-        def fit(self, *args, **kwargs):
-            record.calls.append(("fit", args, kwargs))
+        def fit(self, x, y, **kwargs):
+            if x.dtype == object:
+                raise ValueError("Failed to convert a NumPy array to a Tensor")
+            want, got = (None, *(self.input_shape or ())), (None, *x.shape[1:])
+            if self.input_shape and any(w not in (None, g) for w, g in zip(want, got, strict=True)):
+                raise ValueError(f"expected shape={want}, found shape={got}")
+            record.calls.append(("fit", (x, y), kwargs))
 
         def evaluate(self, *args, **kwargs):
             record.calls.append(("evaluate", args, kwargs))
@@ -153,6 +158,7 @@ def keras_names(record: Run) -> dict[str, Any]:
 
     return {
         "Sequential": Sequential,
+        "set_random_seed": lambda seed: record.calls.append(("seed", (seed,), {})),
         "LSTM": layer("LSTM"),
         "Dense": layer("Dense"),
         "Input": lambda shape: Layer("Input", options={"shape": shape}),
@@ -166,25 +172,23 @@ def keras_names(record: Run) -> dict[str, Any]:
 
 
 class Tensor:
-    """A node of a graph: its shape if known, and what it was computed from."""
+    """A node of a graph: what it was computed from, its shape if known, its index if a part."""
 
-    def __init__(self, *parents, shape=None):
-        self.parents, self.shape = parents, shape
+    def __init__(self, *parents, shape=None, index=None):
+        self.parents, self.shape, self.index = parents, shape, index
 
     def __getitem__(self, index):
-        return Tensor(self)
+        return Tensor(self, index=index)
 
     def __sub__(self, other):
         return Tensor(self, other)
 
 
-def placeholders(tensor) -> set:
-    """Return the placeholders that a tensor depends on."""
+def graph(tensor) -> set[Tensor]:
+    """Return a tensor with all that it depends on."""
     if not isinstance(tensor, Tensor):
         return set()
-    if not tensor.parents:
-        return {tensor}
-    return set().union(*map(placeholders, tensor.parents))
+    return {tensor}.union(*map(graph, tensor.parents))
 
 
 def tensorflow1_names(record: Run) -> dict[str, Any]:
@@ -201,9 +205,17 @@ def tensorflow1_names(record: Run) -> dict[str, Any]:
         time_major=False,
         scope=None,
     ):
+        if len(inputs.shape) < 3:
+            # What it takes for batch and time is exchanged first.
+            raise ValueError(f"Shape {tuple(inputs.shape[::-1])} must have rank at least 3")
+        sizes = [len(sequence_length)] if isinstance(sequence_length, np.ndarray) else []
+        sizes += sequence_length.shape if isinstance(sequence_length, Tensor) else []
+        if sizes and inputs.shape[0] not in (None, *sizes):
+            differ = f"{sizes[0]} and {inputs.shape[0]}"
+            raise ValueError(f"Dimension 0 in both shapes must be equal, but are {differ}")
         given = {"inputs": inputs, "lengths": sequence_length, "initial_state": initial_state}
         record.calls.append(("dynamic_rnn", (), given))
-        return Tensor(inputs), Tensor(inputs)
+        return Tensor(inputs, sequence_length, initial_state), ("c", "h")
 
     class Session:
         def __enter__(self):
@@ -213,13 +225,18 @@ def tensorflow1_names(record: Run) -> dict[str, Any]:
             pass
 
         def run(self, fetches, feed_dict=None):
-            fetches = fetches if isinstance(fetches, list) else [fetches]
-            record.calls.append(("run", tuple(fetches), feed_dict or {}))
+            fetches, fed = fetches if isinstance(fetches, list) else [fetches], feed_dict or {}
+            if any(isinstance(value, Tensor) for value in fed.values()):
+                raise TypeError("The value of a feed cannot be a tf.Tensor object")
+            record.calls.append(("run", tuple(fetches), fed))
             return [0.0] * len(fetches) if len(fetches) > 1 else 0.0
 
     class AdamOptimizer:
+        def __init__(self, learning_rate=0.001):
+            self.learning_rate = learning_rate
+
         def minimize(self, loss):
-            record.calls.append(("minimize", (loss,), {}))
+            record.calls.append(("minimize", (loss,), {"rate": self.learning_rate}))
             return "update"
 
     class BasicLSTMCell:
@@ -229,11 +246,15 @@ def tensorflow1_names(record: Run) -> dict[str, Any]:
         def zero_state(self, batch_size, dtype):
             return ("c", "h")
 
+    def variable(initial):
+        record.calls.append(("Variable", (made := Tensor(initial, shape=initial.shape),), {}))
+        return made
+
     return {
         "float32": "float32",
         "placeholder": lambda dtype, shape=None: Tensor(shape=shape),
         "random_normal": lambda shape: Tensor(shape=shape),
-        "Variable": lambda initial: Tensor(initial, shape=initial.shape),
+        "Variable": variable,
         "shape": lambda tensor: Tensor(tensor),
         "square": lambda tensor: Tensor(tensor),
         "reduce_mean": lambda tensor: Tensor(tensor),
@@ -244,5 +265,5 @@ def tensorflow1_names(record: Run) -> dict[str, Any]:
         "Session": Session,
         "global_variables_initializer": lambda: "initialise",
         "disable_v2_behavior": lambda: None,
-        "set_random_seed": lambda seed: None,
+        "set_random_seed": lambda seed: record.calls.append(("seed", (seed,), {})),
     }

@@ -1,15 +1,12 @@
 """The ledger of errata: its schema, and that nothing in it points nowhere."""
 
 import ast
-import hashlib
-import os
+import json
 import re
-from collections import Counter
 from functools import cache
-from pathlib import Path
 
 import pytest
-from lstm_book import errata
+from lstm_book import errata, observe, seals
 from lstm_book.binding import page_text
 from lstm_book.checkout import ROOT
 from lstm_book.ledger import (
@@ -24,7 +21,6 @@ from lstm_book.ledger import (
 
 OPTIONAL = {"also", "disputable", "fair_reading"}
 REQUIRED = {"id", "article", "section", "title", "severity", "kind", "evidence", *TEXTS} - OPTIONAL
-CHINESE_WORDS = re.compile(r"[\u4e00-\u9fff]{4,}")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 MARKED = re.compile(r"\$\$?[^$]+\$\$?|`[^`]+`")
 CONTENT = {"right"}, {"wrong"}, {"missing"}
@@ -59,8 +55,8 @@ def points_somewhere(kind: str, target: str) -> bool:
             return target.startswith("lstm_book.errata.") and hasattr(errata, target.split(".")[-1])
         case "citation":
             return target in bibliography()
-        case "experiment":
-            return (ROOT / file).is_file()
+        case "observed":
+            return target in observe.programs()
     return False
 
 
@@ -165,35 +161,47 @@ def test_content_that_is_not_right_has_a_finding(article):
         assert state == "right" or (set(state) in CONTENT and set(state.values()) <= ids)
 
 
-def test_counts_are_those_of_a_close_reading():
-    """Nobody drops an entry unnoticed: change these numbers with the ledger."""
-    counts = Counter(finding["severity"] for finding in FINDINGS)
-    assert counts == {"fatal": 17, "major": 62, "minor": 49}
-    assert sum(len(places(finding)) for finding in FINDINGS) == 179
+def test_an_editorial_finding_is_minor():
     editorial = [finding for finding in FINDINGS if finding["kind"] == "editorial"]
     assert {finding["severity"] for finding in editorial} == {"minor"}
 
 
-def article_texts() -> dict[str, Path]:
-    """Return the five texts by number, where LSTM_ARTICLES or ../shared has them."""
-    folder = Path(os.environ.get("LSTM_ARTICLES", ROOT.parent / "shared" / "articles"))
-    return {path.name[:3]: path for path in folder.glob("00[0-4]*.txt")}
+# ------------------------------------------------------------------------------------- the seals
+STORED = json.loads(seals.SEALS.read_text(encoding="utf-8"))
+ARTICLE_TEXTS = seals.article_texts()
 
 
-@each_article
-def test_the_text_that_was_read_is_identified(article):
-    path = article_texts().get(article["id"])
-    if path is None:
-        pytest.skip("needs the articles: name their folder in LSTM_ARTICLES")
-    read = path.read_bytes()
-    assert hashlib.sha256(read).hexdigest() == article["sha256"]
-    text = read.decode()
-    assert re.search(r"^#+ *(.+)$", text, re.MULTILINE)[1] == article["text"]["heading"]
-    assert (len(text), len(read)) == (article["text"]["characters"], article["text"]["bytes"])
-    squeezed = "".join(text.split())
-    for finding in FINDINGS:
-        for place in places(finding):
-            for words in (
-                CHINESE_WORDS.findall(place["printed"]) if place["article"] == article["id"] else []
-            ):
-                assert words in squeezed, place["id"]
+def test_nothing_of_the_ledger_changed_behind_its_seals():
+    """Where a quotation or a sentence is meant to change: python -m lstm_book.seals."""
+    quoted = {number: seal for number, (seal, *_) in STORED["quotations"].items()}
+    assert quoted == seals.quotations()
+    assert STORED["words"] == seals.words()
+    assert STORED["normalisation"] == seals.NORMALISATION
+    assert STORED["articles"] == {number: about["sha256"] for number, about in ARTICLES.items()}
+
+
+def test_one_changed_letter_breaks_a_seal():
+    for place in (place for finding in FINDINGS for place in places(finding)):
+        printed, (seal, *_) = place["printed"], STORED["quotations"][place["id"]]
+        for at, letter in enumerate(printed):
+            changed = printed[:at] + ("x" if letter != "x" else "y") + printed[at + 1 :]
+            ignored = not seals.normalized(letter)
+            assert ignored or seals.digest(seals.parts(changed)) != seal
+
+
+@pytest.mark.skipif(
+    not ARTICLE_TEXTS, reason="needs the articles: name their folder in LSTM_ARTICLES"
+)
+def test_every_quotation_stands_in_its_article():
+    found = seals.offsets(ARTICLE_TEXTS)
+    assert found == {number: at for number, (_, *at) in STORED["quotations"].items()}
+    for number, article in ARTICLES.items():
+        text = ARTICLE_TEXTS[number]
+        assert seals.sha256(text) == article["sha256"]
+        assert re.search(r"^#+ *(.+)$", text, re.MULTILINE)[1] == article["text"]["heading"]
+        assert (len(text), len(text.encode())) == (
+            article["text"]["characters"],
+            article["text"]["bytes"],
+        )
+        code = "".join(re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+        assert code.split() == article["program"].split()

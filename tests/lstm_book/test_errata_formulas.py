@@ -232,6 +232,14 @@ def test_a_role_is_not_a_grammatical_function(printed, corrected):
     assert ACTIVE[printed] != PASSIVE[printed]
 
 
+@evidence(lambda h: h[-1:], lambda h: h)
+def test_labels_per_step_need_every_state(printed, corrected):
+    h, _ = lstm.LSTM(D, H, rng=0)(random(T, B, D).astype(np.float32))
+    labels = lstm.Linear(H, 4, rng=0)
+    assert labels(corrected(h)).shape == (T, B, 4)
+    assert labels(printed(h)).shape == (1, B, 4)
+
+
 # ----------------------------------------------------------------------- article 000's model
 
 
@@ -652,3 +660,13 @@ def test_a_gradient_is_subtracted(printed, corrected):
     W, d_W = network.weights[0], network.true[0]
     before = network.loss(0, W)
     assert network.loss(0, corrected(W, d_W)) < before < network.loss(0, printed(W, d_W))
+
+
+@evidence(2, 1)
+def test_a_gradient_is_applied_once(printed, corrected):
+    weight = lstm.Parameter(np.ones(3))
+    weight.grad[...] = [1.0, -2.0, 0.5]
+    lstm.SGD([weight], lr=0.1).step()
+    moved = 1 - weight.data
+    np.testing.assert_allclose(moved, corrected * 0.1 * weight.grad, rtol=1e-12)
+    assert np.abs(moved - printed * 0.1 * weight.grad).min() > 0.04

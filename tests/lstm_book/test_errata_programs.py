@@ -1,83 +1,166 @@
-"""The evidence for findings in the articles' programs and in what the text says of them."""
+"""The evidence for findings in the articles' programs and in what the text says of them.
+
+The programs run against stand-ins, which stop where the real frameworks were seen to stop. A
+corrected program has none of the faults that a detector below knows; with one repair undone, it has
+that one and no other.
+"""
 
 import ast
 
 import numpy as np
 import pytest
-from lstm_book import errata
+import torch
+from lstm_book import errata, observe
+from lstm_book.ledger import ARTICLES
 
 import lstm
 from lstm import equations as eq
-from tests.lstm_book.evidence import evidence, program_pair, program_pairs
-from tests.lstm_book.frameworks import TEST, TRAIN, Tensor, placeholders, run
+from tests.lstm_book.evidence import evidence, program_pair
+from tests.lstm_book.frameworks import TEST, TRAIN, Run, graph, run
 
-DATA = {name: np.zeros((4, 3)) for name in ("x_train", "x_test", "X_train", "X_test")}
-DATA |= {name: np.zeros(4) for name in ("y_train", "y_test")}
-DATA |= {"vocab_size": 20, "embedding_dim": 8}
-"""What the printed programs use without defining it."""
+SEEN, SEEN_NEW = observe.record()["observed"].values()
+"""What TensorFlow 2.15.1 and 2.21.0 answered, by the name of what was run."""
 
-
-def described_program():
-    """Return article 004's program as section 5.2 describes it: without the reshape that stops."""
-    lines = program_pair("004")[0].splitlines()
-    return run("\n".join(line for line in lines if "reshape" not in line))
+CORRECTED = {article: about["program_corrected"] for article, about in ARTICLES.items()}
 
 
-def names(program, context):
-    """Return every variable of a program that is read (ast.Load) or assigned (ast.Store)."""
-    nodes = ast.walk(ast.parse(program))
-    return [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, context)]
+# ------------------------------------------------------------------- faults, and their repairs
+def updates(done: Run) -> list[tuple[tuple, dict]]:
+    """Return the updates of a program for TensorFlow 1: what was fetched, what was fed."""
+    return [call for call in done.called("run") if "update" in call[0]]
 
 
-def imported(program):
-    """Return the names that a program's imports bind."""
-    statements = (
-        n for n in ast.walk(ast.parse(program)) if isinstance(n, ast.Import | ast.ImportFrom)
-    )
-    return {alias.asname or alias.name for s in statements for alias in s.names}
+def seeded(program: str, done: Run) -> bool:
+    """Return whether the framework's seed is set, and each generator of NumPy has one."""
+    calls = [n for n in ast.walk(ast.parse(program)) if isinstance(n, ast.Call)]
+    generators = [n for n in calls if ast.unparse(n.func).endswith("random.default_rng")]
+    return bool(done.called("seed")) and all(n.args for n in generators)
 
 
-# ------------------------------------------------------------------------------ all programs
-
-
-@evidence(*program_pairs("000", "001", "002", "003", "004"))
-def test_printed_program_stops_before_any_result(printed, corrected):
-    stops = {article: run(program) for article, program in printed.items()}
-    assert {article: type(stop.error) for article, stop in stops.items()} == {
-        "000": NameError,
-        "001": NameError,
-        "002": NameError,
-        "003": AttributeError,
-        "004": ValueError,
+def keras_faults(program: str, done: Run) -> dict[str, bool]:
+    """Return the faults of a program for Keras, by finding, and whether it has them."""
+    ((x, _), options), *_ = done.called("fit")
+    held_out = options.get("validation_data", (None,))[0]
+    test = [args[0] for args, _ in done.called("evaluate")]
+    embedded = [layer for layer in done.layers if layer.kind == "Embedding"]
+    activations = [
+        layer.options.get("activation", "tanh") for layer in done.layers if layer.kind == "LSTM"
+    ]
+    return {
+        "000-24": not test or not any("validation" in name for name in options),
+        "002-22": any(not layer.options.get("mask_zero") for layer in embedded),
+        "002-23": any(held_out is not None and np.shares_memory(held_out, x) for x in test),
+        "004-42": set(activations) != {"tanh"},
+        "pixels": not embedded and np.abs(x).max() > 6,
+        "000-42": not seeded(program, done),
     }
-    assert not any(stop.called("evaluate") + stop.called("run") for stop in stops.values())
-    for program in corrected.values():
+
+
+def tf1_faults(program: str, done: Run) -> dict[str, bool]:
+    """Return the faults of a program for TensorFlow 1, by finding, and whether it has them."""
+    (((loss,), options),) = done.called("minimize")
+    ((_, given),) = done.called("dynamic_rnn")
+    used, steps = graph(loss), updates(done)
+    fed = [list(values.values()) for _, values in steps]
+    tested = [values for fetched, values in done.called("run") if fetched == (loss,)]
+    longer = run(program.replace("T = 100", "T = 117"))
+    return {
+        "003-20": any(np.array_equal(fed[0][0], later[0]) for later in fed[1:]),
+        "003-25": given["lengths"] is not None or len(given["initial_state"] or ()) != 2,
+        "003-26": not {variable for (variable,), _ in done.called("Variable")} <= used,
+        "003-30": (slice(None), -1) not in [node.index for node in used],
+        "003-31": not set(steps[0][1]) <= used,
+        "003-32": len(updates(longer)) != len(steps),
+        "003-33": not tested or any(len(fetched) < 2 for fetched, _ in steps),
+        "003-48": any((np.abs(target) >= 1).mean() > 0.01 for _, target in fed),
+        "003-54": len(steps) * options["rate"] < 0.5,
+        "000-42": not seeded(program, done),
+    }
+
+
+STOPS = {
+    "is not defined": "000-22",
+    "has no attribute": "003-23",
+    "cannot reshape": "004-39",
+    "expected shape": "004-40",
+    "Failed to convert": "002-21",
+    "rank at least 3": "003-24",
+    "Dimension 0": "003-25",
+    "value of a feed": "003-29",
+}
+"""A part of an error's message, and the finding that it shows."""
+
+
+def faults(program: str) -> set[str]:
+    """Return the findings that a program shows when it is run."""
+    done = run(program)
+    if done.error is not None:
+        return {finding for sign, finding in STOPS.items() if sign in str(done.error)}
+    found = (keras_faults if done.called("fit") else tf1_faults)(program, done)
+    return {name for name, is_there in found.items() if is_there}
+
+
+UNDONE = [
+    ("000-22", "000", "x_train, x_val, x_test = x[:2000], x[2000:2500], x[2500:]", ""),
+    ("000-22", "002", "vocab_size, embedding_dim, length = 20000, 128, 200", "length = 200"),
+    ("000-24", "000", ", validation_data=(x_val, y_val)", ""),
+    ("000-24", "000", "model.evaluate(x_test, y_test)", "0, 0"),
+    ("000-24", "002", "model.evaluate(X_test, y_test)", "0, 0"),
+    ("002-23", "000", "validation_data=(x_val, y_val)", "validation_data=(x_test, y_test)"),
+    ("002-23", "001", "validation_data=(x_val, y_val)", "validation_data=(x_test, y_test)"),
+    ("002-23", "002", "validation_split=0.2", "validation_data=(X_test, y_test)"),
+    ("002-21", "002", "X_train = pad_sequences(X_train, maxlen=length)", ""),
+    ("002-22", "002", ", mask_zero=True", ""),
+    ("003-20", "003", "draw(50)", "x_test[:50], y_test[:50]"),
+    ("003-23", "003", "import tensorflow.compat.v1 as tf", "import tensorflow as tf"),
+    ("003-24", "003", "[None, T, n]", "[T, n]"),
+    ("003-25", "003", "initial_state=state", "state"),
+    ("003-26", "003", "loss = tf.", "W = tf.Variable(tf.random_normal([n, n]))\nloss = tf."),
+    ("003-29", "003", "feed_dict={X: x_data", "feed_dict={X: X"),
+    ("003-30", "003", "outputs[:, -1]", "outputs[-1]"),
+    ("003-31", "003", "outputs[:, -1] - y", "outputs[:, -1] - rng.standard_normal(n)"),
+    ("003-32", "003", "for update in range(100)", "for update in range(T)"),
+    ("003-33", "003", "_, value = sess.run([optimizer, loss]", "value = sess.run(optimizer"),
+    ("003-33", "003", "sess.run(loss, feed_dict={X: x_test, y: y_test})", "0"),
+    ("003-48", "003", "x[:, -10:].mean(axis=1)", "x[:, -1]"),
+    ("003-54", "003", "AdamOptimizer(0.01)", "AdamOptimizer()"),
+    ("004-39", "004", "x_train.astype", "x_train.reshape(*x_train.shape[:2], 1).astype"),
+    ("004-40", "004", "Input(shape=(28, 28))", "Input(shape=(1, 28))"),
+    ("004-42", "004", "LSTM(128)", "LSTM(128, activation='relu')"),
+    ("pixels", "004", 'x_train.astype("float32") / 255', 'x_train.astype("float32")'),
+    ("000-42", "000", "set_random_seed(0)\n", ""),
+    ("000-42", "001", "default_rng(0)", "default_rng()"),
+    ("000-42", "002", "set_random_seed(0)\n", ""),
+    ("000-42", "003", "tf.set_random_seed(0)\n", ""),
+    ("000-42", "004", "set_random_seed(0)\n", ""),
+]
+"""A finding, an article, a repair in its corrected program, and the same undone."""
+
+
+@pytest.mark.parametrize(("finding", "article", "repair", "undone"), UNDONE)
+def test_each_repair_matters(finding, article, repair, undone):
+    assert repair in CORRECTED[article]
+    assert faults(CORRECTED[article]) == set()
+    assert faults(CORRECTED[article].replace(repair, undone)) == {finding}
+
+
+def test_printed_program_stops_before_any_result():
+    stops = {"000": "000-22", "001": "000-22", "002": "000-22", "003": "003-23", "004": "004-39"}
+    for article, finding in stops.items():
+        printed = ARTICLES[article]["program"]
+        assert faults(printed) == {finding}
+        assert not run(printed).called("evaluate") + run(printed).called("run")
+
+
+def test_every_program_gives_one_answer_per_sequence():
+    for article, program in CORRECTED.items():
         done = run(program)
-        assert done.error is None
-        assert done.called("evaluate") or len(done.called("run")) > 1
-
-
-@evidence(*program_pairs("000", "001", "002"))
-def test_program_validates_and_evaluates(printed, corrected):
-    def complete(program):
-        done = run(program, **DATA)
-        ((_, options),) = done.called("fit")
-        return any("validation" in name for name in options) and bool(done.called("evaluate"))
-
-    assert all(map(complete, corrected.values()))
-    assert not any(map(complete, printed.values()))
-
-
-@evidence(*program_pairs("000", "001", "002", "003", "004"))
-def test_a_seed_is_set(printed, corrected):
-    def seeds(program):
-        nodes = ast.walk(ast.parse(program))
-        calls = [n.func for n in nodes if isinstance(n, ast.Call)]
-        called = {n.attr if isinstance(n, ast.Attribute) else n.id for n in calls}
-        return called & {"set_random_seed", "seed"}
-
-    assert all(map(seeds, corrected.values()))
-    assert not any(map(seeds, printed.values()))
+        if article == "003":
+            (((loss,), _),) = done.called("minimize")
+            assert (slice(None), -1) in [node.index for node in graph(loss)]
+        else:
+            *_, last = [layer for layer in done.layers if layer.kind == "LSTM"]
+            assert not last.options.get("return_sequences")
 
 
 # What the printed program of article 003 draws: twice from an unseeded generator.
@@ -96,20 +179,28 @@ def test_the_outputs_can_reach_the_targets(printed, corrected):
     assert 0.3 < out_of_reach < 0.34
 
 
+@evidence(0.001, 0.01)
+def test_a_hundred_small_updates_do_not_learn_one_target(printed, corrected):
+    def left(rate, seed):
+        """Return the share that is left of the loss that PyTorch's LSTM could get rid of."""
+        torch.manual_seed(seed)
+        layer, x, target = torch.nn.LSTM(10, 10), torch.randn(100, 10), torch.randn(10)
+        adam = torch.optim.Adam(layer.parameters(), rate)
+        out_of_reach = ((target.abs() - 1).clamp(min=0) ** 2).mean().item()
+        losses = []
+        for _ in range(101):
+            adam.zero_grad()
+            loss = ((layer(x)[0][-1] - target) ** 2).mean()
+            loss.backward()
+            adam.step()
+            losses.append(loss.item() - out_of_reach)
+        return losses[-1] / losses[0]
+
+    assert max(left(corrected, seed) for seed in range(3)) < 0.03
+    assert all(0.1 < left(printed, seed) < 0.5 for seed in range(3))
+
+
 # ------------------------------------------------------------------------------ article 002
-
-
-@evidence(*program_pair("002"))
-def test_the_test_set_is_not_used_for_validation(printed, corrected):
-    def validation_set(program):
-        done = run(program, **DATA)
-        ((_, options),) = done.called("fit")
-        return options.get("validation_data", (None,))[0], done.names["X_test"]
-
-    held_out, test = validation_set(printed)
-    assert held_out is test
-    held_out, test = validation_set(corrected)
-    assert held_out is None
 
 
 def padded(reviews):
@@ -144,96 +235,17 @@ def test_padding_changes_the_last_state(printed, corrected):
     assert np.abs(printed(states(x), lengths)[0] - alone).max() > 0.1
 
 
-# ------------------------------------------------------------- article 003, call by call
+def test_a_mask_makes_the_padding_vanish():
+    assert SEEN["mask"] == SEEN_NEW["mask"] == "mask True no mask False"
 
 
-TF1_NAMES = {
-    "placeholder",
-    "random_normal",
-    "nn.rnn_cell",
-    "nn.dynamic_rnn",
-    "train.AdamOptimizer",
-    "Session",
-    "global_variables_initializer",
-}
-"""Names of TensorFlow 1 that article 003 uses and TensorFlow 2.15.1 no longer has."""
+# ------------------------------------------------------------------------------ article 003
 
 
-@evidence(*program_pair("003"))
-def test_tf1_names_are_not_in_tensorflow_2(printed, corrected):
-    for program in (printed, corrected):
-        assert {name for name in TF1_NAMES if f"tf.{name}" in program} >= TF1_NAMES - {
-            "random_normal"
-        }
-    assert isinstance(run(printed, tensorflow=2).error, AttributeError)
-    assert "placeholder" in str(run(printed, tensorflow=2).error)
-    assert run(corrected, tensorflow=2).error is None
-
-
-def dynamic_rnn_of(program):
-    ((_, given),) = run(program, tensorflow=1).called("dynamic_rnn")
-    return given
-
-
-@evidence(*program_pair("003"))
-def test_tf1_input_has_three_axes(printed, corrected):
-    assert len(dynamic_rnn_of(corrected)["inputs"].shape) == 3
-    assert len(dynamic_rnn_of(printed)["inputs"].shape) == 2
-
-
-@evidence(*program_pair("003"))
-def test_tf1_third_argument_is_the_sequence_length(printed, corrected):
-    right, wrong = dynamic_rnn_of(corrected), dynamic_rnn_of(printed)
-    assert right["initial_state"] is not None
-    assert right["lengths"] is None
-    assert wrong["initial_state"] is None
-    assert wrong["lengths"].shape == [10]
-
-
-@evidence(*program_pair("003"))
-def test_tf1_variables_are_used(printed, corrected):
-    def unused(program):
-        return set(names(program, ast.Store)) - set(names(program, ast.Load)) - {"_"}
-
-    assert unused(corrected) <= {"update"}
-    assert unused(printed) == {"W", "U", "b", "states", "t"}
-
-
-def updates(program):
-    return [call for call in run(program, tensorflow=1).called("run") if "update" in call[0]]
-
-
-@evidence(*program_pair("003"))
-def test_tf1_placeholders_are_fed_with_arrays(printed, corrected):
-    (_, right), (_, wrong) = updates(corrected)[0], updates(printed)[0]
-    assert {type(value) for value in right.values()} == {np.ndarray}
-    assert {type(value) for value in wrong.values()} == {Tensor}
-
-
-@evidence(*program_pair("003"))
-def test_tf1_loss_is_fetched(printed, corrected):
-    assert all(len(fetches) == 2 for fetches, _ in updates(corrected))
-    assert all(len(fetches) == 1 for fetches, _ in updates(printed))
-
-
-@evidence(*program_pair("003"))
-def test_tf1_number_of_updates_is_not_the_number_of_steps(printed, corrected):
-    shorter = [program.replace("T = 100", "T = 7") for program in (printed, corrected)]
-    assert [len(updates(program)) for program in (printed, corrected)] == [100, 100]
-    assert [len(updates(program)) for program in shorter] == [7, 100]
-
-
-@evidence(*program_pair("003"))
-def test_the_target_is_computed_from_the_data(printed, corrected):
-    def fed_to_the_loss(program):
-        done = run(program, tensorflow=1)
-        (((loss,), _),) = done.called("minimize")
-        return placeholders(loss) - {done.names["X"]}
-
-    assert len(fed_to_the_loss(corrected)) == 1
-    assert not fed_to_the_loss(printed)
-    done = run(corrected, tensorflow=1).names
-    np.testing.assert_allclose(done["y_data"], done["x_data"].mean(axis=1))
+def test_the_target_is_computed_from_the_data():
+    for _, fed in updates(run(CORRECTED["003"])):
+        x, y = fed.values()
+        np.testing.assert_allclose(y, x[:, -10:].mean(axis=1))
 
 
 @evidence(lambda B, H: np.zeros((H,)), lambda B, H: (np.zeros((B, H)), np.zeros((B, H))))
@@ -253,7 +265,37 @@ def test_the_last_output_is_the_last_step(printed, corrected):
     assert printed(outputs).shape == (steps, size)
 
 
+def test_tensorflow_1_as_seen():
+    """What the findings on its calls say of the signature, the outputs and the variables."""
+    assert SEEN["signature"].startswith("(cell, inputs, sequence_length=None, initial_state=None, ")
+    assert SEEN["outputs"] == "(100, 10) (?, 10) LSTMStateTuple"
+    assert SEEN["ten lengths, any number"].split(":")[0].endswith("InvalidArgumentError")
+    assert SEEN["ten lengths, ten sequences"] == "largest output: 0.0"
+    has_gradient = {False: [], True: []}
+    for shape, gradient in ast.literal_eval(SEEN["variables"]):
+        has_gradient[gradient].append(shape)
+    assert has_gradient == {False: [[10, 10], [10, 10], [10]], True: [[20, 40], [40]]}
+    assert ast.literal_eval(SEEN["weights"]) == [80384, 16512, 1290]
+    for seen in SEEN["activation"], SEEN_NEW["activation"]:
+        bounded, unbounded = (float(number) for number in seen.split()[1::2])
+        assert bounded < 1 < 1e8 < unbounded
+
+
 # ------------------------------------------------------------------------------ article 004
+
+
+def described_program():
+    """Return article 004's program as section 5.2 describes it: without the reshape that stops.
+
+    Its data have the shape that its model wants, one step of 28 numbers.
+    """
+    lines = program_pair("004")[0].replace("mnist.load_data()", "rows()").splitlines()
+    program = "\n".join(line for line in lines if "reshape" not in line)
+    return run(
+        "from tensorflow.keras.datasets import mnist\n"
+        "def rows():\n"
+        "    return [(x[:, :1], y) for x, y in mnist.load_data()]\n" + program
+    )
 
 
 @evidence(errata.reshape_004)
@@ -301,9 +343,6 @@ def test_array_ranks_of_the_program(printed, corrected):
     ((x, y), _) = described_program().called("fit")[0]
     assert x.ndim == corrected != printed
     assert y.dtype == np.uint8  # as loaded: nothing was converted
-    assert "y_train" not in names(
-        program_pair("004")[0].replace("(x_train, y_train)", "_"), ast.Store
-    )
 
 
 @evidence({"load_data", "split"}, {"load_data"})

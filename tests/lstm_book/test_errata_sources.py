@@ -133,3 +133,11 @@ def test_an_application_has_a_source(printed, corrected):
         assert described(corrected[application]) >= {"author", "title", "year"}
         assert addresses(corrected[application])
         assert application not in printed
+
+
+# The year that the text makes them of, the library's at the earliest; and the papers' own.
+@evidence({"cho2014learning": 2019, "li2016visualizing": 2019},
+          {"cho2014learning": 2014, "li2016visualizing": 2016})  # fmt: skip
+def test_the_trends_were_published(printed, corrected):
+    for key, year in corrected.items():
+        assert int(text(key, "year")) == year < printed[key]
