@@ -8,6 +8,7 @@ import importlib
 from types import ModuleType
 
 from lstm.cell import LSTMCell
+from lstm.diagnose import Diagnosis, diagnose, diagnose_sequence
 from lstm.layer import LSTM
 from lstm.losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from lstm.models import SequenceClassifier
@@ -26,6 +27,7 @@ __all__ = [
     "RNN",
     "SGD",
     "Adam",
+    "Diagnosis",
     "Dropout",
     "Embedding",
     "LSTMCell",
@@ -42,6 +44,8 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "clip_grad_norm_",
     "cross_entropy",
+    "diagnose",
+    "diagnose_sequence",
     "evaluate",
     "mse_loss",
     "predict",

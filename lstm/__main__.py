@@ -1,4 +1,4 @@
-"""The command line: ``python -m lstm check``."""
+"""The command line: ``python -m lstm check`` and ``python -m lstm diagnose FILE[:NAME]``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from lstm.diagnose.files import run
 from lstm.selfcheck import checks
 
 
@@ -14,7 +15,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lstm", description="A small, correct LSTM.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("check", help="check gradients and the agreement with PyTorch")
-    parser.parse_args(arguments)
+    own = commands.add_parser("diagnose", help="say whether the LSTM in a file is one")
+    own.add_argument(
+        "target", metavar="FILE[:NAME]", help="a Python file or notebook, and what in it"
+    )
+    own.add_argument("--gradients", metavar="NAME", help="its backward pass")
+    own.add_argument("--json", action="store_true", help="print one line of JSON")
+    own.add_argument("--seconds", type=float, default=60.0, help="time limit (default 60)")
+    options = parser.parse_args(arguments)
+    if options.command == "diagnose":
+        return run(
+            options.target,
+            gradients=options.gradients,
+            as_json=options.json,
+            seconds=options.seconds,
+        )
     failed = 0
     for name, error, limit in checks():
         failed += error > limit

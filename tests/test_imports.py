@@ -33,6 +33,7 @@ LAYERS = {
         "schedules",
         "training",
         "gradcheck",
+        "diagnose",
         "models",
         "text",
         "datasets",

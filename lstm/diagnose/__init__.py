@@ -1,0 +1,6 @@
+"""Say whether code is an LSTM, in which convention, and which line is not."""
+
+from lstm.diagnose.diagnosis import Diagnosis
+from lstm.diagnose.examine import diagnose, diagnose_sequence
+
+__all__ = ["Diagnosis", "diagnose", "diagnose_sequence"]

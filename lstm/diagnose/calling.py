@@ -1,0 +1,637 @@
+"""How a person's step is called: which arguments, in which order, arranged how, returning what.
+
+Nothing here knows what an LSTM computes. It finds a way to call the code that runs, and hides it:
+a :class:`Step` takes rows and gives rows, whatever the code takes and gives.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from lstm.diagnose import invent
+from lstm.diagnose.invent import Weights
+
+Arrays = dict[str, np.ndarray]
+
+# Name → (arrange x, arrange a state, take a state apart, several samples at once).
+LAYOUTS: dict[str, tuple[Callable, Callable, Callable, bool]] = {
+    "rows": (lambda v: v, lambda v: v, lambda v: v, True),
+    "columns": (lambda v: v.T, lambda v: v.T, lambda v: v.T, True),
+    "a sequence of one step": (lambda v: v[None], lambda v: v[None], lambda v: v[0], True),
+    "batch first": (lambda v: v[:, None], lambda v: v[None], lambda v: v[0], True),
+    "vectors": (lambda v: v[0], lambda v: v[0], lambda v: v[None], False),
+    "one row": (lambda v: v, lambda v: v, lambda v: v, False),
+    "one column": (lambda v: v.T, lambda v: v.T, lambda v: v.T, False),
+}
+
+# Orders of arguments to try where their names do not tell.
+ORDERS = (
+    ("x", "h", "c"),
+    ("x", ("h", "c")),
+    ("h", "c", "x"),
+    ("x", "c", "h"),
+    ("h", "x", "c"),
+    (("h", "c"), "x"),
+    ("c", "h", "x"),
+    ("x", ("c", "h")),
+)
+
+NAMES = {  # what an argument's name says it is; the first that fits
+    "weights": r"params?|parameters|weights|theta|model",
+    "pair": r".*state.*|hx|hc|h_c|hidden_and_cell|prev",
+    "c": r"(prev_?|old_?|last_?)?(c|cs|ct|c_?prev.*|c_?t.*|c_?0|c_?next.*|cell.*|mem.*|c_.*)",
+    "h": r"(prev_?|old_?|last_?)?(h|hs|ht|a|s|h_?prev.*|h_?t.*|h_?0|h_?next.*|hidden.*|[ash]_.*)",
+    "x": r"x.*|inp.*|input.*|data|word.*|token.*|feature.*|embed.*",
+}
+
+METHODS = ("step", "forward_step", "forward", "lstm_step", "lstm_cell", "cell", "__call__")
+"""Names of the method that computes a step, in the order in which they are tried."""
+
+RUNS = ("forward", "run", "__call__", "forward_pass", "forward_propagation", "predict")
+"""The same for the method that runs a sequence."""
+
+SIZES = {  # what a constructor's argument says it is
+    "D": r".*(in(put)?_?(size|dim|units|features|channels)?|n_?x|x_?dim|D|embed.*|vocab.*)",
+    "H": r".*(hid(den)?.*|units|n_?h|n_?a|h_?dim|H|size|mem_cell_ct|num_units|cells?)",
+}
+
+
+def is_torch(value: Any) -> bool:
+    """Whether ``value`` is a tensor or a module of PyTorch, which need not be installed."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor | torch.nn.Module)
+
+
+def as_array(value: Any) -> np.ndarray | None:
+    """Return a tensor's or array's numbers without copying them; None for anything else."""
+    if is_torch(value) and hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return value if isinstance(value, np.ndarray) else None
+
+
+def arrays_of(thing: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and array of every array of floats in an object, a dict or a list."""
+    if is_torch(thing) and hasattr(thing, "named_parameters"):
+        items = thing.named_parameters()
+    elif isinstance(thing, Mapping):
+        items = thing.items()
+    elif isinstance(thing, list | tuple):
+        items = enumerate(thing)
+    elif hasattr(thing, "__dict__") and not isinstance(thing, type | ModuleType):
+        items = vars(thing).items()
+    else:
+        return
+    for key, value in items:
+        name, array = f"{prefix}{key}", as_array(value)
+        if array is None:
+            if depth and not inspect.isroutine(value):
+                yield from arrays_of(value, f"{name}.", depth - 1)
+        elif array.dtype.kind == "f" and array.size:
+            yield name.removesuffix(".data").removesuffix(".value").removesuffix(".v"), array
+
+
+def weights_of(thing: Any) -> Arrays:
+    """Return the arrays of a thing by name, each piece of memory once."""
+    found: dict[int, tuple[str, np.ndarray]] = {}
+    for name, array in arrays_of(thing):
+        found.setdefault(array.__array_interface__["data"][0], (name, array))
+    return dict(found.values())
+
+
+def make(kind: type, D: int, H: int) -> Any:
+    """Make an object of a class whose arguments' names say which is D and which H."""
+    named = {}
+    for name, parameter in inspect.signature(kind).parameters.items():
+        size = next((s for s, p in SIZES.items() if re.fullmatch(p, name)), None)
+        if size:
+            named[name] = {"D": D, "H": H}[size]
+        elif parameter.default is parameter.empty and parameter.kind.name != "VAR_KEYWORD":
+            return kind(D, H)
+    return kind(**named)
+
+
+def functions_of(thing: Any, names: tuple[str, ...]) -> list[Callable]:
+    """Return what may compute a step: the thing itself, or methods of an object."""
+    if inspect.isroutine(thing) or is_torch(thing):
+        return [thing]
+    methods = [getattr(thing, name) for name in names if callable(getattr(thing, name, None))]
+    if not methods:
+        raise TypeError(f"step must be callable, got {type(thing).__name__}")
+    return methods
+
+
+class Step:
+    """A person's step, called with rows: ``outputs = step(x, h, c)``.
+
+    Parameters
+    ----------
+    thing : callable or object
+        The code: a function, a method, an object with ``step``, ``forward`` or ``__call__``.
+    weights : mapping of str to array, optional
+        The arrays that it uses, the very same ones; by default those found in the object.
+
+    Attributes
+    ----------
+    D, H : int
+        Sizes found.
+    layout, order : str, tuple
+        How it is called.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be called in any known way; with the error of the likeliest.
+    """
+
+    methods, orders, layouts, most = METHODS, ORDERS, tuple(LAYOUTS), 2
+    lengths = (1,)
+    """Numbers of steps for which gradients are compared."""
+
+    def __init__(self, thing: Any, weights: Mapping[str, Any] | None = None) -> None:
+        functions, self.given = functions_of(thing, self.methods), weights
+        self.weights = weights_of(thing if weights is None else weights)
+        if not self.weights and not isinstance(weights, Weights):
+            raise ValueError("weights must hold the arrays that the step uses, got none")
+        values = () if weights is None else weights.values()
+        self.owner = getattr(functions[0], "__self__", None)
+        self.tensors = is_torch(thing) or is_torch(self.owner) or any(map(is_torch, values))
+        self.swap_states = self.forgetful = False
+        self.dtype = np.result_type(*self.weights.values()) if self.weights else np.dtype(float)
+        self.cell_output: int | None = None
+        self._find(functions)
+
+    # --- calling ------------------------------------------------------------------------------
+
+    def __call__(self, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
+        """Return what comes out with the shape of a state, as rows: usually h and c."""
+        h, c = (c, h) if self.swap_states else (h, c)
+        if LAYOUTS[self.layout][3]:
+            return self._call(x, h, c)
+        rows = [self._call(*(v[k : k + 1] for v in (x, h, c))) for k in range(len(x))]
+        return [np.concatenate(column) for column in zip(*rows, strict=True)]
+
+    def raw(self, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> tuple[Any, dict[str, Any]]:
+        """Call it with these rows; return what it returns and the copies that it was given."""
+        arrange_x, arrange_state, _, _ = LAYOUTS[self.layout]
+        parts = {"x": arrange_x(x), "h": arrange_state(h), "c": arrange_state(c)}
+        given = {k: self._convert(np.array(v, self.dtype)) for k, v in parts.items()}
+        slots = [
+            type(slot)(given[part] for part in slot) if isinstance(slot, tuple) else given[slot]
+            for slot in self.order
+        ]
+        if self.forgetful:
+            vars(self.owner).update(copy.copy(self._before))
+        with np.errstate(all="ignore"):
+            return self.function(*slots, **self.named), given
+
+    def _call(self, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
+        result, _ = self.raw(x, h, c)
+        _, arrange_state, back, _ = LAYOUTS[self.layout]
+        shape, found = arrange_state(h).shape, []
+        for array in flatten(result):
+            if array.shape == shape and not any(np.array_equal(array, one) for one in found):
+                found.append(np.array(array, np.float64))
+        if not found:
+            raise ValueError(f"the step returned nothing of a state's shape {shape}")
+        return [back(array) for array in found[:2]]
+
+    def _convert(self, array: np.ndarray) -> Any:
+        return sys.modules["torch"].from_numpy(array) if self.tensors else array
+
+    # --- finding out how ------------------------------------------------------------------------
+
+    def _find(self, functions: list[Callable]) -> None:
+        """Try every way of calling until one gives two states, or at least one."""
+        errors: dict[str, int] = {}
+        best = 0
+        for self.function in functions:
+            ways = itertools.product(self._sizes(), self._orders(), self.layouts)
+            for (self.D, self.H), (self.order, self.named), self.layout in ways:
+                found = self._try(errors)
+                if found > best:
+                    best, way = found, dict(vars(self))
+                if found == self.most:
+                    break
+            if best == self.most:
+                break
+        if not best:
+            likely = max(errors, key=errors.get, default="no sizes fit the shapes of weights")
+            raise ValueError(f"step could not be called as a step x, h, c → h, c ({likely})")
+        vars(self).update(way, outputs=best)
+        self.weights = weights_of(self.given) if isinstance(self.given, Weights) else self.weights
+        self.dtype = np.result_type(*self.weights.values())
+        self._settle()
+
+    def _try(self, errors: dict[str, int]) -> int:
+        """Return how many states come out of a call as it is set now; count what it raises."""
+        rng, samples = np.random.default_rng(0), 1
+        if LAYOUTS[self.layout][3]:
+            samples = next(s for s in (5, 7, 9) if s not in self.sizes)
+        try:
+            return len(self._call(*(rng.normal(size=(samples, n)) for n in self.sizes)))
+        except Exception as error:  # whatever a person's code raises
+            message = f"{type(error).__name__}: {error}"
+            errors[message] = errors.get(message, 0) + 1
+            return 0
+
+    def _sizes(self) -> list[tuple[int, int]]:
+        """Return the pairs D, H that shapes allow: those with one that is H or 4H first."""
+        if isinstance(self.given, Weights):
+            return [(invent.D, invent.H)]
+        sizes = {size for array in self.weights.values() for size in array.shape if size > 1}
+        hidden = sorted(sizes | {size // 4 for size in sizes if size % 4 == 0 and size > 4})
+        pairs = [
+            (D, H)
+            for H in hidden
+            for D in sorted({size - less for size in sizes for less in (0, H, H + 1, 1)})
+            if D > 0 and sizes & {H, 4 * H}
+        ]
+        squares = {a.shape for a in self.weights.values()}
+        return sorted(pairs, key=lambda p: -sum(p[1] in s or 4 * p[1] in s for s in squares))
+
+    def _orders(self) -> list[tuple[tuple, dict[str, Any]]]:
+        """Return orders of positional arguments with the named ones: from names, then all."""
+        try:
+            parameters = inspect.signature(self.function).parameters.values()
+        except (TypeError, ValueError):
+            return [(order, {}) for order in self.orders]
+        slots, named, unknown = [], {}, 0
+        for parameter in parameters:
+            name = parameter.name
+            if parameter.kind.name.startswith("VAR"):
+                continue
+            role = next((r for r, p in NAMES.items() if re.fullmatch(p, name.lower())), None)
+            if self.given is not None and name in self.given:
+                named[name] = self.given[name]
+            elif role == "weights" and self.given is not None and slots:
+                named[name] = self.given
+            elif parameter.default is not parameter.empty and role is None:
+                continue
+            else:
+                slots.append(role)
+                unknown += role is None
+        if slots.count("pair") == 0 and sorted(map(str, slots)) in (["h", "x"], ["c", "x"]):
+            slots = ["pair" if slot != "x" else slot for slot in slots]
+        byname = tuple(("h", "c") if slot == "pair" else slot for slot in slots)
+        likely = [byname] if byname in self.orders else []
+        return [(order, named) for order in dict.fromkeys((*likely, *self.orders))]
+
+    def _settle(self) -> None:
+        """Find which state is which: h reaches every unit, c only its own."""
+        rng = np.random.default_rng(1)
+        x, h, c = (rng.normal(size=(1, n)) for n in (self.D, self.H, self.H))
+        self._before = {} if self.owner is None else self._memory()
+        before = self(x, h, c)
+        if not same(before, self(x, h, c)):
+            self.forgetful = bool(self._before)
+        self.repeatable = same(before, self(x, h, c)) and not self.forgetful
+        before, bump = self(x, h, c), np.eye(1, self.H)
+        spread = []
+        for after in (self(x, h + bump, c), self(x, h, c + bump)):
+            changed = np.any([a != b for a, b in zip(after, before, strict=True)], axis=(0, 1))
+            spread.append(changed[1:].any())
+        self.swap_states = spread == [False, True]
+
+    def _memory(self) -> dict[str, Any]:
+        """Return copies of an object's attributes that are not weights."""
+        held = {id(array) for array in self.weights.values()}
+        return {
+            name: copy.deepcopy(value)
+            for name, value in getattr(self.owner, "__dict__", {}).items()
+            if isinstance(value, np.ndarray | int | float | list) and id(value) not in held
+        }
+
+    def changes_its_arguments(self) -> list[str]:
+        """Return which of x, h and c it changes in place."""
+        rng = np.random.default_rng(2)
+        samples = 5 if LAYOUTS[self.layout][3] else 1
+        values = {n: rng.normal(size=(samples, k)) for n, k in zip("xhc", self.sizes, strict=True)}
+        _, given = self.raw(**values)
+        arrange = {"x": LAYOUTS[self.layout][0]}
+        return [
+            name
+            for name, value in values.items()
+            if not np.array_equal(
+                as_array(given[name]),
+                arrange.get(name, LAYOUTS[self.layout][1])(value).astype(self.dtype),
+            )
+        ]
+
+    # --- for gradients --------------------------------------------------------------------------
+
+    def asked(self, function: Callable, result: Any, parts: dict[str, Any]) -> list[Any]:
+        """Return what a backward pass asks for by its arguments' names; all in order if unnamed."""
+        slots: list[Any] = []
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):
+            return list(parts.values())
+        for parameter in parameters:
+            name = parameter.name.lower()
+            if re.fullmatch(r".*(cache|saved|ctx|tape).*", name):
+                slots.append(result[-1])
+            elif parameter.name in self.weights:
+                slots.append(self.given[parameter.name])
+            elif name in NAMES or re.fullmatch(NAMES["weights"], name):
+                slots.append(parts.get(name, self.given))
+            else:
+                short = re.sub(r"^(next|out|top)_?|_?(next|out|top)$", "", plain_name(name))
+                role = next((r for r in "chx" if re.fullmatch(NAMES[r], short)), None)
+                key = f"d_{role}" if short != name or f"d_{role}" not in parts else role
+                if key in parts and parameter.default is parameter.empty:
+                    slots.append(parts[key])
+                elif parameter.default is parameter.empty:
+                    return list(parts.values())
+        return slots
+
+    def collected(self, result: Any, shapes: dict[str, tuple]) -> Arrays:
+        """Return gradients by name: from what was returned, else from the object's attributes."""
+        found = by_name(result if result is not None else (), self.weights, shapes)
+        if not found.keys() & self.weights.keys() and self.owner is not None:
+            held = {
+                name.replace("grads.", "params."): array
+                for name, array in arrays_of(self.owner)
+                if name not in self.weights
+            }
+            found |= by_name(held, self.weights, {})
+        return found
+
+    @property
+    def several(self) -> bool:
+        """Whether it takes several samples at once."""
+        return LAYOUTS[self.layout][3]
+
+    def input_shapes(self, steps: int, samples: int) -> dict[str, tuple[int, ...]]:
+        """Return names and shapes of what goes in."""
+        return {name: (samples, n) for name, n in zip("xhc", self.sizes, strict=True)}
+
+    def output_shapes(self, steps: int, samples: int) -> list[tuple[int, ...]]:
+        """Return the shapes of the gradients given: of h and of c."""
+        return [(samples, self.H)] * 2
+
+    def loss(self, inputs: Arrays, given: list[np.ndarray]) -> float:
+        """Return what these gradients of the outputs are the gradients of."""
+        out = self(**inputs)
+        h, c = (out[1], out[0]) if self.cell_output == 0 else (out[0], out[-1])
+        return float((given[0] * h).sum() + (given[1] * c).sum())
+
+    def gradients(self, function: Callable, inputs: Arrays, given: list[np.ndarray]) -> Arrays:
+        """Call a person's gradients with rows; return them by name, as rows."""
+        x_in, state_in, back, _ = LAYOUTS[self.layout]
+        values = [x_in(inputs["x"])] + [state_in(v) for v in (inputs["h"], inputs["c"], *given)]
+        parts = {
+            name: self._convert(np.array(v, self.dtype))
+            for name, v in zip(("x", "h", "c", "d_h", "d_c"), values, strict=True)
+        }
+        forward, _ = self.raw(*(inputs[name] for name in "xhc"))
+        with np.errstate(all="ignore"):
+            result = function(*self.asked(function, forward, parts))
+        shapes = {name: v.shape for name, v in zip("xhc", values, strict=False)}
+        found = self.collected(result, shapes)
+        rows = {"x": lambda v: v.reshape(-1, self.D) if v.shape[-1] == self.D else back(v)}
+        return {n: rows.get(n, back)(v) if n in "xhc" else v for n, v in found.items()}
+
+    def as_pass(self, inputs: Arrays, given: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """Return x, h, c and the gradients of h and c with an axis of time."""
+        return inputs["x"][None], inputs["h"], inputs["c"], given[0][None], given[1]
+
+    def from_pass(self, found: dict) -> Arrays:
+        """Return the gradients of the inputs."""
+        return {"x": found["x"][0], "h": found["h"], "c": found["c"]}
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Sizes of x, h and c."""
+        return self.D, self.H, self.H
+
+
+# Name → (arrange X (T, B, D), take the outputs (T, B, H) apart, several sequences at once).
+SEQUENCES: dict[str, tuple[Callable, Callable, bool]] = {
+    "time first": (lambda v: v, lambda v: v, True),
+    "batch first": (lambda v: v.swapaxes(0, 1), lambda v: v.swapaxes(0, 1), True),
+    "time last, columns": (lambda v: v.transpose(2, 1, 0), lambda v: v.transpose(2, 1, 0), True),
+    "one sequence": (lambda v: v[:, 0], lambda v: v[:, None], False),
+    "one sequence of columns": (lambda v: v[:, 0, :, None], lambda v: v.swapaxes(1, 2), False),
+}
+
+
+class Sequence(Step):
+    """A person's code that runs whole sequences: ``outputs = run(x)``, time first.
+
+    It must return all outputs h, alone or first among other things; where it takes initial states,
+    it gets zeros.
+    """
+
+    methods, layouts, most, lengths = RUNS, tuple(SEQUENCES), 2, (1, 3)
+    orders = (("x",), ("x", "h"), ("x", "h", "c"), ("x", ("h", "c")), ("h", "x"))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return the outputs (T, S, H) for x (T, S, D)."""
+        if self.several:
+            return self._call(x)
+        return np.concatenate([self._call(x[:, k : k + 1]) for k in range(x.shape[1])], axis=1)
+
+    def raw(self, x: np.ndarray) -> Any:
+        """Call it with these sequences; return what it returns."""
+        arrange = SEQUENCES[self.layout][0]
+        S = x.shape[1]
+        given = {"x": self._convert(np.array(arrange(x), self.dtype))}
+        zeros = (
+            np.zeros((S, self.H)) if self.layout != "time last, columns" else np.zeros((self.H, S))
+        )
+        zeros = {"one sequence": zeros[0], "one sequence of columns": zeros.T}.get(
+            self.layout, zeros
+        )
+        given |= {name: self._convert(np.array(zeros, self.dtype)) for name in "hc"}
+        slots = [
+            tuple(given[part] for part in slot) if isinstance(slot, tuple) else given[slot]
+            for slot in self.order
+        ]
+        if self.forgetful:
+            vars(self.owner).update(copy.copy(self._before))
+        with np.errstate(all="ignore"):
+            return self.function(*slots, **self.named)
+
+    def _call(self, x: np.ndarray) -> np.ndarray:
+        (arrange, back, _), (T, S) = SEQUENCES[self.layout], x.shape[:2]
+        result = self.raw(x)
+        shape = arrange(np.empty((T, S, self.H))).shape
+        for array in self._stacked(result):
+            if array.shape == shape:
+                return back(np.array(array, np.float64))
+        raise ValueError(f"run returned nothing of the outputs' shape {shape}")
+
+    def _stacked(self, result: Any) -> Iterator[np.ndarray]:
+        """Yield arrays, and lists of one array for each step put together."""
+        if isinstance(result, Mapping) and all(isinstance(key, int) for key in result):
+            result = [result[key] for key in sorted(result) if key >= 0]
+        parts = [as_array(part) for part in result] if isinstance(result, list | tuple) else []
+        if parts and all(p is not None and p.shape == parts[0].shape for p in parts):
+            yield np.stack(parts)
+        yield from flatten(result)
+        for part in result if isinstance(result, tuple) else ():
+            if isinstance(part, list | Mapping) and part:
+                yield from self._stacked(part)
+
+    def _try(self, errors: dict[str, int]) -> int:
+        rng = np.random.default_rng(0)
+        S = next(s for s in (5, 7, 9) if s not in self.sizes) if self.several else 1
+        T = next(t for t in (6, 8, 10) if t not in self.sizes)
+        try:
+            x = rng.normal(size=(T, S, self.D))
+            before = self._call(x)
+            x[0, 0] += 1
+            moved = (self._call(x) != before).any(axis=-1)
+            # Time and batch are not exchanged where a sequence's start reaches its end alone.
+            return 2 if moved[1:, 0].any() and not moved[:, 1:].any() else 1
+        except Exception as error:  # whatever a person's code raises
+            message = f"{type(error).__name__}: {error}"
+            errors[message] = errors.get(message, 0) + 1
+            return 0
+
+    def _settle(self) -> None:
+        """See whether two calls give the same."""
+        x = np.random.default_rng(1).normal(size=(3, 1, self.D))
+        self._before = {} if self.owner is None else self._memory()
+        before = self(x)
+        if not np.array_equal(before, self(x)):
+            self.forgetful = bool(self._before)
+        self.repeatable = np.array_equal(before, self(x)) and not self.forgetful
+
+    def changes_its_arguments(self) -> list[str]:
+        """Return nothing: whole sequences are copied."""
+        return []
+
+    @property
+    def several(self) -> bool:
+        """Whether it takes several sequences at once."""
+        return SEQUENCES[self.layout][2]
+
+    def input_shapes(self, steps: int, samples: int) -> dict[str, tuple[int, ...]]:
+        """Return names and shapes of what goes in."""
+        return {"x": (steps, samples, self.D)}
+
+    def output_shapes(self, steps: int, samples: int) -> list[tuple[int, ...]]:
+        """Return the shape of the gradient given: of the outputs."""
+        return [(steps, samples, self.H)]
+
+    def loss(self, inputs: Arrays, given: list[np.ndarray]) -> float:
+        """Return what these gradients of the outputs are the gradients of."""
+        return float((given[0] * self(inputs["x"])).sum())
+
+    def gradients(self, function: Callable, inputs: Arrays, given: list[np.ndarray]) -> Arrays:
+        """Call a person's gradients; return them by name, that of x with time first."""
+        arrange, back, _ = SEQUENCES[self.layout]
+        x, d_h = arrange(inputs["x"]), arrange(given[0])
+        parts = {
+            name: self._convert(np.array(v, self.dtype)) for name, v in (("x", x), ("d_h", d_h))
+        }
+        forward = self.raw(inputs["x"])
+        with np.errstate(all="ignore"):
+            result = function(*self.asked(function, forward, parts))
+        found = self.collected(result, {"x": x.shape})
+        return {name: back(v) if name == "x" else v for name, v in found.items()}
+
+    def as_pass(self, inputs: Arrays, given: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """Return x, h, c and the gradients of all h and the last c."""
+        zero = np.zeros((inputs["x"].shape[1], self.H))
+        return inputs["x"], zero, zero, given[0], zero
+
+    def from_pass(self, found: dict) -> Arrays:
+        """Return the gradients of the inputs."""
+        return {"x": found["x"]}
+
+
+def flatten(result: Any, depth: int = 2) -> Iterator[np.ndarray]:
+    """Yield the arrays in what a step returned; a cache is too deep to be looked at."""
+    array = as_array(result)
+    if array is not None:
+        yield array
+    elif depth and isinstance(result, Mapping | list | tuple):
+        for value in result.values() if isinstance(result, Mapping) else result:
+            yield from flatten(value, depth - 1)
+
+
+def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
+    """Whether two lists hold the same numbers."""
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -> Step:
+    """Return code that can be called, with its weights found or made up where none are given."""
+    if isinstance(thing, type):
+        thing = make(thing, invent.D, invent.H)
+    if weights is not None or not inspect.isfunction(thing):
+        return kind(thing, weights)
+    used, error = invent.used_by(thing), ValueError("weights must be given: none were found")
+    if weights_of(used):
+        try:
+            return kind(thing, used)
+        except ValueError as failure:
+            error = failure
+    asked = [
+        name
+        for name, parameter in inspect.signature(thing).parameters.items()
+        if parameter.default is parameter.empty
+        and not any(re.fullmatch(pattern, name.lower()) for pattern in NAMES.values())
+    ]
+    best = None
+    for made in invent.invented(asked):
+        try:
+            code = kind(thing, made)
+        except (ValueError, TypeError):
+            continue
+        if code.outputs == kind.most:
+            return code
+        best = best or code
+    if best is None:
+        raise error
+    return best
+
+
+def by_name(result: Any, weights: Arrays, inputs: dict[str, tuple]) -> Arrays:
+    """Return gradients by the names of the weights and of the inputs.
+
+    Parameters
+    ----------
+    result : mapping or sequence of array
+        A mapping may write ``d``, ``d_`` or ``grad_`` before a name. In a sequence each array
+        belongs to the first of inputs and weights that has its shape and has none yet.
+    weights : dict of str to ndarray
+    inputs : dict of str to tuple
+        Names and shapes of the inputs.
+    """
+    shapes = inputs | {name: array.shape for name, array in weights.items()}
+    found: Arrays = {}
+    if isinstance(result, Mapping):
+        plain = {plain_name(name): name for name in weights}
+        for key, value in result.items():
+            array, short = as_array(value), plain_name(str(key))
+            name = key if key in shapes else plain.get(short)
+            if name is None:
+                name = next((n for n in inputs if re.fullmatch(NAMES[n], short)), None)
+            if array is not None and name in shapes and array.size == np.prod(shapes[name]):
+                found.setdefault(name, np.array(array, np.float64).reshape(shapes[name]))
+        return found
+    for value in result:
+        array = as_array(value)
+        if array is not None:
+            name = next((n for n, s in shapes.items() if n not in found and s == array.shape), None)
+            if name is not None:
+                found[name] = np.array(array, np.float64)
+    return found
+
+
+def plain_name(name: str) -> str:
+    """Return a name without what says that it is a gradient."""
+    name = re.sub(r"^(grads?_?|delta_?|d_|d(?=[A-Z])|d(?=[a-z]))|_?grad$", "", name)
+    return name.lower().removeprefix("self.")

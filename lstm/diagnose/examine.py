@@ -1,0 +1,390 @@
+"""The examination itself: measure, explain, compare, and say what was found."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from lstm.cell import step as lstm_step
+from lstm.diagnose.calling import Arrays, Sequence, Step, open_code
+from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding
+from lstm.diagnose.diagnosis import Diagnosis
+from lstm.diagnose.forward import Explanation, Observed, explain, ties
+from lstm.diagnose.gradients import examine
+from lstm.diagnose.wiring import Wiring, measure, settle_weights
+
+ROLE_NAMES = {  # what a weight's name says of its gate
+    "f": r"f|forget|fg|forgetgate",
+    "i": r"i|u|in|input|update|ig|inputgate",
+    "g": r"g|c|j|z|a|cell|cand|candidate|cc|tilde|block|gate|cbar",
+    "o": r"o|out|output|og|outputgate",
+}
+MOST_BLOCKS = 6
+
+
+@contextmanager
+def kept(weights: Arrays) -> Iterator[None]:
+    """Put the weights back, whatever happens."""
+    before = {name: array.copy() for name, array in weights.items()}
+    try:
+        yield
+    finally:
+        for name, array in weights.items():
+            array[...] = before[name]
+
+
+def diagnose(
+    step: Any,
+    weights: Mapping[str, Any] | None = None,
+    gradients: Callable[..., Any] | None = None,
+) -> Diagnosis:
+    """Say whether a step is one of an LSTM, in which convention, and which line is not.
+
+    Parameters
+    ----------
+    step : callable, object or class
+        The code: ``step(x, h, c)`` or any other order of the three, for a batch in rows or columns
+        or for one vector, that returns the new h and c in either order, whatever else beside
+        them. An object with such a method, a ``torch.nn.Module``, or a class with sizes as its
+        arguments will do.
+    weights : mapping of str to array, optional
+        The very arrays that it uses. They are changed in place, to see what each does, and put
+        back at the end. By default those that are found in the object.
+    gradients : callable, optional
+        ``gradients(x, h, c, d_h, d_c)`` returns the gradients by the names of the weights, and of
+        the inputs as ``x``, ``h`` and ``c`` if it has them.
+
+    Returns
+    -------
+    Diagnosis
+        Print it.
+
+    Raises
+    ------
+    ValueError
+        If the code cannot be called, or holds no weights.
+    """
+    return whole(open_code(Step, step, weights), gradients)
+
+
+def diagnose_sequence(
+    run: Any,
+    weights: Mapping[str, Any] | None = None,
+    gradients: Callable[..., Any] | None = None,
+) -> Diagnosis:
+    """Do the same as :func:`diagnose` for code that only runs whole sequences.
+
+    Parameters
+    ----------
+    run : callable, object or class
+        ``run(X)`` returns all outputs h, first or alone. X is (T, B, D), (B, T, D), (D, B, T),
+        (T, D) or T columns (D, 1). Where it takes initial states, it gets zeros.
+    weights : mapping of str to array, optional
+        As in :func:`diagnose`.
+    gradients : callable, optional
+        ``gradients(X, d_h)`` returns the gradients by the names of the weights, and of the inputs
+        as ``x`` if it has them.
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    ValueError
+        If the code cannot be called, or holds no weights.
+    """
+    return whole(open_code(Sequence, run, weights), gradients)
+
+
+def whole(code: Step | Sequence, gradients: Callable[..., Any] | None) -> Diagnosis:
+    """Examine code that can be called."""
+    if gradients is None and not code.tensors:
+        gradients = getattr(code.owner, "backward", None)
+    with kept(code.weights):
+        wiring, answer, explanation = understood(code)
+        answer.findings += behaviour(code)
+        answer.is_lstm &= not (answer.mistakes or answer.differences)
+        if explanation is not None:
+            compare(code, wiring, explanation, answer)
+        if gradients is not None:
+            settle_weights(code, seed=2)
+            code.cell_output = wiring.cell_output
+            formula = explanation if answer.is_lstm else None
+            more, answer.backward_of_own_forward, answer.backward_of_lstm = examine(
+                code, wiring, formula, gradients
+            )
+            answer.findings = order_of(answer.findings + more)
+    if explanation is not None and complete(explanation):
+        answer.state_dict = state_dict(wiring, explanation, code.weights)
+    order = ", ".join(f"({', '.join(s)})" if isinstance(s, tuple) else s for s in code.order)
+    answer.called = f"({order}), {code.layout}, D = {code.D}, H = {code.H}"
+    return answer
+
+
+def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | None]:
+    """Measure and explain until something explains it: a mistake may hide which output is c.
+
+    Other weights are tried, too: with some a unit may be dead.
+    """
+    best = None
+    for seed, swap in itertools.product((0, 1, 2), (False, True)):
+        wiring = measure(code, seed, swap=swap)
+        if swap and wiring.cell_output is None:
+            continue
+        answer, explanation = judge(code, wiring, observe(code, wiring))
+        known = len(answer.right) if explanation is None else 100 - explanation.cost
+        if best is None or known > best[0]:
+            best = known, wiring, answer, explanation
+        if best[0] > 99 or (best[0] > 50 and (swap or wiring.cell_output is None)):
+            break
+    return best[1:]
+
+
+def observe(code: Step, wiring: Wiring) -> Observed:
+    """Run the code on ordinary inputs with ordinary weights."""
+    rng, parts = np.random.default_rng(5), wiring.assemble(code.weights)
+    if isinstance(code, Sequence):
+        x = rng.normal(size=(4, 6, code.D))
+        h = code(x)
+        h_prev = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
+        zero = np.zeros_like(h[0])
+        a = np.stack(
+            [wiring.preactivations(parts, *v, zero) for v in zip(x, h_prev, strict=True)], 1
+        )
+        tolerance = 1e-7 if code.dtype == np.float64 else 3e-3
+        return Observed(a, parts["c'"], h_prev, zero, h, None, tolerance)
+    x, h, c = (rng.normal(size=(12, n)) for n in code.sizes)
+    outputs = code(x, h, c)
+    cell = None if wiring.cell_output is None else outputs[wiring.cell_output][None]
+    hidden = outputs[0 if wiring.cell_output is None else 1 - wiring.cell_output][None]
+    a = wiring.preactivations(parts, x, h, c)[:, None]
+    tolerance = 1e-8 if code.dtype == np.float64 else 2e-4
+    return Observed(a, parts["c'"], h[None], c, hidden, cell, tolerance)
+
+
+def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explanation | None]:
+    """Explain what was seen; return the answer so far and the explanation, if there is one."""
+    answer = Diagnosis()
+    answer.findings += wires(wiring)
+    shapes = {code.weights[name].shape for name in code.weights if name not in wiring.idle}
+    idle = [name for name in wiring.idle if code.weights[name].shape in shapes]
+    idle = [
+        name
+        for name in idle
+        if not re.match(r"(.*\.)?(d_?[A-Z]|grad|m[A-Z])|.*\.(grad|d|m)$", name)
+    ]
+    if idle:
+        answer.warnings.append("changes nothing: " + ", ".join(idle))
+    found, only_cell = [], False
+    if 2 <= len(wiring.gates) <= MOST_BLOCKS:
+        found, only_cell = explain(seen)
+    if not found:
+        answer.right = ["nothing is known"] if wiring.mixed else []
+        if wiring.mixed:
+            answer.warnings.append("a unit depends on preactivations of others")
+        answer.warnings.append(f"{len(wiring.gates)} blocks of weights were found")
+        return answer, None
+    found.sort(key=lambda e: -agreement(wiring, e))
+    best = found[0]
+    answer.ties = [tie for tie in ties(found) if tie] if best.cost >= 1 else []
+    answer.findings = order_of(answer.findings + best.findings() + shared(wiring, best))
+    answer.weights = {GATES[role]: wiring.arrays(k) for role, k in best.blocks.items()}
+    answer.gate_order = "".join(sorted(best.blocks, key=lambda role: best.blocks[role]))
+    answer.warnings += names(wiring, best)
+    wrong = {f.equation for f in answer.findings if f.kind != "convention"}
+    equations = GATE_EQUATION | {"c": "eq-cell-state", "h": "eq-hidden-state"}
+    words = GATES | {"c": "cell state", "h": "hidden state"}
+    places = ["i", "f", "g", "o", "c", "h"]
+    if only_cell:
+        places.remove("h")
+        answer.warnings.append("the cell state is explained, the hidden state is not")
+        answer.right = [
+            words[p] for p in places[:-1] if p in best.forms and equations[p] not in wrong
+        ]
+        answer.findings.append(
+            Finding("h is not o tanh(c), nor anything known", "mistake", "eq-hidden-state")
+        )
+        return answer, None
+    answer.right = [words[p] for p in places if p in best.forms and equations[p] not in wrong]
+    answer.is_lstm = True
+    return answer, best
+
+
+def order_of(findings: list[Finding]) -> list[Finding]:
+    """Sort findings: mistakes first, conventions last."""
+    kinds = ("mistake", "variant", "convention")
+    return sorted(dict.fromkeys(findings), key=lambda f: kinds.index(f.kind))
+
+
+def wires(wiring: Wiring) -> list[Finding]:
+    """Return what the wiring alone says: what no gate reads, what multiplies two things."""
+    found, K = [], len(wiring.gates)
+    kinds = [wiring.kinds(k) for k in range(K)]
+    for name, what in (
+        ("h", "the recurrent weights do nothing: h is not read"),
+        ("x", "x is not read"),
+    ):
+        if K and not any(name in kind for kind in kinds):
+            found.append(Finding(what, "mistake", "eq-preactivation"))
+    both = sorted({r.array for _, _, r in wiring.rows() if any(len(s) > 1 for s in r.sources)})
+    if both:
+        detail = ", ".join(both)
+        found.append(
+            Finding("one weight multiplies both x and h", "mistake", "eq-preactivation", detail)
+        )
+    if any({"c", "c'"} & kind for kind in kinds):
+        found.append(Finding("peepholes", "variant", "eq-peephole-forget-gate"))
+    return found
+
+
+def shared(wiring: Wiring, best: Explanation) -> list[Finding]:
+    """Return which weights are used in two gates, and which gates do not read x or h."""
+    found = []
+    users: dict[tuple, set[str]] = {}
+    role = {k: r for r, k in best.blocks.items()}
+    for k, _, row in wiring.rows():
+        if k in role:
+            users.setdefault((row.array, row.place), set()).add(role[k])
+    pairs = {(array, *sorted(gates)) for (array, _), gates in users.items() if len(gates) > 1}
+    for array, *gates in sorted(pairs):
+        text = f"weights of one gate in another, {' and '.join(GATES[g] for g in gates)}"
+        found.append(Finding(text, "mistake", "eq-preactivation", array))
+    for k, r in role.items():
+        for name in "xh":
+            if name not in wiring.kinds(k) and any(name in wiring.kinds(j) for j in role):
+                found.append(
+                    Finding(f"{name} is not read by the {GATES[r]}", "mistake", GATE_EQUATION[r])
+                )
+    return found
+
+
+def agreement(wiring: Wiring, explanation: Explanation) -> int:
+    """Count the weights whose name says the gate that an explanation gives them."""
+    return sum(
+        says(array) == role for role, k in explanation.blocks.items() for array in wiring.arrays(k)
+    )
+
+
+def says(name: str) -> str | None:
+    """Return the gate that a weight's name says, if it says one."""
+    words = [w for w in re.split(r"[^a-z]+|(?<=[a-z])(?=[A-Z])", name) if w]
+    tail = re.sub(r"^(weights?|bias|[wubvr])?_?(x|h)?_?", "", name.lower().split(".")[-1])
+    for word in (tail, tail.removesuffix("_gate"), *map(str.lower, words)):
+        for role, pattern in ROLE_NAMES.items():
+            if re.fullmatch(pattern, word.strip("_")):
+                return role
+    return None
+
+
+def names(wiring: Wiring, best: Explanation) -> list[str]:
+    """Warn of a gate whose weights all are called like another gate's."""
+    found = []
+    for role, k in best.blocks.items():
+        called = {says(array) for array in wiring.arrays(k)}
+        if len(called) == 1 and None not in called and called != {role}:
+            other = GATES[called.pop()]
+            found.append(f"the weights of the {GATES[role]} are called like the {other}'s")
+    return found
+
+
+def behaviour(code: Step) -> list[Finding]:
+    """Return what is wrong about how the step behaves, whatever it computes."""
+    found = []
+    if not code.repeatable:
+        text = "called twice it gives two results: a state is left over"
+        found.append(Finding(text, "mistake", "eq-preactivation"))
+    changed = code.changes_its_arguments()
+    if changed:
+        found.append(
+            Finding("changes its arguments in place", "convention", "", ", ".join(changed))
+        )
+    rng = np.random.default_rng(6)
+    inputs = {n: rng.normal(size=shape) for n, shape in code.input_shapes(3, 5).items()}
+    one = (Ellipsis, slice(0, 1), slice(None))
+    together = code(**inputs)
+    try:
+        alone = code(**{name: value[one] for name, value in inputs.items()})
+        wrong = any(np.abs(a - t[one]).max() > 1e-4 for a, t in zip(alone, together, strict=True))
+        text = "a sequence alone gives another result than in a batch"
+    except Exception as error:
+        wrong, text = True, f"fails for a batch of one: {type(error).__name__}"
+    if wrong:
+        found.append(Finding(text, "mistake", "eq-preactivation"))
+    return found
+
+
+def complete(best: Explanation) -> bool:
+    """Whether all four gates are known, or follow as with coupled gates."""
+    return set(best.blocks) == set("ifgo") or (
+        set(best.blocks) == set("igo") and best.forms["c"].name.startswith("coupled")
+    )
+
+
+def standard(wiring: Wiring, best: Explanation, weights: Arrays) -> dict[str, np.ndarray]:
+    """Return W, U and the biases' parts in PyTorch's order and the book's convention."""
+    parts = wiring.assemble(weights)
+    arrays = {
+        k: [r.array for rows in wiring.gates[k] for r in rows for s in r.sources if ("1", 0) in s]
+        for k in range(len(wiring.gates))
+    }
+    W, U, b, b_hh = [], [], [], []
+    for role in "ifgo":
+        block = best.blocks.get(role, best.blocks.get("i"))
+        form = best.forms.get(role)
+        scale, shift = form.weights if form is not None else (-1.0, 0.0)  # coupled: f is 1 − i
+        first = arrays[block][:1]
+        b_first = wiring.assemble(
+            {n: a if n in first else np.zeros_like(a) for n, a in weights.items()}
+        )["1"][block, :, 0]
+        W.append(scale * parts["x"][block])
+        U.append(scale * parts["h"][block])
+        b.append(scale * b_first + shift)
+        b_hh.append(scale * (parts["1"][block, :, 0] - b_first))
+    return {
+        "weight_ih": np.concatenate(W),
+        "weight_hh": np.concatenate(U),
+        "bias_ih": np.concatenate(b),
+        "bias_hh": np.concatenate(b_hh),
+    }
+
+
+def state_dict(wiring: Wiring, best: Explanation, weights: Arrays) -> dict[str, np.ndarray]:
+    """Return the weights with the names, shapes and gate order of ``torch.nn.LSTM``."""
+    dtype = np.result_type(*weights.values())
+    return {f"{n}_l0": a.astype(dtype) for n, a in standard(wiring, best, weights).items()}
+
+
+def compare(code: Step, wiring: Wiring, best: Explanation, answer: Diagnosis) -> None:
+    """Compare with the LSTM that has these weights: with other ones, and larger states."""
+    if not complete(best):
+        return
+    settle_weights(code, seed=1)
+    rng = np.random.default_rng(7)
+    inputs = {n: rng.normal(size=shape) for n, shape in code.input_shapes(4, 6).items()}
+    if "c" in inputs:
+        inputs["c"] *= 3
+    w = standard(wiring, best, code.weights)
+    x = inputs["x"] if isinstance(code, Sequence) else inputs["x"][None]
+    h, c = (inputs.get(name, np.zeros((6, code.H))) for name in "hc")
+    expected = []
+    for x_t in x:
+        h, c, _ = lstm_step(x_t, h, c, w["weight_ih"], w["weight_hh"], w["bias_ih"] + w["bias_hh"])
+        expected.append(h)
+    theirs = code(**inputs)
+    if isinstance(code, Sequence):
+        pairs = [(theirs, np.array(expected))]
+    elif wiring.cell_output is None:
+        pairs = [(theirs[0], h)]
+    else:
+        pairs = [(theirs[1 - wiring.cell_output], h), (theirs[wiring.cell_output], c)]
+    answer.largest_error = float(max(np.abs(a - b).max() for a, b in pairs))
+    differs = answer.mistakes or answer.differences
+    if not differs and answer.largest_error > (1e-7 if code.dtype == np.float64 else 1e-3):
+        answer.is_lstm = False
+        answer.warnings.append("an LSTM for some numbers and not for others: something is clipped?")

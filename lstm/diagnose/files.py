@@ -1,0 +1,147 @@
+"""A file's own LSTM, examined in a process of its own: ``python -m lstm diagnose FILE[:NAME]``."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lstm.diagnose.examine import diagnose, diagnose_sequence
+
+MODULE = "file_to_diagnose"
+YES, NO, FAILED = 0, 1, 2
+"""Exit statuses: an LSTM; not one, or with a mistake; the code could not be examined."""
+
+
+def definitions(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Run a file's imports, definitions and assignments; leave out what would train or read.
+
+    Parameters
+    ----------
+    path : Path
+        A Python file, or a notebook, whose cells are taken together.
+
+    Returns
+    -------
+    dict of str to object
+        What the file defines.
+    list of str
+        Statements that failed, and how.
+    """
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        sources = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+        lines = "\n".join(sources).splitlines()
+        text = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in lines)
+    module = sys.modules[MODULE] = ModuleType(MODULE)  # a dataclass asks for its module
+    names, failed = vars(module), []
+    names["__file__"] = str(path)
+    wanted = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    for node in ast.parse(text).body:
+        if isinstance(node, wanted):
+            try:
+                exec(compile(ast.Module([node], []), str(path), "exec"), names)
+            except Exception as error:  # whatever a person's code raises
+                failed.append(f"line {node.lineno}: {type(error).__name__}: {error}")
+    return names, failed
+
+
+def likely(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what may be an LSTM, the likeliest first: by its name, a step before a sequence."""
+    own = {
+        name: value
+        for name, value in names.items()
+        if (inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == MODULE
+    }
+
+    def rank(name: str) -> tuple[bool, ...]:
+        word = name.lower()
+        return (
+            any(part in word for part in ("backward", "grad", "loss", "train", "sample")),
+            "lstm" not in word,
+            not any(part in word for part in ("step", "cell", "node", "unit")),
+        )
+
+    yield from sorted(own.items(), key=lambda item: rank(item[0]))
+
+
+def examine_file(path: Path, name: str | None, gradients: str | None) -> dict[str, Any]:
+    """Diagnose what a file defines; return the answer with its ``text`` and ``status``."""
+    sys.path.insert(0, str(path.parent))
+    names, failed = definitions(path)
+    if name is not None and name not in names:
+        found = ", ".join(key for key, _ in likely(names)) or "nothing"
+        return {
+            "status": FAILED,
+            "text": "\n".join([f"{path} has no {name}, but {found}", *failed]),
+        }
+    candidates = list(likely(names)) if name is None else [(name, names[name])]
+    errors = list(failed)
+    for key, thing in candidates:
+        back = names.get(gradients or key.replace("forward", "backward"))
+        back = names.get("gradients") if back in (None, thing) else back
+        for kind in (diagnose, diagnose_sequence):
+            try:
+                answer = kind(thing, names.get("weights"), back)
+            except Exception as error:  # it cannot be called like this
+                errors.append(f"{key}: {error}")
+                continue
+            answer.warnings += failed[:3]
+            good = answer.is_lstm and not answer.mistakes
+            text = f"{key} of {path.name}\n{answer}"
+            return answer.as_dict() | {"name": key, "text": text, "status": NO - good}
+    text = f"{path}: nothing in it could be called as an LSTM"
+    return {"status": FAILED, "text": "\n".join([text, *errors[:6]])}
+
+
+def run(target: str, *, gradients: str | None, as_json: bool, seconds: float) -> int:
+    """Examine ``FILE[:NAME]`` in a process of its own; print the answer, return the exit status."""
+    file, _, name = target.partition(":") if not Path(target).exists() else (target, "", "")
+    if not Path(file).is_file():
+        print(f"FILE must be a Python file or a notebook, got {file}", file=sys.stderr)
+        return FAILED
+    command = [
+        sys.executable,
+        "-m",
+        "lstm.diagnose.files",
+        str(Path(file).resolve()),
+        name,
+        gradients or "",
+    ]
+    environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8"}
+    try:
+        done = subprocess.run(
+            command,
+            timeout=seconds,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            encoding="utf-8",
+            check=False,
+        )
+        lines = done.stdout.splitlines()
+        answer = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None
+        if answer is None:
+            answer = {"status": FAILED, "text": f"the process ended: {done.stderr[-500:]}"}
+    except subprocess.TimeoutExpired:
+        answer = {"status": FAILED, "text": f"stopped after {seconds:g} seconds"}
+    note = f"Ran in a process of its own, for at most {seconds:g} seconds."
+    print(json.dumps(answer, ensure_ascii=False) if as_json else f"{answer['text']}\n{note}")
+    return answer["status"]
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    with contextlib.redirect_stdout(sys.stderr):  # what the code prints is not the answer
+        result = examine_file(Path(sys.argv[1]), sys.argv[2] or None, sys.argv[3] or None)
+    print("\n" + json.dumps(result, ensure_ascii=False))

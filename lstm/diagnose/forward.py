@@ -1,0 +1,237 @@
+"""Which formula a step computes: the cell state first, then the output from the observed one.
+
+The preactivations are known (:mod:`lstm.diagnose.wiring`); what remains is a formula of a few
+numbers, composed from the tables of :mod:`lstm.diagnose.catalogue`. Two deviations, one in the
+cell state and one in the output, add instead of multiplying.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from lstm.diagnose.catalogue import (
+    CANDIDATE,
+    CELL,
+    COST,
+    GATE,
+    GATE_EQUATION,
+    GATES,
+    INVERSE,
+    OUTPUT,
+    Finding,
+    Form,
+)
+
+MOST = {"seen": 3.2, "unseen": 2.2}
+"""Up to which cost formulas are tried: three deviations, or two where c is not seen."""
+
+
+@dataclass
+class Observed:
+    """What was put in and what came out, (T, S, H) each; a is (K, T, S, H)."""
+
+    a: np.ndarray
+    peephole: np.ndarray
+    """Weights of the new cell state, (K, H, H)."""
+    h_prev: np.ndarray
+    c_first: np.ndarray
+    h: np.ndarray
+    c: np.ndarray | None
+    tolerance: float
+
+    def agrees(self, found: np.ndarray, wanted: np.ndarray) -> bool:
+        """Whether two arrays are equal to the precision of the person's numbers."""
+        scale = max(1.0, float(np.abs(wanted).max()))
+        return bool(np.abs(found - wanted).max() <= self.tolerance * scale)
+
+    def with_cells(self, c: np.ndarray) -> Observed:
+        """Return the same with these cell states, as if they had been seen."""
+        return replace(self, c=c)
+
+    @property
+    def c_prev(self) -> np.ndarray:
+        """Cell states of the steps before."""
+        return np.concatenate([self.c_first[None], self.c[:-1]])
+
+
+@dataclass
+class Explanation:
+    """A formula that gives what was observed.
+
+    Attributes
+    ----------
+    blocks : dict of str to int
+        The block that each of i, f, g and o reads.
+    forms : dict of str to Form
+        What is computed in each place: i, f, g, o, "c" and "h".
+    cost : float
+        Of all forms together.
+    """
+
+    blocks: dict[str, int] = field(default_factory=dict)
+    forms: dict[str, Form] = field(default_factory=dict)
+    cost: float = 0.0
+
+    def findings(self) -> list[Finding]:
+        """Return what is not as in the book, a finding for each place."""
+        equations = GATE_EQUATION | {"c": "eq-cell-state", "h": "eq-hidden-state"}
+        return [
+            Finding(form.name.format(GATES.get(place, "")), form.kind, equations[place])
+            for place, form in self.forms.items()
+            if form.kind != "right"
+        ]
+
+
+def by_cost(*tables: tuple[Form, ...], most: float) -> list[tuple[float, tuple[Form, ...]]]:
+    """Return the combinations of one form of each table, the cheapest first."""
+    found: list[tuple[float, tuple[Form, ...]]] = [(0.0, ())]
+    for table in tables:
+        found = [
+            (cost + COST[form.kind], (*forms, form))
+            for cost, forms in found
+            for form in table
+            if cost + COST[form.kind] <= most
+        ]
+    return sorted(found, key=lambda entry: entry[0])
+
+
+@functools.lru_cache(maxsize=64)
+def choices(K: int, needs: str, most: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return every choice of a form and a block for each gate, (N, 3) each, and what it costs.
+
+    A choice is a number: form times K plus block. No two gates read the same block; a gate that
+    is not needed has the first choice.
+    """
+    costs, blocks = [], []
+    for role, table in zip("ifg", (GATE, GATE, CANDIDATE), strict=True):
+        used = table if role in needs else table[:1]
+        costs.append(np.repeat([COST[form.kind] for form in used], K if role in needs else 1))
+        blocks.append(np.arange(len(costs[-1])) % K if role in needs else np.array([-ord(role)]))
+    total = costs[0][:, None, None] + costs[1][:, None] + costs[2]
+    i, f, g = blocks[0][:, None, None], blocks[1][:, None], blocks[2]
+    picked = np.argwhere((total <= most) & (i != f) & (f != g) & (i != g))
+    return picked, total[tuple(picked.T)]
+
+
+def cells(seen: Observed, most: float) -> list[Explanation]:
+    """Return the cheapest explanations of the cell state, all of one cost."""
+    c_prev, h_prev, K = seen.c_prev, seen.h_prev, len(seen.a)
+    tables = {"i": GATE, "f": GATE, "g": CANDIDATE}
+    with np.errstate(all="ignore"):
+        gate, candidate = (
+            np.concatenate([form.compute(seen.a) for form in table]) for table in (GATE, CANDIDATE)
+        )
+    values = {"i": gate, "f": gate, "g": candidate}
+    one = (-1, 0, 0)  # one number of the last step refuses almost every choice
+    tried: list[tuple[float, Form, tuple[int, ...]]] = []
+    for cell in CELL:
+        if (room := most - COST[cell.kind]) < 0:
+            continue
+        picked, costs = choices(K, cell.needs, round(room, 2))
+        first = [values[r][(picked[:, n], *one)] for n, r in enumerate("ifg")]
+        with np.errstate(all="ignore"):
+            error = np.abs(cell.compute(*first, c_prev[one], h_prev[one]) - seen.c[one])
+        good = np.flatnonzero(error <= seen.tolerance * max(1, np.abs(seen.c).max()))
+        tried += [(costs[n] + COST[cell.kind], cell, tuple(picked[n])) for n in good]
+    found: list[Explanation] = []
+    for cost, cell, numbers in sorted(tried, key=lambda entry: entry[0]):
+        if found and cost > found[0].cost + 1e-9:
+            break
+        with np.errstate(all="ignore"):
+            c = cell.compute(
+                *(values[r][n] for r, n in zip("ifg", numbers, strict=True)), c_prev, h_prev
+            )
+        if seen.agrees(c, seen.c):
+            chosen = {
+                r: divmod(int(n), K) for r, n in zip("ifg", numbers, strict=True) if r in cell.needs
+            }
+            forms = {r: tables[r][form] for r, (form, _) in chosen.items()} | {"c": cell}
+            found.append(Explanation({r: block for r, (_, block) in chosen.items()}, forms, cost))
+    return found
+
+
+def outputs(seen: Observed, cell: Explanation, most: float) -> list[Explanation]:
+    """Return the cheapest explanations of the output from the cell state that was seen."""
+    found: list[Explanation] = []
+    a = seen.a + np.einsum("khj,tsj->ktsh", seen.peephole, seen.c)
+    g = np.zeros_like(seen.c)
+    if "g" in cell.blocks:
+        g = cell.forms["g"].compute(a[cell.blocks["g"]])
+    free = [k for k in range(len(a)) if k not in cell.blocks.values()]
+    others = [k for k in range(len(a)) if k not in free]
+    for cost, (output, gate) in by_cost(OUTPUT, GATE, most=most):
+        if found and cost > found[0].cost + 1e-9:
+            break
+        if not output.needs and gate.kind != "right":
+            continue
+        for k in (*free, *others) if output.needs else (-1,):
+            more = 0.0 if k in free or k < 0 else 1.0  # another gate's block is a mistake, too
+            if cost + more > most:
+                continue
+            with np.errstate(all="ignore"):
+                o = gate.compute(a[k]) if k >= 0 else 0.0
+                h = output.compute(o, seen.c, seen.c_prev, g, seen.h_prev)
+                if not np.isfinite(h).all() or not seen.agrees(h, seen.h):
+                    continue
+            blocks = {"o": k} if k >= 0 else {}
+            forms = ({"o": gate} if k >= 0 else {}) | {"h": output}
+            found.append(Explanation(blocks, forms, cost + more))
+    return sorted(found, key=lambda e: e.cost)
+
+
+def explain(seen: Observed) -> tuple[list[Explanation], bool]:
+    """Return the cheapest explanations, and whether at least the cell state has one."""
+    if seen.c is None:
+        return unseen(seen), False
+    first = cells(seen, MOST["seen"])
+    whole = [join(cell, out) for cell in first for out in outputs(seen, cell, MOST["seen"])]
+    least = min((e.cost for e in whole), default=0)
+    return [e for e in whole if e.cost <= least + 1e-9] or first, bool(first) and not whole
+
+
+def unseen(seen: Observed) -> list[Explanation]:
+    """Explain an output whose cell state was not returned: compute it from the output, backwards.
+
+    Whatever the output gate is supposed to be, the cell states follow from it; most suppositions
+    give numbers that no cell state can be, and the rest is explained as if they had been seen.
+    """
+    best: list[Explanation] = []
+    forms = tuple(form for form in OUTPUT if form.name in INVERSE)
+    for cost, (output, gate) in by_cost(forms, GATE, most=MOST["unseen"]):
+        room = (best[0].cost if best else MOST["unseen"]) - cost
+        if room < -1e-9 or (not output.needs and gate.kind != "right"):
+            continue
+        for k in range(len(seen.a)) if output.needs else (-1,):
+            with np.errstate(all="ignore"):
+                o = gate.compute(seen.a[k]) if k >= 0 else 0.0
+                c = INVERSE[output.name](o, seen.h)
+            if not np.isfinite(c).all():
+                continue
+            out = Explanation({"o": k} if k >= 0 else {}, {"h": output}, cost)
+            if k >= 0:
+                out.forms["o"] = gate
+            whole = [join(cell, out) for cell in cells(seen.with_cells(c), room + 1e-9)]
+            whole = [e for e in whole if k < 0 or k not in list(e.blocks.values())[:-1]]
+            best = sorted(best + whole, key=lambda e: e.cost)
+            best = [e for e in best if e.cost <= best[0].cost + 1e-9]
+    return best
+
+
+def join(cell: Explanation, output: Explanation) -> Explanation:
+    """Put the two halves of an explanation together."""
+    return Explanation(
+        cell.blocks | output.blocks, cell.forms | output.forms, cell.cost + output.cost
+    )
+
+
+def ties(explanations: list[Explanation]) -> Iterator[str]:
+    """Yield what else gives the same numbers as the first explanation, in words."""
+    first = explanations[0]
+    for other in explanations[1:4]:
+        moved = [GATES[r] for r, k in first.blocks.items() if other.blocks.get(r) not in (k, None)]
+        text = "; ".join(finding.name for finding in other.findings())
+        yield text + (f", with {' and '.join(moved)} exchanged" if moved else "")

@@ -1,0 +1,413 @@
+"""Which weight multiplies what, in which unit and gate: measured, not guessed.
+
+A weight betrays its place. Where its input is zero, changing it changes nothing: that tells what it
+multiplies. The outputs that do change tell its unit. And how they change, divided by the input, is
+the derivative by the preactivation, which all weights of one gate share: that tells the gate. So no
+layout has to be known: rows or columns, joined or apart, a bias as a column or two of them, gates
+in blocks or interleaved.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lstm.diagnose.calling import Arrays, Sequence, Step
+
+# What multiplies a weight: ("x", j), ("h", j), ("c", j), ("1", 0) for a bias, ("c'", j).
+Source = tuple[str, int]
+
+
+@dataclass
+class Row:
+    """Weights that are summed into one preactivation: of one array, of one unit."""
+
+    array: str
+    index: tuple
+    """What to write in brackets behind the array, to get its weights along the sources."""
+    sources: list[tuple[Source, ...]]
+    """What each of these weights multiplies."""
+    unit: int = -1
+    signature: np.ndarray = field(default=None, repr=False)
+    scale: float = 1.0
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Where it stands in its array, for an order that all units share."""
+        return tuple(i for i in self.index if isinstance(i, int))
+
+
+@dataclass
+class Wiring:
+    """The preactivations as functions of the weights.
+
+    Attributes
+    ----------
+    gates : list of list of list of Row
+        For each block, for each of the H units: the rows that are summed.
+    idle : list of str
+        Arrays that change nothing.
+    mixed : bool
+        Whether a unit depends on preactivations of others, as with a softmax.
+    cell_output : int or None
+        Which of the outputs is the cell state; None where it is not returned.
+    """
+
+    D: int
+    H: int
+    gates: list[list[list[Row]]]
+    idle: list[str]
+    mixed: bool
+    cell_output: int | None
+
+    def assemble(self, weights: Arrays) -> dict[str, np.ndarray]:
+        """Return W, U (K, H, D or H), b, and peepholes on c and c′ (K, H, H), from the weights.
+
+        Gradients of the weights are put together in the same way.
+        """
+        K, D, H = len(self.gates), self.D, self.H
+        parts = {"x": (K, H, D), "h": (K, H, H), "1": (K, H, 1), "c": (K, H, H), "c'": (K, H, H)}
+        found = {name: np.zeros(shape) for name, shape in parts.items()}
+        for k, unit, row in self.rows():
+            values = np.atleast_1d(np.asarray(weights[row.array], np.float64)[row.index])
+            for value, sources in zip(values, row.sources, strict=True):
+                for name, j in sources:
+                    found[name][k, unit, j] += row.scale * value
+        return found
+
+    def scatter(self, parts: dict[str, np.ndarray], weights: Arrays) -> Arrays:
+        """Return gradients of the weights from those of W, U and b."""
+        found = {name: np.zeros(array.shape) for name, array in weights.items()}
+        for k, unit, row in self.rows():
+            values = [sum(parts[n][k, unit, j] for n, j in s if n in parts) for s in row.sources]
+            target = found[row.array]
+            target[row.index] += row.scale * np.reshape(values, np.shape(target[row.index]))
+        return found
+
+    def rows(self) -> Iterator[tuple[int, int, Row]]:
+        """Yield block, unit and row of every row."""
+        for k, units in enumerate(self.gates):
+            for unit, rows in enumerate(units):
+                for row in rows:
+                    yield k, unit, row
+
+    def arrays(self, k: int) -> list[str]:
+        """Return the names of the arrays that a block uses."""
+        return list(dict.fromkeys(row.array for rows in self.gates[k] for row in rows))
+
+    def kinds(self, k: int) -> set[str]:
+        """Return what a block reads: a set of "x", "h", "1", "c" and "c'"."""
+        return {
+            name for rows in self.gates[k] for r in rows for sources in r.sources
+            for name, _ in sources
+        }  # fmt: skip
+
+    def preactivations(self, parts: dict[str, np.ndarray], x, h, c) -> np.ndarray:
+        """Return a (K, S, H), but for what peepholes read from the new cell state."""
+        return (
+            np.einsum("khd,sd->ksh", parts["x"], x)
+            + np.einsum("khj,sj->ksh", parts["h"], h)
+            + np.einsum("khj,sj->ksh", parts["c"], c)
+            + parts["1"][:, None, :, 0]
+        )
+
+
+def settle_weights(step: Step, seed: int = 0) -> None:
+    """Set all weights to numbers of order 1, in place: small ones would hide everything."""
+    rng, spread = np.random.default_rng(seed), 1.5 / np.sqrt(step.D + step.H)
+    for array in step.weights.values():
+        array[...] = rng.normal(size=array.shape) * (spread if min(array.shape) > 1 else 0.5)
+
+
+FREE = 12
+"""Number of samples in which nothing is zero: for the derivatives."""
+REPEATS = 4
+"""So often is a pattern of zeros tried, with other numbers: a relu may hide an effect."""
+
+
+class Probe:
+    """Samples in which known inputs are zero, and the answers of the step to a changed weight."""
+
+    def __init__(self, step: Step) -> None:
+        self.step, D, H = step, step.D, step.H
+        rng = np.random.default_rng(3)
+        self.outer, self.inner = codes(D + H), codes(H)
+        outer, inner = (np.repeat(code, REPEATS, axis=0) for code in (self.outer, self.inner))
+        n, m = len(outer), len(inner)
+        count = n + m + FREE
+        x, h, c = (rng.uniform(0.4, 1.4, size=(count, k)) for k in (D, H, H))
+        for value in (x, h):
+            value[: n + m] *= rng.choice([-1, 1], size=value[: n + m].shape)
+        x[:n] *= outer[:, :D]
+        h[:n] *= outer[:, D:]
+        c[n : n + m] *= inner
+        # Inputs of one sign in a free sample, so that no sum of them vanishes.
+        x[n + m :: 2], h[n + m :: 2] = -x[n + m :: 2], -h[n + m :: 2]
+        self.inputs, self.spans = (x, h, c), (slice(0, n), slice(n, n + m), slice(n + m, None))
+        self.base = self.run()
+        self.exact = 1e-9 if step.dtype == np.float64 else 1e-5
+
+    def run(self) -> np.ndarray:
+        """Return the outputs for all samples, (outputs, samples, H)."""
+        return np.array(self.step(*self.inputs))
+
+    def changed(self, array: np.ndarray, index: tuple) -> np.ndarray:
+        """Return which outputs change, (outputs, samples, H), if these weights do."""
+        kept = array[index].copy()
+        array[index] += 0.3
+        after = self.run()
+        array[index] = kept
+        return np.abs(after - self.base) > self.exact * (1 + np.abs(self.base))
+
+    def derivative(self, array: np.ndarray, index: tuple, along: Any = 1.0) -> np.ndarray:
+        """Return the free samples' change of outputs by that of these weights, in a direction."""
+        step = 1e-5 if self.step.dtype == np.float64 else 3e-2
+        kept, free = array[index].copy(), self.spans[2]
+        array[index] = kept + step * np.asarray(along)
+        above = self.run()[:, free]
+        array[index] = kept - step * np.asarray(along)
+        below = self.run()[:, free]
+        array[index] = kept
+        return (above - below) / (2 * step)
+
+    def sign(self, row: Row, array: np.ndarray) -> list[int]:
+        """Set a row's signature, the derivative by its preactivation; return the units reached."""
+        slopes = self.derivative(array, row.index)
+        row.signature = slopes / self.total(row)[None, :, None]
+        return reached(slopes)
+
+    def sources(self, change: np.ndarray) -> tuple[Source, ...]:
+        """Return what the weights multiply that made this change."""
+        if not change.any():
+            return ()
+        moved = change.any(axis=(0, 2))
+        outer, inner = (moved[span].reshape(-1, REPEATS).any(axis=1) for span in self.spans[:2])
+        found = [j for j in range(self.outer.shape[1]) if not (self.outer[:, j] & ~outer).any()]
+        if len(found) < self.outer.shape[1]:  # not in every sample, so no bias and no peephole
+            D = self.step.D
+            return tuple(("x", j) if j < D else ("h", j - D) for j in found)
+        # A forget gate's bias does nothing either where its own c is zero: it is of one unit.
+        found = [j for j in range(self.inner.shape[1]) if not (self.inner[:, j] & ~inner).any()]
+        several = change.any(axis=(0, 1)).sum() > 1
+        return (("c", found[0]),) if len(found) == 1 and several else (("1", 0),)
+
+    def total(self, row: Row) -> np.ndarray:
+        """Return the sum of what a row's weights multiply in the free samples."""
+        x, h, c = (value[self.spans[2]] for value in self.inputs)
+        values = {"x": x, "h": h, "c": c, "1": np.ones((len(x), 1))}
+        return sum(values[name][:, j] for sources in row.sources for name, j in sources)
+
+
+class SequenceProbe(Probe):
+    """The same for code that runs sequences: the outputs are those of a first and a second step.
+
+    What multiplies the output of the step before acts from the second step on, and what belongs
+    to the forget gate, too: the first cell state is zero.
+    """
+
+    def __init__(self, step: Sequence) -> None:
+        self.step, D = step, step.D
+        rng = np.random.default_rng(3)
+        self.outer = codes(D)
+        outer = np.repeat(self.outer, REPEATS, axis=0)
+        n = len(outer)
+        self.x = rng.uniform(0.4, 1.4, size=(2, n + FREE, D))
+        self.x[:, :n] *= outer * rng.choice([-1, 1], size=(2, n, D))
+        # All first inputs are multiples of one: weights can change across it, without effect.
+        self.first = rng.uniform(0.4, 1.4, size=D)
+        self.x[0, n:] = rng.uniform(0.5, 1.5, size=(FREE, 1)) * self.first
+        self.x[1, n::2] *= -1
+        self.spans = (slice(0, n), slice(n, n), slice(n, None))
+        self.base = self.run()
+        self.exact = 1e-9 if step.dtype == np.float64 else 1e-5
+
+    def run(self) -> np.ndarray:
+        """Return the outputs of both steps for all samples, (2, samples, H)."""
+        return self.step(self.x)
+
+    def sources(self, change: np.ndarray) -> tuple[Source, ...]:
+        """Return what the weights multiply; of h not which entry, which the order tells."""
+        if not change.any():
+            return ()
+        outer = change[:, self.spans[0]].any(axis=(0, 2)).reshape(-1, REPEATS).any(axis=1)
+        found = [j for j in range(self.step.D) if not (self.outer[:, j] & ~outer).any()]
+        if len(found) < self.step.D:
+            return tuple(("x", j) for j in found)
+        late = not change[0].any() and change.any(axis=(0, 1)).sum() > 1
+        return (("h", -1),) if late else (("1", 0),)
+
+    def sign(self, row: Row, array: np.ndarray) -> list[int]:
+        """Set a row's signature by the preactivations of both steps, NaN where it is not known."""
+        free = self.spans[2]
+        kinds = np.array([s[0][0] if s else "" for s in row.sources])
+        row.signature = np.full((2, FREE, self.step.H), np.nan)
+        if "x" in kinds:
+            which = np.array([s[0][1] for s in row.sources if s and s[0][0] == "x"])
+            along, first = np.zeros(len(kinds)), self.first[which]
+            along[kinds == "x"] = 1.0
+            early = self.derivative(array, row.index, along)[0]
+            row.signature[0] = early / self.x[0][free][:, which].sum(axis=1)[:, None]
+            across = np.arange(1.0, len(which) + 1)
+            across -= first * (across @ first) / (first @ first)
+            along[kinds == "x"] = across
+            slopes = self.derivative(array, row.index, along)[1]
+            row.signature[1] = slopes / (self.x[1][free][:, which] @ across)[:, None]
+            return reached(slopes[None])
+        slopes = self.derivative(array, row.index)
+        if "h" in kinds:
+            total = self.base[0][free].sum(axis=1)
+            total[np.abs(total) < 0.1] = np.nan
+            row.signature[1] = slopes[1] / total[:, None]
+            return reached(slopes[1:])
+        row.signature[0] = slopes[0]
+        early = reached(slopes[:1])
+        if not early:
+            row.signature[1] = slopes[1]
+        return early or reached(slopes[1:])
+
+
+def reached(slopes: np.ndarray) -> list[int]:
+    """Return the units in which anything changes, of the output in which they are fewest."""
+    units = [np.flatnonzero((np.abs(one) > 1e-7).any(axis=0)) for one in slopes]
+    return min(([int(u) for u in one] for one in units if len(one)), key=len, default=[])
+
+
+def codes(n: int) -> np.ndarray:
+    """Return for each of n inputs in which samples it is not zero, (samples, n), a code each."""
+    if n <= 40:
+        return np.vstack([np.eye(n, dtype=bool), np.zeros((1, n), bool)])
+    bits = (np.arange(n) >> np.arange(int(n).bit_length())[:, None] & 1).astype(bool)
+    return np.vstack([bits, ~bits, np.zeros((1, n), bool)])
+
+
+def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
+    """Find an array's rows and what they multiply: along one axis the sources differ."""
+    for axis in range(array.ndim):
+        if array.shape[axis] == 1 and array.ndim > 1:
+            continue
+        before = (slice(None),) * axis
+        sources = [
+            probe.sources(probe.changed(array, (*before, j))) for j in range(array.shape[axis])
+        ]
+        counter = itertools.count()
+        if sum(("h", -1) in one for one in sources) in (0, probe.step.H):
+            sources = [(("h", next(counter)),) if one == (("h", -1),) else one for one in sources]
+        named = [s for one in sources for s in one]
+        # A source axis names each input once, in weights that reach more than one unit.
+        inputs = sum(name in "xhc" for name, _ in named)
+        if inputs > 1 and len(set(named)) == len(named):
+            others = [range(n) for k, n in enumerate(array.shape) if k != axis]
+            indices = [(*i[:axis], slice(None), *i[axis:]) for i in grid(others)]
+            return [Row(name, index, sources) for index in indices]
+    rows = []
+    for index in grid([range(n) for n in array.shape]):
+        sources = probe.sources(probe.changed(array, index))
+        # A single weight for h is a bias whose effect hangs on its unit's state.
+        sources = (("1", 0),) if any(name in "hc" for name, _ in sources) else sources
+        rows.append(Row(name, index, [sources]))
+    return rows
+
+
+def grid(ranges: list[range]) -> list[tuple]:
+    """Return all combinations of indices."""
+    return [tuple(map(int, i)) for i in np.ndindex(*(len(r) for r in ranges))]
+
+
+def measure(step: Step | Sequence, seed: int = 0, *, swap: bool = False) -> Wiring:
+    """Find which weights are summed into which gate of which unit.
+
+    The weights are set to numbers of order 1 on the way; the caller restores them. With ``swap``
+    the other of two outputs is taken for the cell state.
+    """
+    settle_weights(step, seed)
+    probe = SequenceProbe(step) if isinstance(step, Sequence) else Probe(step)
+    rows, idle, mixed = [], [], False
+    for name, array in step.weights.items():
+        acts = probe.changed(array, (Ellipsis,)).any()
+        for k, row in enumerate(rows_of(probe, name, array) if acts else []):
+            units = probe.sign(row, array) if any(row.sources) else []
+            if units:
+                mixed |= len(units) > 1
+                row.unit = units[0] if len(units) == 1 else k % step.H
+                rows.append(row)
+        if not any(row.array == name for row in rows):
+            idle.append(name)
+    cells = None if isinstance(step, Sequence) else new_cells(probe, rows)
+    if swap and cells is not None:
+        cells = 1 - cells
+    scale = 1e-5 if step.dtype == np.float64 else 3e-2
+    rows.sort(key=lambda row: np.isnan(row.signature).sum())
+    units = [
+        gates_of_unit([r for r in rows if r.unit == u], probe, cells, u, scale)
+        for u in range(step.H)
+    ]
+    count = max(map(len, units), default=0)
+    gates = [[unit[k] if k < len(unit) else [] for unit in units] for k in range(count)]
+    return Wiring(step.D, step.H, gates, idle, mixed, cells)
+
+
+def new_cells(probe: Probe, rows: list[Row]) -> int | None:
+    """Return which output is the new cell state: the one that fewer weights reach."""
+    if len(probe.base) < 2:
+        return None
+    reached = [sum(np.abs(r.signature[k]).max() > 1e-7 for r in rows) for k in (0, 1)]
+    return 0 if reached[0] < reached[1] else 1
+
+
+def gates_of_unit(
+    rows: list[Row], probe: Probe, cells: int | None, unit: int, tolerance: float
+) -> list[list[Row]]:
+    """Group a unit's rows by the derivative that they share: one group is one gate."""
+
+    def close(a: np.ndarray, b: np.ndarray) -> bool:
+        known = ~(np.isnan(a) | np.isnan(b))
+        # The worst values are left out: a kink may lie between.
+        error = np.sort(np.abs(a - b)[known])[: -max(1, known.sum() // 50)]
+        return error.size > 0 and error[-1] <= tolerance * max(np.abs(b[known]).max(), 1e-3)
+
+    groups: list[list[Row]] = []
+    for row in rows:
+        home = next((g for g in groups if close(row.signature, g[0].signature)), None)
+        groups.append([row]) if home is None else home.append(row)
+    free, follow = probe.spans[2], []
+    for group in sorted(groups, key=lambda g: sum(len(r.sources) for r in g)):
+        others = [g for g in groups if g is not group]
+        follow = follows(group[0].signature, others, probe, free, cells, close)
+        if not follow:
+            continue
+        groups.remove(group)
+        for gate, scale, source in follow:
+            for row in group:
+                sources = [(source,)] * len(row.sources) if source else row.sources
+                gate.append(Row(row.array, row.index, sources, unit, gate[0].signature, scale))
+    order = {name: k for k, name in enumerate(probe.step.weights)}
+    groups.sort(key=lambda g: sorted((order[row.array], row.place) for row in g))
+    return groups
+
+
+def follows(target, others, probe, free, cells, close) -> list[tuple[list[Row], float, Any]]:
+    """Return of which gates weights are that have the derivative ``target``, if of others'.
+
+    They may be multiplied by a number, by a cell state (a peephole), or be used in two gates: a
+    list of the gate, the number and the source.
+    """
+    states = {} if isinstance(probe, SequenceProbe) else {"c": probe.inputs[2][free]}
+    if cells is not None:
+        states["c'"] = probe.base[cells][free]
+    for other in others:
+        base = other[0].signature
+        scale = float(np.nanmedian(target[base != 0] / base[base != 0]))
+        if close(scale * base, target):
+            return [(other, scale, None)]
+        for name, values in states.items():
+            for j in range(values.shape[1]):
+                if close(values[:, j][None, :, None] * base, target):
+                    return [(other, 1.0, (name, j))]
+    for first, second in itertools.combinations(others, 2):
+        if close(first[0].signature + second[0].signature, target):
+            return [(first, 1.0, None), (second, 1.0, None)]
+    return []

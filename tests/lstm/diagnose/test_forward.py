@@ -1,0 +1,75 @@
+"""Every convention with every form of every place: right ones are called right, wrong ones named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import lstm
+from lstm.diagnose.catalogue import CANDIDATE, CELL, GATE, GATES, OUTPUT
+from tests.lstm.diagnose.written import D, H, Written
+
+conventions = st.builds(
+    Written,
+    order=st.permutations("ifgo").map("".join),
+    columns=st.booleans(),
+    joined=st.booleans(),
+    concatenated=st.booleans(),
+    x_first=st.booleans(),
+    biases=st.integers(0, 3),
+    returns=st.sampled_from(["hc", "ch"]),
+    arguments=st.sampled_from(["xhc", "hcx", "xch", "x(hc)"]),
+    seed=st.integers(0, 9),
+)
+FORMS = [
+    *((place, form) for place in "ifo" for form in GATE),
+    *(("g", form) for form in CANDIDATE),
+    *(("c", form) for form in CELL),
+    *(("h", form) for form in OUTPUT),
+]
+generated = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def put(written: Written, place: str, form) -> Written:
+    """Write a form in a place."""
+    if place in "ifgo":
+        return replace(written, gate=written.gate | {place: form.compute})
+    return replace(written, **{"c": {"cell": form.compute}, "h": {"output": form.compute}}[place])
+
+
+@given(conventions)
+@generated
+def test_right_in_every_convention(written):
+    w = written.weights()
+    before = {name: array.copy() for name, array in w.items()}
+    answer = lstm.diagnose(written.step(w), w)
+    assert answer.is_lstm, str(answer)
+    assert answer.mistakes == answer.differences == []
+    assert answer.largest_error < 1e-12
+    assert all(np.array_equal(w[name], before[name]) for name in w)
+    expected, found = written.torch_weights(w), answer.state_dict
+    assert np.allclose(found["weight_ih_l0"], expected["weight_ih"])
+    assert np.allclose(found["weight_hh_l0"], expected["weight_hh"])
+    assert np.allclose(found["bias_ih_l0"] + found["bias_hh_l0"], expected["bias"])
+    if written.joined:
+        assert answer.gate_order == written.order
+
+
+@pytest.mark.parametrize(("place", "form"), FORMS, ids=lambda v: getattr(v, "name", v))
+def test_every_form(place, form):
+    written = put(Written(order="fiog"), place, form)
+    w = written.weights()
+    answer = lstm.diagnose(written.step(w), w)
+    names = [finding.name for finding in answer.findings] + answer.ties
+    wanted = form.name.format(GATES.get(place, ""))
+    if form.kind == "right":
+        assert answer.findings == []
+    else:
+        assert any(wanted in name for name in names), f"{wanted}: {answer}"
+    assert answer.is_lstm == (form.kind in ("right", "convention"))
+    if answer.is_lstm:
+        assert answer.largest_error < 1e-12
