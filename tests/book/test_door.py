@@ -88,7 +88,9 @@ def test_the_surprising_number_is_computed():
 
 def test_the_moving_picture_is_of_todays_weights():
     with Image.open(moving.PICTURE) as image:
-        assert image.info["comment"].decode() == moving.weights(), "python -m lstm_book.press.moving"
+        assert image.info["comment"].decode() == moving.weights(), (
+            "python -m lstm_book.press.moving"
+        )
         assert image.n_frames > 10
     assert moving.PICTURE.stat().st_size < 1_000_000
     with Image.open(moving.CARD) as image:
