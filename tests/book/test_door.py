@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 from lstm_book import binding
-from lstm_book.press import picture, setup
+from lstm_book.press import moving, picture, setup
 from lstm_book.recipes import RECIPES, records
 from PIL import Image
 
@@ -86,6 +86,18 @@ def test_the_surprising_number_is_computed():
     assert "1.36 · 10¹⁷ times as much. Chapter 5 derives it" in " ".join(README.split())
     assert (ROOT / "book" / "05_what_it_solves.ipynb").is_file()
     assert r"$1.36 \cdot 10^{17}$" in FRONT
+
+
+def test_the_moving_picture_is_of_todays_weights():
+    with Image.open(moving.PICTURE) as image:
+        assert image.info["comment"].decode() == moving.weights(), (
+            "python -m lstm_book.press.moving"
+        )
+        assert image.n_frames > 10
+    assert moving.PICTURE.stat().st_size < 1_000_000
+    with Image.open(moving.CARD) as image:
+        assert image.size == (1200, 630)
+    assert f"({moving.PICTURE.relative_to(ROOT)})" in README
 
 
 @pytest.mark.parametrize("text", [README, FRONT], ids=["README", "front page"])
