@@ -271,7 +271,7 @@ def reached(record: Record) -> str:
 
     Each where that interval would leave 0 to 100 %: a mean describes no two groups of seeds.
     """
-    found, metric = _scores(record)
+    found, metric = _summary(record)
     factor, digits = (100, 2) if metric == "accuracy" else (1, 4)
     values = [factor * run["test"][metric] for run in record["runs"]]
     mean, deviation = factor * found.mean, factor * found.deviation
