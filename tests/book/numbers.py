@@ -14,7 +14,7 @@ from textwrap import wrap
 
 import numpy as np
 import yaml
-from lstm_book import binding
+from lstm_book import binding, statistics
 from lstm_book.recipes import records
 
 ROOT = Path(__file__).parents[2]
@@ -115,8 +115,12 @@ class Sources:
     def of(self, source: str) -> tuple[float, ...]:
         """Return the numbers that a source gives, one for each brace of its template."""
         names = {"row", "record", "accuracy", "written"}
-        found = eval(source, {name: getattr(self, name) for name in names} | {"np": np})
+        found = eval(source, {name: getattr(self, name) for name in names} | GIVEN)
         return tuple(np.atleast_1d(found))
+
+
+GIVEN = {"np": np, "student": statistics.student}
+"""What else a source can name."""
 
 
 @cache
