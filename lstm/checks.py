@@ -17,6 +17,7 @@ One rule holds for arrays: nothing is rounded or reinterpreted silently.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import operator
 import reprlib
@@ -95,10 +96,17 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     return value
 
 
-def function(name: str, value: Any) -> Callable:
-    """Return ``value`` if it can be called."""
+def function(name: str, value: Any, arguments: int | None = None) -> Callable:
+    """Return ``value`` if it can be called, and with so many arguments where that is known."""
     if not callable(value):
         raise wrong(name, "a function", value)
+    if arguments is not None:
+        try:
+            inspect.signature(value).bind(*[None] * arguments)
+        except TypeError:
+            raise wrong(name, f"a function of {arguments} argument(s)", value) from None
+        except ValueError:  # some functions that are written in C do not tell
+            pass
     return value
 
 
@@ -228,44 +236,3 @@ def shape(name: str, array: np.ndarray, wanted: tuple[int, ...]) -> None:
     """Check that ``array`` has exactly the shape ``wanted``."""
     if array.shape != wanted:
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
-
-
-# --- what a file holds -----------------------------------------------------------------------
-
-
-def fits(name: str, value: Any, schema: Any) -> Any:
-    """Return ``value``, as JSON holds it, if it is what ``schema`` says.
-
-    Parameters
-    ----------
-    name : str
-        What messages call it; a part of it is called ``name.key`` or ``name[place]``.
-    value : object
-        Made of dicts, lists, texts, numbers, True, False and None.
-    schema : dict, list, set or callable
-        A dict with a schema for each key, those apart that end in ``?``, which may be absent; a
-        list with one schema for all members; a set of types; or a check ``(name, value)``.
-
-    Raises
-    ------
-    ValueError
-        If it is anything else. There may be more keys than those in the schema.
-    """
-    if callable(schema):
-        schema(name, value)
-    elif isinstance(schema, set):
-        if type(value) not in schema:
-            raise wrong(name, " or ".join(sorted(each.__name__ for each in schema)), value)
-    elif type(value) is not type(schema):
-        raise wrong(name, f"a {type(schema).__name__}", value)
-    elif isinstance(schema, list):
-        for place, each in enumerate(value):
-            fits(f"{name}[{place}]", each, schema[0])
-    else:
-        for key, inner in schema.items():
-            key, is_optional = key.removesuffix("?"), key.endswith("?")
-            if key in value:
-                fits(f"{name}.{key}", value[key], inner)
-            elif not is_optional:
-                raise ValueError(f"{name} must have {key!r}, got {shown([*value])}")
-    return value

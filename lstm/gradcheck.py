@@ -32,14 +32,15 @@ def central_difference(
         The gradient, good to about ten digits.
     """
     at = checks.finite("at", checks.array("at", at, np.dtype(np.float64)))
-    function, step = _number_of(function), checks.number("step", step, "(0, inf)")
+    checks.function("function", function, 1)
+    step = checks.number("step", step, "(0, inf)")
     gradient, point = np.empty(at.shape), np.array(at)
     for index in np.ndindex(at.shape):
         centre = point[index]
         point[index] = centre + step
-        above = function(point)
+        above = _number(function(point))
         point[index] = centre - step
-        gradient[index] = (above - function(point)) / (2 * step)
+        gradient[index] = (above - _number(function(point))) / (2 * step)
         point[index] = centre
     return gradient
 
@@ -67,25 +68,20 @@ def complex_step(
         The gradient.
     """
     at = checks.finite("at", checks.array("at", at, np.dtype(np.float64)))
-    function, step = _number_of(function), checks.number("step", step, "(0, inf)")
+    checks.function("function", function, 1)
+    step = checks.number("step", step, "(0, inf)")
     gradient, point = np.empty(at.shape), np.array(at, np.complex128)
     for index in np.ndindex(at.shape):
         point[index] += 1j * step
-        gradient[index] = np.imag(function(point)) / step
+        gradient[index] = np.imag(_number(function(point))) / step
         point[index] = at[index]
     return gradient
 
 
-def _number_of(function: Callable[[np.ndarray], complex]) -> Callable[[np.ndarray], complex]:
-    """Return the function, with a check that it returns a number."""
-    checks.function("function", function)
-
-    def checked(point: np.ndarray) -> complex:
-        value = checks.numbers("what function returns", function(point))
-        checks.shape("what function returns", value, ())
-        return value[()]
-
-    return checked
+def _number(value: complex) -> complex:
+    value = checks.numbers("what function returns", value)
+    checks.shape("what function returns", value, ())
+    return value[()]
 
 
 def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from lstm import checks
 
 def constant(done: float) -> float:
     """Return 1: the same rate all the time."""
+    checks.number("done", done, "[0, 1]")
     return 1.0
 
 

@@ -57,7 +57,7 @@ class Vocabulary:
     def __init__(self, words: Sequence[str], tokeniser: Tokeniser = tokenise) -> None:
         words = checks.texts("words", words)
         self.tokens = [PADDING, UNKNOWN, *words]
-        self.tokeniser = checks.function("tokeniser", tokeniser)
+        self.tokeniser = checks.function("tokeniser", tokeniser, 1)
         self._ids = {word: number for number, word in enumerate(words, start=UNKNOWN_ID + 1)}
         if len(set(self.tokens)) < len(self.tokens):
             twice = next(word for word, count in Counter(self.tokens).items() if count > 1)
@@ -90,7 +90,7 @@ class Vocabulary:
             Most frequent words first, equally frequent ones in alphabetical order: the same texts
             give the same vocabulary, in whatever order they come.
         """
-        checks.function("tokeniser", tokeniser)
+        checks.function("tokeniser", tokeniser, 1)
         checks.positive_int("min_count", min_count)
         texts = checks.texts("texts", texts)
         counts = Counter(word for text in texts for word in tokeniser(text))

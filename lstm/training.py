@@ -6,7 +6,6 @@ import contextlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,12 +52,8 @@ def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarr
     ndarray, shape (N, ...)
         The model's outputs.
     """
-    inputs = _as_arrays("", _having("model", model, "Module", "modules", "forward"), inputs)
-    batch_size = checks.positive_int("batch_size", batch_size)
-    size = len(inputs[0]) if inputs[0].ndim else 0
-    if not size:
-        raise ValueError("inputs must hold at least one example, got none")
-    _check_sizes("", inputs, size)
+    inputs = _as_arrays(_having("model", model, "Module", "modules", "forward"), inputs)
+    batch_size, size = checks.positive_int("batch_size", batch_size), len(inputs[0])
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -67,10 +62,9 @@ def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarr
     finally:
         for module, was_training in modes:
             module.training = was_training
-    outputs = [checks.numbers("what the model returns", each) for each in found]
-    if sum(len(each) if each.ndim else 0 for each in outputs) != size:
-        shape = outputs[0].shape
-        raise ValueError(f"model must return one row for each of {size} examples, got {shape}")
+    outputs = [np.atleast_1d(checks.numbers("what model returns", each)) for each in found]
+    if sum(map(len, outputs)) != size:
+        raise ValueError(f"model must return {size} rows, got shape {outputs[0].shape}")
     return np.concatenate(outputs)
 
 
@@ -94,23 +88,15 @@ def evaluate(
 
 def _loss_of(outputs: np.ndarray, targets: ArrayLike, loss: Loss) -> tuple[float, np.ndarray]:
     """Return a loss and its gradient, or say that this is no loss."""
-    result = checks.function("loss", loss)(outputs, targets)
+    result = checks.function("loss", loss, 2)(outputs, targets)
     if not (isinstance(result, tuple) and len(result) == 2 and np.ndim(result[0]) == 0):
         raise checks.wrong("what loss returns", "a number and a gradient", result)
     return result
 
 
-# What a state holds besides arrays.
-COUNT, NUMBER = partial(checks.positive_int, minimum=0), {int, float}
-RATE = partial(checks.number, interval="[0, inf)")
-ROW = {"epoch": checks.positive_int, "loss": NUMBER, "lr": RATE}
-INFO = {
-    "history": [ROW | {"validation_loss?": NUMBER, "validation_accuracy?": NUMBER}],
-    "epochs": COUNT,
-    "base_lr": RATE,
-    "place": COUNT,
-    "total": partial(checks.number, interval="[-inf, inf]"),
-}
+# What a state holds besides arrays; what each line of the history says.
+INFO = {"history": list, "epochs": int, "base_lr": float, "place": int, "total": float}
+ROW = {"epoch", "loss", "lr"}
 
 
 class Trainer:
@@ -167,13 +153,14 @@ class Trainer:
             raise ValueError(
                 f"optimizer must be made from model.parameters(), got {foreign} others"
             )
-        self.model, self.loss, self.optimizer = model, checks.function("loss", loss), optimizer
+        self.model, self.loss, self.optimizer = model, checks.function("loss", loss, 2), optimizer
         self.batch_size = checks.positive_int("batch_size", batch_size)
         if max_norm is not None:
             max_norm = checks.number("max_norm", max_norm, "(0, inf]")
-        for name, value in (("schedule", schedule), ("augment", augment)):
-            if value is not None:
-                checks.function(name, value)
+        if schedule is not None:
+            checks.function("schedule", schedule, 1)
+        if augment is not None:
+            checks.function("augment", augment)
         self.max_norm, self.schedule, self.augment = max_norm, schedule, augment
         self.rng = checks.generator(rng)
         self.base_lr = optimizer.lr
@@ -191,7 +178,7 @@ class Trainer:
         RuntimeError
             If the loss is not finite: the weights stay as they are.
         """
-        inputs = _as_arrays("", self.model, inputs)
+        inputs = _as_arrays(self.model, inputs)
         self._go_on()
         self.optimizer.zero_grad()
         outputs, backward = self.model.vjp(*inputs)
@@ -322,7 +309,7 @@ class Trainer:
         self, inputs: Inputs, targets: ArrayLike, validation: Any, bucket_by: Any, callback: Any
     ) -> tuple:
         """Return all data as arrays, or say what is wrong with it."""
-        inputs, targets = _as_examples("", self.model, inputs, targets)
+        inputs, targets = _as_examples(self.model, inputs, targets)
         if len(self.order) not in (0, len(targets)):
             raise ValueError(
                 f"targets must hold {len(self.order)} examples, as in the epoch that is running, "
@@ -331,11 +318,11 @@ class Trainer:
         if validation is not None:
             if not isinstance(validation, tuple | list) or len(validation) != 2:
                 raise checks.wrong("validation", "a pair (inputs, targets)", validation)
-            validation = _as_examples("validation ", self.model, *validation)
+            validation = _as_examples(self.model, *validation, kind="validation ")
         if bucket_by is not None:
             bucket_by = _lengths(bucket_by, len(targets))
         if callback is not None:
-            checks.function("callback", callback)
+            checks.function("callback", callback, 1)
         return inputs, targets, validation, bucket_by
 
     def _go_on(self) -> None:
@@ -436,19 +423,26 @@ class Trainer:
         order = checks.numbers("order", state["order"])
         self.order = checks.integers("order", order, 0, order.size - 1, shape=(order.size,)).copy()
         info = json.loads(str(state["info"]))
-        checks.fits("info", info, INFO | {"generators": {list}})
-        for name in INFO:
+        if not isinstance(info, dict) or not info.keys() >= INFO.keys():
+            raise checks.wrong("info", f"a dict with {[*INFO]}", info)
+        for name, kind in INFO.items():
+            if type(info[name]) is not kind:
+                raise checks.wrong(f"info.{name}", f"of type {kind.__name__}", info[name])
             setattr(self, name, info[name])
-        done, steps = [row["epoch"] for row in self.history], self._steps(len(order))
+        rows, steps = self.history, self._steps(len(order))
         if not (
             len(np.unique(order)) == len(order)
-            and self.place <= steps
-            and done == [*range(1, len(done) + 1)]
-            and len(done) <= self.epochs
+            and 0 <= self.place <= steps
+            and all(type(row) is dict and row.keys() >= ROW for row in rows)
+            and all(type(value) in (int, float) for row in rows for value in row.values())
+            and [row["epoch"] for row in rows] == [*range(1, len(rows) + 1)]
+            and len(rows) <= self.epochs
+            and 0 <= self.base_lr < np.inf
+            and not np.isnan(self.total)
         ):
             raise ValueError(
-                f"no training does step {self.place} of {steps} after {len(done)} epochs of "
-                f"{self.epochs}"
+                f"no training does step {self.place} of {steps} after {len(rows)} epochs of "
+                f"{self.epochs} with a rate of {self.base_lr} and a loss of {self.total}"
             )
         for rng, saved in zip(self._generators(), info["generators"], strict=False):
             with contextlib.suppress(Exception):  # NumPy says in many ways that it is none
@@ -497,38 +491,39 @@ def _having(name: str, value: Any, kind: str, *attributes: str) -> Any:
     return value
 
 
-def _as_arrays(kind: str, model: Module, inputs: Inputs) -> list[np.ndarray]:
-    """Return one array per argument of a model."""
+def _as_arrays(
+    model: Module, inputs: Inputs, kind: str = "", size: int | None = None
+) -> list[np.ndarray]:
+    """Return one array per argument of a model, each with one entry for each example."""
     inputs = inputs if isinstance(inputs, list | tuple) else [inputs]
     try:
         inspect.signature(model.forward).bind(*inputs)
         inspect.signature(getattr(model, "vjp", model.forward)).bind(*inputs)
-    except TypeError as error:
-        raise ValueError(
-            f"{kind}inputs must hold one array for each argument of the model, "
-            f"got {len(inputs)}: {error}"
-        ) from None
-    return [checks.numbers(f"{kind}inputs[{k}]", array) for k, array in enumerate(inputs)]
-
-
-def _check_sizes(kind: str, inputs: list[np.ndarray], size: int) -> None:
-    for number, array in enumerate(inputs):
+    except TypeError:
+        wanted = "one array for each argument of the model"
+        raise ValueError(f"{kind}inputs must hold {wanted}, got {len(inputs)}") from None
+    arrays = [checks.numbers(f"{kind}inputs[{k}]", array) for k, array in enumerate(inputs)]
+    if size is None:
+        size = len(arrays[0]) if arrays and arrays[0].ndim else 0
+    if not size:
+        raise ValueError("inputs must hold at least one example, got none")
+    for k, array in enumerate(arrays):
         if array.ndim == 0 or len(array) != size:
             raise ValueError(
-                f"{kind}inputs[{number}] must hold one entry for each of {size} examples, "
+                f"{kind}inputs[{k}] must hold one entry for each of {size} examples, "
                 f"got shape {array.shape}"
             )
+    return arrays
 
 
 def _as_examples(
-    kind: str, model: Module, inputs: Inputs, targets: ArrayLike
+    model: Module, inputs: Inputs, targets: ArrayLike, kind: str = ""
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the arrays, or say which of them has another number of examples, or NaN."""
-    inputs = _as_arrays(kind, model, inputs)
     targets = checks.numbers(f"{kind}targets", targets)
     if targets.ndim == 0 or not len(targets):
         raise ValueError(f"{kind}targets must hold at least one example, got shape {targets.shape}")
-    _check_sizes(kind, inputs, len(targets))
+    inputs = _as_arrays(model, inputs, kind, len(targets))
     named = {f"inputs[{i}]": array for i, array in enumerate(inputs)} | {"targets": targets}
     for name, array in named.items():
         bad = ~np.isfinite(array.reshape(len(targets), -1)).all(axis=1)

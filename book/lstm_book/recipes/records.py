@@ -36,7 +36,7 @@ NONE = type(None)
 
 def _scores(name: str, value: Any) -> None:
     """Check the scores of a part: a loss, an accuracy, or both."""
-    checks.fits(name, value, {each: {float} for each in value or ("loss",)})
+    fits(name, value, {each: {float} for each in value or ("loss",)})
 
 
 RUN = {
@@ -60,6 +60,44 @@ SCHEMA = {
 """What a record must hold so that it can be shown, repeated and added to."""
 
 
+def fits(name: str, value: Any, schema: Any) -> Any:
+    """Return ``value``, as JSON holds it, if it is what ``schema`` says.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it; a part of it is called ``name.key`` or ``name[place]``.
+    value : object
+        Made of dicts, lists, texts, numbers, True, False and None.
+    schema : dict, list, set or callable
+        A dict with a schema for each key, those apart that end in ``?``, which may be absent; a
+        list with one schema for all members; a set of types; or a check ``(name, value)``.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else. There may be more keys than those in the schema.
+    """
+    if callable(schema):
+        schema(name, value)
+    elif isinstance(schema, set):
+        if type(value) not in schema:
+            raise checks.wrong(name, " or ".join(sorted(each.__name__ for each in schema)), value)
+    elif type(value) is not type(schema):
+        raise checks.wrong(name, f"a {type(schema).__name__}", value)
+    elif isinstance(schema, list):
+        for place, each in enumerate(value):
+            fits(f"{name}[{place}]", each, schema[0])
+    else:
+        for key, inner in schema.items():
+            key, is_optional = key.removesuffix("?"), key.endswith("?")
+            if key in value:
+                fits(f"{name}.{key}", value[key], inner)
+            elif not is_optional:
+                raise ValueError(f"{name} must have {key!r}, got {checks.shown([*value])}")
+    return value
+
+
 class RecordError(RuntimeError):
     """A record cannot be read or added to; the message says why and what to do."""
 
@@ -73,7 +111,7 @@ def read(path: Path) -> Record:
         If it cannot be read, or something in it is not what it must be; the message says what.
     """
     try:
-        record = checks.fits("record", json.loads(path.read_text(encoding="utf-8")), SCHEMA)
+        record = fits("record", json.loads(path.read_text(encoding="utf-8")), SCHEMA)
         checks.one_of("record.model", record["model"], RECIPES[record["recipe"]].model_names)
         seeds = [run["seed"] for run in record["runs"]]
         metrics = {"accuracy" in run["test"] for run in record["runs"]}

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 import lstm
-from lstm.checkpoint import CheckpointError, describe, load_checkpoint, save_checkpoint
+from lstm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from lstm.schedules import SCHEDULES
 from lstm.training import Trainer, predict, scores
 from lstm_book.recipes import answers, keep, processes, recipe, records, trials
 from lstm_book.recipes.baselines import SEEDED
+from lstm_book.recipes.description import describe
 from lstm_book.recipes.processes import Signals, Stopped
 from lstm_book.recipes.progress import ProgressBar
 from lstm_book.recipes.recipe import Answers, Part, Recipe, System, Task, checksum
