@@ -1,4 +1,4 @@
-"""Every convention with every form of every place: right ones are called right, wrong ones named."""
+"""Every convention, and every form of every place: right ones called right, wrong ones named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import lstm
 from lstm.diagnose.catalogue import CANDIDATE, CELL, GATE, GATES, OUTPUT
-from tests.lstm.diagnose.written import D, H, Written
+from tests.lstm.diagnose.written import Written
 
 conventions = st.builds(
     Written,
