@@ -6,7 +6,6 @@ a :class:`Step` takes rows and gives rows, whatever the code takes and gives.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import itertools
 import re
@@ -28,6 +27,7 @@ LAYOUTS: dict[str, tuple[Callable, Callable, Callable, bool]] = {
     "columns": (lambda v: v.T, lambda v: v.T, lambda v: v.T, True),
     "a sequence of one step": (lambda v: v[None], lambda v: v[None], lambda v: v[0], True),
     "batch first": (lambda v: v[:, None], lambda v: v[None], lambda v: v[0], True),
+    "batch first, flat states": (lambda v: v[:, None], lambda v: v, lambda v: v, True),
     "vectors": (lambda v: v[0], lambda v: v[0], lambda v: v[None], False),
     "one row": (lambda v: v, lambda v: v, lambda v: v, False),
     "one column": (lambda v: v.T, lambda v: v.T, lambda v: v.T, False),
@@ -107,16 +107,26 @@ def weights_of(thing: Any) -> Arrays:
     return dict(found.values())
 
 
-def make(kind: type, D: int, H: int) -> Any:
-    """Make an object of a class whose arguments' names say which is D and which H."""
-    named = {}
-    for name, parameter in inspect.signature(kind).parameters.items():
-        size = next((s for s, p in SIZES.items() if re.fullmatch(p, name)), None)
-        if size:
-            named[name] = {"D": D, "H": H}[size]
-        elif parameter.default is parameter.empty and parameter.kind.name != "VAR_KEYWORD":
-            return kind(D, H)
-    return kind(**named)
+def made(kind: type) -> Iterator[Any]:
+    """Yield objects of a class: its arguments' names say sizes or weights, or their number does."""
+    parameters = inspect.signature(kind).parameters.values()
+    needed = [
+        p.name for p in parameters if p.default is p.empty and not p.kind.name.startswith("V")
+    ]
+    sizes = {
+        p.name: next((s for s, e in SIZES.items() if re.fullmatch(e, p.name)), None)
+        for p in parameters
+    }
+    for numbers in ({"D": invent.D, "H": invent.H}, {"D": invent.H, "H": invent.H}):
+        named = {name: numbers[size] for name, size in sizes.items() if size}
+        ways: list[tuple[tuple, dict]] = [((), named), (tuple(numbers.values()), {})]
+        ways += [((*numbers.values(), invent.OUT), {}), ((numbers["H"],), {})]
+        ways += [((), weights) for weights in invent.invented(needed)]
+        for arguments, keywords in ways:
+            try:
+                yield kind(*arguments, **keywords)
+            except Exception:  # not made in this way
+                continue
 
 
 def functions_of(thing: Any, names: tuple[str, ...]) -> list[Callable]:
@@ -167,6 +177,7 @@ class Step:
         self.swap_states = self.forgetful = False
         self.dtype = np.result_type(*self.weights.values()) if self.weights else np.dtype(float)
         self.cell_output: int | None = None
+        self._before = dict(getattr(self.owner, "__dict__", {}))
         self._find(functions)
 
     # --- calling ------------------------------------------------------------------------------
@@ -189,7 +200,7 @@ class Step:
             for slot in self.order
         ]
         if self.forgetful:
-            vars(self.owner).update(copy.copy(self._before))
+            self._restore()
         with np.errstate(all="ignore"):
             return self.function(*slots, **self.named), given
 
@@ -198,8 +209,10 @@ class Step:
         _, arrange_state, back, _ = LAYOUTS[self.layout]
         shape, found = arrange_state(h).shape, []
         for array in flatten(result):
-            if array.shape == shape and not any(np.array_equal(array, one) for one in found):
-                found.append(np.array(array, np.float64))
+            if fits(array, shape) and not any(
+                np.array_equal(array.ravel(), f.ravel()) for f in found
+            ):
+                found.append(np.array(array, np.float64).reshape(shape))
         if not found:
             raise ValueError(f"the step returned nothing of a state's shape {shape}")
         return [back(array) for array in found[:2]]
@@ -216,6 +229,7 @@ class Step:
         for self.function in functions:
             ways = itertools.product(self._sizes(), self._orders(), self.layouts)
             for (self.D, self.H), (self.order, self.named), self.layout in ways:
+                self._restore()
                 found = self._try(errors)
                 if found > best:
                     best, way = found, dict(vars(self))
@@ -289,11 +303,7 @@ class Step:
         """Find which state is which: h reaches every unit, c only its own."""
         rng = np.random.default_rng(1)
         x, h, c = (rng.normal(size=(1, n)) for n in (self.D, self.H, self.H))
-        self._before = {} if self.owner is None else self._memory()
-        before = self(x, h, c)
-        if not same(before, self(x, h, c)):
-            self.forgetful = bool(self._before)
-        self.repeatable = same(before, self(x, h, c)) and not self.forgetful
+        self._remember(lambda: self(x, h, c))
         before, bump = self(x, h, c), np.eye(1, self.H)
         spread = []
         for after in (self(x, h + bump, c), self(x, h, c + bump)):
@@ -301,14 +311,26 @@ class Step:
             spread.append(changed[1:].any())
         self.swap_states = spread == [False, True]
 
-    def _memory(self) -> dict[str, Any]:
-        """Return copies of an object's attributes that are not weights."""
-        held = {id(array) for array in self.weights.values()}
-        return {
-            name: copy.deepcopy(value)
-            for name, value in getattr(self.owner, "__dict__", {}).items()
-            if isinstance(value, np.ndarray | int | float | list) and id(value) not in held
-        }
+    def _restore(self) -> None:
+        """Put back what the object's attributes were before any call."""
+        if self._before and not self.tensors:
+            mutable = {k: list(v) if isinstance(v, list) else v for k, v in self._before.items()}
+            vars(self.owner).update(mutable)
+
+    def _remember(self, call: Callable[[], Any]) -> None:
+        """See whether two calls give the same; if not, forget before each, as far as possible.
+
+        What a call replaces is a state, no weight.
+        """
+        self._restore()
+        first, second = call(), call()
+        if self.given is None and self.owner is not None and not self.tensors:
+            now = weights_of(self.owner)
+            self.weights = {
+                n: a for n, a in self.weights.items() if now.get(n) is a or n not in now
+            }
+        self.repeatable = all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+        self.forgetful = not self.repeatable
 
     def changes_its_arguments(self) -> list[str]:
         """Return which of x, h and c it changes in place."""
@@ -457,7 +479,7 @@ class Sequence(Step):
             for slot in self.order
         ]
         if self.forgetful:
-            vars(self.owner).update(copy.copy(self._before))
+            self._restore()
         with np.errstate(all="ignore"):
             return self.function(*slots, **self.named)
 
@@ -501,11 +523,7 @@ class Sequence(Step):
     def _settle(self) -> None:
         """See whether two calls give the same."""
         x = np.random.default_rng(1).normal(size=(3, 1, self.D))
-        self._before = {} if self.owner is None else self._memory()
-        before = self(x)
-        if not np.array_equal(before, self(x)):
-            self.forgetful = bool(self._before)
-        self.repeatable = np.array_equal(before, self(x)) and not self.forgetful
+        self._remember(lambda: [self(x)])
 
     def changes_its_arguments(self) -> list[str]:
         """Return nothing: whole sequences are copied."""
@@ -561,6 +579,11 @@ def flatten(result: Any, depth: int = 2) -> Iterator[np.ndarray]:
             yield from flatten(value, depth - 1)
 
 
+def fits(array: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether an array has a shape, but for axes of length one."""
+    return [n for n in array.shape if n > 1] == [n for n in shape if n > 1]
+
+
 def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
     """Whether two lists hold the same numbers."""
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
@@ -569,7 +592,22 @@ def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
 def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -> Step:
     """Return code that can be called, with its weights found or made up where none are given."""
     if isinstance(thing, type):
-        thing = make(thing, invent.D, invent.H)
+        error, best = (
+            ValueError(f"{thing.__name__} could not be made of two sizes or of weights"),
+            None,
+        )
+        for one in made(thing):
+            try:
+                code = kind(one, weights)
+            except (ValueError, TypeError) as failure:
+                error = failure
+                continue
+            if code.outputs == kind.most:
+                return code
+            best = best or code
+        if best is None:
+            raise error
+        return best
     if weights is not None or not inspect.isfunction(thing):
         return kind(thing, weights)
     used, error = invent.used_by(thing), ValueError("weights must be given: none were found")
@@ -585,9 +623,9 @@ def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -
         and not any(re.fullmatch(pattern, name.lower()) for pattern in NAMES.values())
     ]
     best = None
-    for made in invent.invented(asked):
+    for weights in invent.invented(asked):
         try:
-            code = kind(thing, made)
+            code = kind(thing, weights)
         except (ValueError, TypeError):
             continue
         if code.outputs == kind.most:

@@ -107,7 +107,12 @@ def whole(code: Step | Sequence, gradients: Callable[..., Any] | None) -> Diagno
     if gradients is None and not code.tensors:
         gradients = getattr(code.owner, "backward", None)
     with kept(code.weights):
+        before = {name: array.copy() for name, array in code.weights.items()}
         wiring, answer, explanation = understood(code)
+        for name in wiring.idle:  # a gradient or a state, it may be
+            code.weights[name][...] = before[name]
+            if code.given is None:
+                del code.weights[name]
         answer.findings += behaviour(code)
         answer.is_lstm &= not (answer.mistakes or answer.differences)
         if explanation is not None:
@@ -133,7 +138,7 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
     Other weights are tried, too: with some a unit may be dead.
     """
     best = None
-    for seed, swap in itertools.product((0, 1, 2), (False, True)):
+    for seed, swap in itertools.product(range(5), (False, True)):
         wiring = measure(code, seed, swap=swap)
         if swap and wiring.cell_output is None:
             continue
@@ -255,6 +260,11 @@ def shared(wiring: Wiring, best: Explanation) -> list[Finding]:
     for array, *gates in sorted(pairs):
         text = f"weights of one gate in another, {' and '.join(GATES[g] for g in gates)}"
         found.append(Finding(text, "mistake", "eq-preactivation", array))
+    places = list(best.blocks.items())
+    for (r, k), (s, j) in itertools.combinations(places, 2):
+        if k == j:
+            text = f"the {GATES[r]} and the {GATES[s]} read the same preactivation"
+            found.append(Finding(text, "mistake", "eq-preactivation"))
     for k, r in role.items():
         for name in "xh":
             if name not in wiring.kinds(k) and any(name in wiring.kinds(j) for j in role):

@@ -101,10 +101,10 @@ def by_cost(*tables: tuple[Form, ...], most: float) -> list[tuple[float, tuple[F
 
 @functools.lru_cache(maxsize=64)
 def choices(K: int, needs: str, most: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return every choice of a form and a block for each gate, (N, 3) each, and what it costs.
+    """Return every choice of a form and a block for each gate, (N, 3), and what it costs.
 
-    A choice is a number: form times K plus block. No two gates read the same block; a gate that
-    is not needed has the first choice.
+    A choice is a number: form times K plus block. A gate that is not needed has the first. No two
+    gates read the same block, except where one is missing, which costs as much as a mistake.
     """
     costs, blocks = [], []
     for role, table in zip("ifg", (GATE, GATE, CANDIDATE), strict=True):
@@ -113,7 +113,9 @@ def choices(K: int, needs: str, most: float) -> tuple[np.ndarray, np.ndarray]:
         blocks.append(np.arange(len(costs[-1])) % K if role in needs else np.array([-ord(role)]))
     total = costs[0][:, None, None] + costs[1][:, None] + costs[2]
     i, f, g = blocks[0][:, None, None], blocks[1][:, None], blocks[2]
-    picked = np.argwhere((total <= most) & (i != f) & (f != g) & (i != g))
+    twice = (i == f) * 1 + (f == g) + (i == g)
+    total = total + 1.2 * twice
+    picked = np.argwhere((total <= most) & (twice <= (K < 4)))
     return picked, total[tuple(picked.T)]
 
 

@@ -1,0 +1,127 @@
+"""Weights of one layer in other frameworks' order, both ways.
+
+A framework's weights are described by pieces: which array, which part of the LSTM it is, in which
+order its gates stand, and how it lies. All else follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm import checks
+
+TORCH = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+
+
+class Piece(NamedTuple):
+    """One array of a framework: what of the LSTM stands in it, one below the other."""
+
+    name: str
+    parts: str
+    """W, U, b (the bias with W) and B (that with U); more than one are put side by side."""
+    order: str = "ifgo"
+    columns: bool = True
+    """Whether a gate is a block of rows, as in PyTorch, or of columns."""
+    lead: bool = False
+    """Whether there is an axis for the direction in front."""
+
+
+FRAMEWORKS: dict[str, tuple[Piece, ...]] = {
+    "torch": tuple(Piece(n, p) for n, p in zip(TORCH, "WUbB", strict=True)),
+    "keras": (
+        Piece("kernel", "W", columns=False),
+        Piece("recurrent_kernel", "U", columns=False),
+        Piece("bias", "b", columns=False),
+    ),
+    "onnx": (
+        Piece("W", "W", "iofg", lead=True),
+        Piece("R", "U", "iofg", lead=True),
+        Piece("B", "bB", "iofg", lead=True),
+    ),
+    "tf1": (Piece("kernel", "WU", "igfo", columns=False), Piece("bias", "b", "igfo")),
+    "flax": (
+        *(Piece(f"i{g}/kernel", "W", g, columns=False) for g in "ifgo"),
+        *(Piece(f"h{g}/kernel", "U", g, columns=False) for g in "ifgo"),
+        *(Piece(f"h{g}/bias", "B", g) for g in "ifgo"),
+    ),
+    "cudnn": tuple(
+        Piece(f"{part}_{g}", part, g) for part in "WUbB" for g in "ifgo"
+    ),  # the order of its linear layers, biases last
+}
+"""Framework → its arrays. ``tf1`` is ``BasicLSTMCell``, which adds 1 to the forget gate's bias."""
+
+FORGET_BIAS = {"tf1": 1.0}
+
+
+def to_framework(state_dict: Mapping[str, np.ndarray], framework: str) -> dict[str, np.ndarray]:
+    """Return the weights of a layer as a framework has them.
+
+    Parameters
+    ----------
+    state_dict : mapping of str to ndarray
+        Those of ``torch.nn.LSTM``, of one layer and direction.
+    framework : {"torch", "keras", "onnx", "tf1", "flax", "cudnn"}
+        ``tf1`` is TensorFlow 1's ``BasicLSTMCell`` with its ``forget_bias=1.0``.
+
+    Returns
+    -------
+    dict of str to ndarray
+        A framework with one bias has the sum of both.
+    """
+    checks.one_of("framework", framework, tuple(FRAMEWORKS))
+    missing = [name for name in TORCH if name not in state_dict]
+    if missing:
+        raise ValueError(f"state_dict must have {', '.join(TORCH)}, got no {', '.join(missing)}")
+    whole = dict(zip("WUbB", (np.array(state_dict[name]) for name in TORCH), strict=True))
+    letters = {part for piece in FRAMEWORKS[framework] for part in piece.parts}
+    kept, other = ("b", "B") if "b" in letters else ("B", "b")
+    if other not in letters:
+        whole[kept] = whole[kept] + whole[other]
+    gates = {part: dict(zip("ifgo", np.split(a, 4), strict=True)) for part, a in whole.items()}
+    gates["b"]["f"] = gates["b"]["f"] - FORGET_BIAS.get(framework, 0.0)
+    found = {}
+    for name, parts, order, columns, lead in FRAMEWORKS[framework]:
+        blocks = [np.concatenate([gates[part][g] for g in order]) for part in parts]
+        array = np.concatenate(blocks, axis=-1)
+        array = array if columns else array.T
+        found[name] = np.ascontiguousarray(array[None] if lead else array)
+    return found
+
+
+def from_framework(weights: Mapping[str, np.ndarray], framework: str) -> dict[str, np.ndarray]:
+    """Return a framework's weights as a state dict of ``torch.nn.LSTM``.
+
+    Parameters
+    ----------
+    weights : mapping of str to ndarray
+        As :func:`to_framework` returns them.
+    framework : {"torch", "keras", "onnx", "tf1", "flax", "cudnn"}
+
+    Returns
+    -------
+    dict of str to ndarray
+        What a framework lacks is zero.
+    """
+    checks.one_of("framework", framework, tuple(FRAMEWORKS))
+    missing = [p.name for p in FRAMEWORKS[framework] if p.name not in weights]
+    if missing:
+        raise ValueError(
+            f"weights must have the arrays of {framework}, got no {', '.join(missing)}"
+        )
+    gates: dict[str, dict[str, np.ndarray]] = {part: {} for part in "WUbB"}
+    for name, parts, order, columns, lead in FRAMEWORKS[framework]:
+        array = np.array(weights[name][0] if lead else weights[name])
+        array = array if columns else array.T
+        rows = len(array) // (len(order) * (len(parts) if array.ndim == 1 else 1))
+        cuts = {"WU": [array.shape[-1] - rows], "bB": [len(order) * rows]}.get(parts, [])
+        for part, block in zip(parts, np.split(array, cuts, axis=-1), strict=True):
+            gates[part] |= dict(zip(order, np.split(block, len(order)), strict=True))
+    some = next(a for part in "bB" for a in gates[part].values())
+    for part in "bB":
+        gates[part] = {g: gates[part].get(g, np.zeros_like(some)) for g in "ifgo"}
+    gates["b"]["f"] = gates["b"]["f"] + some.dtype.type(FORGET_BIAS.get(framework, 0.0))
+    arrays = (np.concatenate([gates[part][g] for g in "ifgo"]) for part in "WUbB")
+    return dict(zip(TORCH, arrays, strict=True))
