@@ -1,4 +1,4 @@
-"""Every convention, and every form of every place: right ones called right, wrong ones named."""
+"""Every convention with every form of each place: what is right is called so, the rest is named."""
 
 from __future__ import annotations
 
