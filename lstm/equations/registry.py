@@ -12,7 +12,7 @@ EQUATIONS: dict[str, Callable] = {}
 class Reading(NamedTuple):
     """How the symbols of a formula and the arguments of its function meet, where names do not."""
 
-    #: Argument → LaTeX: what is handed to the function, in symbols of the formula.
+    #: What is handed to the function, by name, as LaTeX in symbols of the formula.
     arguments: dict[str, str]
     #: Formulas, or labels of formulas, that say what other symbols stand for.
     where: tuple[str, ...]

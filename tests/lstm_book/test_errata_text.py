@@ -448,7 +448,8 @@ ORDINARY = set(
     re.findall(
         r"\w+",
         "Alex Andrew August Carnegie Christopher Coursera First Gers Graves ICML JMLR Keras "
-        "Manning Mellon Neither Ng Olah One Only Papers Stanford TensorFlow The Two We Without Year",
+        "Manning Mellon Neither Ng Olah One Only Papers Stanford TensorFlow The Two We Without "
+        "Year",
     )
 )
 """Capitalised words in what is said of a citation that are not of a cited work."""
