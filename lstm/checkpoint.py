@@ -50,12 +50,14 @@ def save_checkpoint(
         If ``state`` or ``belongs_to`` is nothing that could be read again.
     """
     buffer, text = io.BytesIO(), np.array(_as_json(belongs_to))
+    if not isinstance(state, Mapping):
+        raise checks.wrong("state", "a mapping of names to arrays", state)
     try:
         arrays = {name: np.asarray(value) for name, value in state.items()}
         if any(array.dtype.hasobject for array in arrays.values()):
             raise ValueError("objects would be pickled")
         np.savez(buffer, belongs_to=text, **arrays)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"state must be a mapping of names to arrays: {error}") from None
     try:
         replace_file(path, buffer.getvalue())

@@ -423,11 +423,13 @@ class Trainer:
         order = checks.numbers("order", state["order"])
         self.order = checks.integers("order", order, 0, order.size - 1, shape=(order.size,)).copy()
         info = json.loads(str(state["info"]))
-        if not isinstance(info, dict) or not info.keys() >= INFO.keys():
-            raise checks.wrong("info", f"a dict with {[*INFO]}", info)
-        for name, kind in INFO.items():
+        kinds = INFO | {"generators": list}
+        if not isinstance(info, dict) or info.keys() != kinds.keys():
+            raise checks.wrong("info", f"a dict of {[*kinds]}", info)
+        for name, kind in kinds.items():
             if type(info[name]) is not kind:
                 raise checks.wrong(f"info.{name}", f"of type {kind.__name__}", info[name])
+        for name in INFO:
             setattr(self, name, info[name])
         rows, steps = self.history, self._steps(len(order))
         if not (

@@ -111,7 +111,7 @@ def test_other_files_are_refused(path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("x", None), "state must be a mapping of names to arrays: "),
+        (("x", None), "state must be a mapping of names to arrays, got None"),
         (("x", {"a": np.array([None])}), "state must be a mapping of names to arrays"),
         (("x", {"a": [[1], [1, 2]]}), "state must be a mapping of names to arrays"),
         (("x", {5: np.ones(1)}), "state must be a mapping of names to arrays"),

@@ -281,7 +281,7 @@ def test_what_is_to_be_overwritten_stays_until_there_is_data(tmp_path, capsys):
 @pytest.mark.parametrize("out", ["file", "file/folder", "x" * 300, "."])
 def test_out_is_tried_before_anything_is_computed(tmp_path, out, capsys, monkeypatch):
     (tmp_path / "file").write_text("mine")
-    (tmp_path / "stacked-article-numpy-quick.json").mkdir()
+    os.mkfifo(tmp_path / "stacked-article-numpy-quick.json")
     monkeypatch.setattr("lstm.Trainer.step", lambda *_: pytest.fail("it trains"))
     assert run(*arguments("stacked", tmp_path / out, "--overwrite")) == 1
     assert re.search(r"choose another --out|File name too long", words(capsys.readouterr().err))

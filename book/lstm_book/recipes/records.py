@@ -111,7 +111,7 @@ def read(path: Path) -> Record:
         If it cannot be read, or something in it is not what it must be; the message says what.
     """
     try:
-        record = fits("record", json.loads(path.read_text(encoding="utf-8")), SCHEMA)
+        record = fits("record", json.loads(_content(path)), SCHEMA)
         checks.one_of("record.model", record["model"], RECIPES[record["recipe"]].model_names)
         seeds = [run["seed"] for run in record["runs"]]
         metrics = {"accuracy" in run["test"] for run in record["runs"]}
@@ -122,6 +122,13 @@ def read(path: Path) -> Record:
         raise RecordError(
             f"{path} is not a record of `python -m lstm_book train` ({error})"
         ) from None
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file holds; a folder is none, nor a pipe, at which one would wait."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file")
+    return path.read_bytes()
 
 
 def read_all(folder: Path, *scales: str) -> dict[str, Record]:
@@ -138,7 +145,7 @@ def try_out(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            path.open("rb").close()
+            _content(path)
         with _locked(path.parent):
             replace_file(trial, bytes(2**16))
             trial.unlink()
