@@ -56,7 +56,7 @@ LETTER: /[A-Za-z]/ | "\\mathcal{L}" | GREEK
 GREEK: /\\(alpha|beta|delta|ell|epsilon|eta|gamma|kappa|lambda|mu|rho|theta)(?![a-z])/
 PRIME: "'"
 SIGN: "+" | "-"
-NUMBER: /\d+/
+NUMBER: /\d+(\.\d+)?/
 %ignore " "
 """
 
@@ -83,7 +83,7 @@ class Display:
             self.premise = premise[0].strip() if premise else self.premise
             for part in re.split(r",? *\\qquad", line):
                 condition = re.fullmatch(r"\((.*)\)", part.strip(" ,"))
-                parts = _split(condition[1] if condition else part.strip(" ,"))
+                parts = split(condition[1] if condition else part.strip(" ,"))
                 if len(parts) < 2 or (condition and len(parts) != 3):
                     raise FormulaError(f"no relation in {part!r}")
                 # (c_0, u > 0) says it of each.
@@ -121,14 +121,14 @@ def _lines(text: str) -> list[str]:
         return [text]
     lines: list[str] = []
     for line in re.split(r"\\\\(?:\[\w+\])?", match[1].replace("&", " ")):
-        if lines and len(_split(line)) == 1:
+        if lines and len(split(line)) == 1:
             lines[-1] += line
         else:
             lines.append(line)
     return lines
 
 
-def _split(text: str) -> list[str]:
+def split(text: str) -> list[str]:
     """Split at the relations that stand in no braces and in no matrix."""
     found, depth, start = [], 0, 0
     for match in re.finditer(rf"\\(?:begin|end)\{{\w+\}}|{RELATION}|[{{}}]", text):
@@ -374,7 +374,8 @@ class Evaluator(lark.visitors.Interpreter):
         return self.lookup((str(tree.children[0]),))
 
     def number(self, tree: lark.Tree):
-        return int(tree.children[0])
+        text = str(tree.children[0])
+        return float(text) if "." in text else int(text)
 
     def paren(self, tree: lark.Tree):
         return self.visit(tree.children[0])

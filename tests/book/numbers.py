@@ -58,13 +58,13 @@ def prose(text: str) -> str:
     """Return a page's text without code, formulas, roles and addresses."""
     high = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
     text = re.sub("10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"10^{{{m[1].translate(high)}}}", text)
-    text = _without_blocks(text)
+    text = without_blocks(text)
     for pattern, new in TAKEN_OUT:
         text = re.sub(pattern, new, text, flags=re.MULTILINE | re.DOTALL)
     return " ".join(text.split())
 
 
-def _without_blocks(text: str) -> str:
+def without_blocks(text: str) -> str:
     """Return the text without fenced code and formulas; other directives keep theirs."""
     kept, fences = [], []
     for line in text.splitlines():
@@ -150,7 +150,8 @@ def fits(text: str, sign: str, exact: float) -> bool:
     ``{~}`` counts only digits before the last zeros; ``{>}`` (more than) and ``{<}`` (below)
     round down and up there.
     """
-    said, digits = value(text), re.sub(r"\D", "", re.sub(r"(·|\\cdot)? *10\^.*", "", text))
+    said, head = value(text), text.partition("10^")[0] if "^" in text else text
+    digits = re.sub(r"\D", "", head) or ("1" if "^" in text else str(said))
     step = 10.0 ** -len(text.partition(".")[2])
     if sign or "^" in text:
         size = max(len(digits.strip("0")), 1)

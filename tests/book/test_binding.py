@@ -43,6 +43,26 @@ def test_page_and_function_write_the_same_formula(label):
     assert latex == ON_PAGES[label].latex, f"{ON_PAGES[label].page} and {function} differ"
 
 
+SIX_LINES = ["forget-gate", "input-gate", "candidate", "output-gate", "cell-state", "hidden-state"]
+REPEATED = {
+    "01_ten_minutes.ipynb": SIX_LINES,
+    "03_gates.ipynb": [*SIX_LINES, *SIX_LINES, "preactivation"],
+    "intro.md": ["preactivation"],
+    "notation.md": ["preactivation"],
+}
+
+
+@pytest.mark.parametrize("page", REPEATED)
+def test_the_six_lines_are_the_same_wherever_they_stand(page):
+    """In colour, too: each as often as it is listed."""
+    text = binding.normalized(binding.page_text(ROOT / "book" / page)).replace("&=", "=")
+    text = re.sub(r"\\(?:class|style)\{[^{}]*\}\{((?:[^{}]|\{[^{}]*\})*)\}", r"\1", text)
+    counts = {
+        name: text.count(ON_PAGES[f"eq-{name}"].latex) for name in [*SIX_LINES, "preactivation"]
+    }
+    assert +Counter(counts) == Counter(REPEATED[page])
+
+
 def test_the_index_lists_every_equation():
     listed = binding.index(ROOT)
     for label in ON_PAGES:
