@@ -452,7 +452,7 @@ ORDINARY = set(
         "Year",
     )
 )
-"""Capitalised words in what is said of a citation that are not of a cited work."""
+"""Capitalised words in what is said of a citation, and in no cited work."""
 
 
 @pytest.mark.parametrize(
