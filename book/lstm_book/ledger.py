@@ -205,10 +205,11 @@ def _evidence(item: dict[str, str]) -> str:
 
 def _answers(program: str) -> list[str]:
     """Return what each version of TensorFlow answered to a program, cut where it is long."""
-    return [
-        f"{version.partition(' with')[0]} {_tag('code', escape(shorten(seen[program], 90, placeholder=' …')))}"
-        for version, seen in OBSERVED["observed"].items()
-    ]
+    answers = []
+    for version, seen in OBSERVED["observed"].items():
+        line = shorten(seen[program], 90, placeholder=" …")
+        answers.append(f"{version.partition(' with')[0]} {_tag('code', escape(line))}")
+    return answers
 
 
 # ----------------------------------------------------------------------------------- bibliography
