@@ -7,11 +7,13 @@ texts ``$...$`` is LaTeX and backticks are code.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
+from textwrap import shorten
 
 import yaml
 from pybtex.database import Entry, parse_file
@@ -21,6 +23,8 @@ from lstm_book.binding import title
 from lstm_book.checkout import ROOT
 
 LEDGER = yaml.safe_load((ROOT / "book" / "errata.yml").read_text(encoding="utf-8"))
+OBSERVED = json.loads((ROOT / "book" / "errata_observed.json").read_text(encoding="utf-8"))
+"""What TensorFlow answered to the programs of :mod:`lstm_book.observe`, which writes it."""
 ARTICLES = {article["id"]: article for article in LEDGER["articles"]}
 FINDINGS = LEDGER["findings"]
 
@@ -189,7 +193,7 @@ def _evidence(item: dict[str, str]) -> str:
     if kind == "test":
         return f"test {_tag('code', target.replace('::', '::<wbr>'))}"
     if kind == "observed":
-        return f"seen in TensorFlow: {_tag('code', escape(target))}"
+        return f"seen with {escape(target)}: {'; '.join(_answers(target))}"
     if kind == "computation":
         return f"computation {_tag('code', target)}"
     if kind == "citation":
@@ -197,6 +201,15 @@ def _evidence(item: dict[str, str]) -> str:
     page, _, anchor = target.removeprefix("book/").partition("#")
     words = anchor.removeprefix("errata-").replace("-", " ")
     return f"run {_tag('a', words, href=page.replace('.ipynb', '.html#') + anchor)}"
+
+
+def _answers(program: str) -> list[str]:
+    """Return what each version of TensorFlow answered to a program, cut where it is long."""
+    answers = []
+    for version, seen in OBSERVED["observed"].items():
+        line = shorten(seen[program], 90, placeholder=" …")
+        answers.append(f"{version.partition(' with')[0]} {_tag('code', escape(line))}")
+    return answers
 
 
 # ----------------------------------------------------------------------------------- bibliography

@@ -16,10 +16,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 
 from lstm_book.checkout import ROOT
-from lstm_book.ledger import ARTICLES
+from lstm_book.ledger import ARTICLES, OBSERVED
 
 RECORD = ROOT / "book" / "errata_observed.json"
 VERSIONS = "import tensorflow, keras; print(tensorflow.__version__, keras.__version__)"
@@ -145,18 +144,12 @@ def last_line(python: str, program: str) -> str:
     return (errors or lines or [""])[-1]
 
 
-def record() -> Mapping[str, Mapping]:
-    """Return the record: the programs that were run, and for each version what was observed."""
-    return json.loads(RECORD.read_text(encoding="utf-8"))
-
-
 def main(python: str) -> None:
     """Run every program with ``python`` and put what it printed into the record."""
     versions = last_line(python, VERSIONS).split()
     name = "TensorFlow {} with Keras {}".format(*versions)
     seen = {key: last_line(python, program) for key, program in programs().items()}
-    observed = record()["observed"] if RECORD.exists() else {}
-    made = {"programs": programs(), "observed": observed | {name: seen}}
+    made = {"programs": programs(), "observed": OBSERVED["observed"] | {name: seen}}
     RECORD.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 

@@ -6,12 +6,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from lstm_book import errata
+from lstm_book import errata, seals
 from lstm_book.ledger import ARTICLES
 
 import lstm
 from lstm import equations as eq
 from lstm.gradcheck import central_difference, complex_step, relative_error
+from tests.lstm_book import world
 from tests.lstm_book.evidence import evidence, program_pair
 from tests.lstm_book.frameworks import parameters, run
 
@@ -478,16 +479,33 @@ FORMULAS = [
 ]
 
 
+def undefined(formulas):
+    """Return the letters with an index t that formulas use and that none of them defines."""
+    sides = [formula.split("=", 1) for formula in formulas]
+    defined = {left[0] for left, _ in sides}
+    used = set(re.findall(r"([a-zA-Z])_\{t", "".join(right for _, right in sides)))
+    return used - defined - {"x"}
+
+
 @evidence(FORMULAS_004, FORMULAS)
 def test_every_symbol_is_defined(printed, corrected):
-    def undefined(formulas):
-        sides = [formula.split("=", 1) for formula in formulas]
-        defined = {left[0] for left, _ in sides}
-        used = set(re.findall(r"([a-zA-Z])_\{t", "".join(right for _, right in sides)))
-        return used - defined - {"x"}
-
     assert undefined(corrected) == set()
     assert undefined(printed) == {"f", "h"}
+
+
+@evidence([r"h_{t} = f(W \cdot X_{t} + U \cdot h_{t-1} + b, c_{t})"], FORMULAS)
+def test_the_cell_state_is_computed(printed, corrected):
+    assert "c" in undefined(printed)
+    assert not undefined(corrected)
+
+
+def test_the_formulas_compared_are_the_articles_and_the_lstms():
+    values = world.lstm_world()
+    assert all(world.holds(formula, values) for formula in FORMULAS)
+    for number, text in seals.article_texts().items():
+        if number == "004":
+            plain = seals.normalized(text)
+            assert all(seals.normalized(formula) in plain for formula in FORMULAS_004)
 
 
 @evidence(
@@ -652,6 +670,33 @@ def test_gradients_flow_back_through_the_hidden_states(printed, corrected):
 
     assert max(error(corrected)) < 1e-7
     assert min(error(printed)) > 0.1
+
+
+def backward_of_the_cell(cell, x, state, d_h):
+    cell.zero_grad()
+    cell(x, state)
+    cell.backward(d_h, np.zeros_like(d_h))
+    return dict(cell.named_parameters())["weight_ih"].grad
+
+
+def backward_003(cell, x, state, d_h):
+    return errata.gradients_003(d_h, cell(x, state)[0], x, state[0])[0]
+
+
+@evidence(backward_003, backward_of_the_cell)
+def test_an_lstm_has_gradients_of_four_blocks(printed, corrected):
+    cell, (x, d_h) = lstm.LSTMCell(D, H, dtype=np.float64, rng=0), (random(B, D), random(B, H))
+    state = np.tanh(random(B, H)), random(B, H, seed=1)
+    weight = dict(cell.named_parameters())["weight_ih"]
+    found, as_printed = corrected(cell, x, state, d_h), printed(cell, x, state, d_h)
+
+    def loss(value):
+        weight.data[...] = value
+        return np.sum(d_h * cell(x, state)[0])
+
+    true = central_difference(loss, weight.data.copy())
+    assert relative_error(found, true) < 1e-7
+    assert as_printed.shape == (H, D) != true.shape
 
 
 @evidence(lambda w, d_w: w + 0.1 * d_w, lambda w, d_w: w - 0.1 * d_w)

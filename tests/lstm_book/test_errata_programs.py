@@ -10,7 +10,7 @@ import ast
 import numpy as np
 import pytest
 import torch
-from lstm_book import errata, observe
+from lstm_book import errata, ledger
 from lstm_book.ledger import ARTICLES
 
 import lstm
@@ -18,7 +18,7 @@ from lstm import equations as eq
 from tests.lstm_book.evidence import evidence, program_pair
 from tests.lstm_book.frameworks import TEST, TRAIN, Run, graph, run
 
-SEEN, SEEN_NEW = observe.record()["observed"].values()
+SEEN, SEEN_NEW = ledger.OBSERVED["observed"].values()
 """What TensorFlow 2.15.1 and 2.21.0 answered, by the name of what was run."""
 
 CORRECTED = {article: about["program_corrected"] for article, about in ARTICLES.items()}

@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 import pytest
-from lstm_book import errata, ledger, observe
+from lstm_book import errata, ledger
 from lstm_book.ledger import ARTICLES, FINDINGS
 from pybtex.richtext import Text
 
@@ -162,7 +162,7 @@ TEACHING, NUMBERS = errata.worked_teaching_version(), errata.WORKED_NUMBERS
 F_SUM, I_SUM, G_SUM, *_, O_SUM = (
     eval(n.expression.removeprefix("sigmoid"), {}, {"tanh": math.tanh}) for n in NUMBERS
 )
-SEEN = observe.record()["observed"]
+SEEN = ledger.OBSERVED["observed"]
 (TF, KERAS), (TF_NEW, KERAS_NEW) = (name.split()[1::3] for name in SEEN)
 WEIGHTS = ast.literal_eval(SEEN[f"TensorFlow {TF} with Keras {KERAS}"]["weights"])
 MODEL = run(ARTICLES["004"]["program_corrected"])
@@ -403,7 +403,7 @@ def raised(program: str) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-ANSWERS = [line for seen in observe.record()["observed"].values() for line in seen.values()]
+ANSWERS = [line for seen in ledger.OBSERVED["observed"].values() for line in seen.values()]
 ANSWERS += [raised(ARTICLES[article]["program"]) for article in ("000", "001", "002")]
 ANSWERS += [raised("import numpy\nnumpy.empty((60000, 28, 28), 'u1').reshape(60000, 28, 1)")]
 
@@ -452,7 +452,7 @@ ORDINARY = set(
         "Year",
     )
 )
-"""Capitalised words in what is said of a citation that are not of a cited work."""
+"""Capitalised words in what is said of a citation, and in no cited work."""
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """The stand-ins for TensorFlow and Keras stop where the real ones were seen to stop."""
 
 import pytest
-from lstm_book import observe
+from lstm_book import ledger, observe
 from lstm_book.ledger import ARTICLES
 
 from tests.lstm_book.frameworks import run
 
-RECORD, PROGRAMS = observe.record(), observe.programs()
+RECORD, PROGRAMS = ledger.OBSERVED, observe.programs()
 OLD, NEW = "TensorFlow 2.15.1 with Keras 2.15.0", "TensorFlow 2.21.0 with Keras 3.15.1"
 SEEN, SEEN_NEW = RECORD["observed"][OLD], RECORD["observed"][NEW]
 

@@ -10,6 +10,8 @@ from lstm_book import ledger
 from lstm_book.checkout import ROOT
 from lstm_book.ledger import ARTICLES, FINDINGS
 
+from tests.lstm_book.frameworks import run
+
 each_article = pytest.mark.parametrize("article", ARTICLES)
 
 
@@ -167,3 +169,34 @@ def test_each_article_is_named_and_its_text_identified():
     assert [row.th.get_text() for row in rows] == [ledger.name(article) for article in ARTICLES]
     for row, article in zip(rows, ARTICLES.values(), strict=True):
         assert article["sha256"] in row.get_text()
+
+
+# --------------------------------------------------------------------------------- the counts
+WORDS = {1: "One", 2: "two", 3: "three", 13: "Thirteen"}
+LINES = ("forget gate", "input gate", "candidate", "output gate", "cell state", "hidden state")
+
+
+def test_the_chapters_counts_are_the_ledgers():
+    """What the two pages say in number words follows from the ledger and the programs."""
+    text = "\n".join("".join(cell["source"]) for cell in cells("14_five_articles"))
+    contents = [article["contains"] for article in ARTICLES.values()]
+    whole = [c for c in contents if all(c[line] == "right" for line in LINES)]
+    assert f"{WORDS[len(contents[0])]} things one may look for" in text
+    assert f"{WORDS[len(whole)]} article has all six lines right" in text
+    assert all(c["program"] != "right" and c["result"] != "right" for c in contents)
+    given = "import numpy as np\n" + "".join(
+        f"{name}_train = {name}_test = np.zeros({shape})\n"
+        for name, shape in {"x": "(8, 100, 10)", "y": "8"}.items()
+    )
+    programs = [about["program"].replace("(100, 1)", "(100, 10)") for about in ARTICLES.values()]
+    assert all(run(program).error for program in programs)
+    only_data = [program for program in programs if not run(given + program).error]
+    assert f"No program runs as printed, {WORDS[len(only_data)]} of them only because" in text
+    wrong = [f for f in FINDINGS if f["id"] in ("000-29", "000-31", "000-32")]
+    assert f"all {WORDS[len(wrong)]} works that article 000 recommends" in text
+    pieces = re.split(r"^## 00\d", text, flags=re.MULTILINE)[1:]
+    worst = [len(re.findall(r"^\(errata-(?!reversed)", piece, re.MULTILINE)) for piece in pieces]
+    assert worst == [3] * len(ARTICLES)
+    page = "\n".join("".join(cell["source"]) for cell in cells("ledger"))
+    assert sum(worst) == 15
+    assert "the fifteen worst mistakes" in page

@@ -132,7 +132,7 @@ def readable(formula: str) -> str:
     text = re.sub(r"\\tilde\{C\}|\\tilde C", "g", formula).replace("C", "c")
     text = re.sub(r"(?<![a-z_])f('?)\(", r"\\tanh\1(", text)  # article 003's f
     both = r"\begin{bmatrix} h_{t-1} \\ x_t \end{bmatrix}"
-    text = re.sub(r"\[h_\{t-1\}, x_t\]", lambda _: both, text)
+    text = re.sub(r"\[h_\{t-1\}, ?x_\{?t\}?\]", lambda _: both, text)
     blocks = r"\begin{bmatrix} U%s & W%s \end{bmatrix} \begin"
     text = re.sub(r"W(_\w)? *\\begin", lambda m: blocks % (m[1] or "", m[1] or ""), text)
     text = re.sub(
