@@ -68,7 +68,7 @@ def test_signature_that_a_page_writes_is_that_of_the_class():
     assert f"({shown})" == wanted
 
 
-@pytest.mark.parametrize("command", ["train", "results", "check", "export", "bench"])
+@pytest.mark.parametrize("command", ["train", "predict", "results", "check", "export", "bench"])
 def test_page_of_recipes_has_every_option(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])

@@ -161,7 +161,7 @@ def test_baselines_on_texts(tmp_path):
     more = [word for setting in more for word in ("--set", setting)]
     for model in RECIPES["imdb"].baselines:
         words = arguments("imdb", tmp_path / model, *more, model=model)
-        if model == "sentences":  # it has settings of its own
+        if model in ("sentences", "convolution", "transformer"):  # with settings of their own
             words = ["train", "imdb", "--model", model, "--out", str(tmp_path / model), *more]
         assert run(*words) == 0
         accuracy[model] = record(tmp_path / model)["runs"][0]["test"]["accuracy"]

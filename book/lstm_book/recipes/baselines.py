@@ -145,7 +145,7 @@ def averaged_embeddings(task: Task, settings: Settings, seed: int) -> Result:
         epochs=20,
         validation=task.validation,
         patience=2,
-        bucket_by=task.bucket_by[rest],
+        bucket_by=None if task.bucket_by is None else task.bucket_by[rest],
     )
     scores = [lstm.predict(model, part.inputs) for part in (task.validation, task.test)]
     return scores[0], scores[1], {"epochs": len(history) - 2}

@@ -16,6 +16,7 @@ from lstm_book.recipes import baselines
 from lstm_book.recipes.pairs import Pairs, SummedEmbedding
 from lstm_book.recipes.recipe import KERAS, TRAINING, Part, Recipe, Settings, Task, checksum, split
 from lstm_book.recipes.sentences import SENTENCES
+from lstm_book.recipes.torch_readers import CONVOLUTION, TRANSFORMER
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,8 @@ IMDB = Recipe(
         "nbsvm": baselines.nbsvm,
         "averaged-embeddings": baselines.averaged_embeddings,
         "sentences": SENTENCES,
+        "convolution": CONVOLUTION,
+        "transformer": TRANSFORMER,
     },
     data=("source", "train_size", "validation_size", "test_size", "final"),
 )
