@@ -120,9 +120,10 @@ def whole(code: Step | Sequence, gradients: Callable[..., Any] | None) -> Diagno
         if gradients is not None:
             settle_weights(code, seed=2)
             code.cell_output = wiring.cell_output
-            formula = explanation if answer.is_lstm else None
+            known = explanation is not None and set(explanation.blocks) == set("ifgo")
+            formula = explanation if known else None
             more, answer.backward_of_own_forward, answer.backward_of_lstm = examine(
-                code, wiring, formula, gradients
+                code, wiring, formula, gradients, named=answer.is_lstm
             )
             answer.findings = order_of(answer.findings + more)
     if explanation is not None and complete(explanation):
