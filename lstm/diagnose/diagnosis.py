@@ -22,6 +22,11 @@ def wrapped(first: str, text: str, indent: str) -> list[str]:
     )
 
 
+def distance(error: float) -> str:
+    """Return in words how far a forward pass is from the LSTM's."""
+    return "equal, to rounding, to" if error < 1e-5 else f"up to {error:.2g} away from"
+
+
 @dataclass
 class Diagnosis:
     """What was found; ``print`` shows it on one screen.
@@ -118,7 +123,7 @@ class Diagnosis:
         gates = [f"{gate}: {', '.join(arrays)}" for gate, arrays in self.weights.items()]
         rows = {
             "Right": ", ".join(self.right),
-            "Forward": "" if error is None else f"within {error:.0e} of nn.LSTM with these weights",
+            "Forward": "" if error is None else f"{distance(error)} nn.LSTM with these weights",
             "Backward": self._backward(),
             "Weights": ", ".join(*[*self.weights.values()][:1]) if same else "; ".join(gates),
             "Order": ", ".join(self.gate_order or ""),
