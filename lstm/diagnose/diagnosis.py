@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from lstm.diagnose.catalogue import EQUATION, Finding
+
+SIGNS = {"mistake": "✗", "variant": "≠", "convention": "·"}
+
+
+def wrapped(first: str, text: str, indent: str) -> list[str]:
+    """Return lines of at most 88 characters, the later ones below the text of the first."""
+    start = f"{indent}{first} " if first else indent
+    return textwrap.wrap(
+        text, 88, initial_indent=start, subsequent_indent=" " * len(start), break_long_words=False
+    )
+
+
+def distance(error: float) -> str:
+    """Return in words how far a forward pass is from the LSTM's."""
+    return "equal, to rounding, to" if error < 1e-5 else f"up to {error:.2g} away from"
 
 
 @dataclass
@@ -96,26 +112,27 @@ class Diagnosis:
 
     def __str__(self) -> str:
         lines = [self.verdict[0].upper() + self.verdict[1:] + "."]
-        signs = {"mistake": "✗", "variant": "≠", "convention": "·"}
         for finding in self.findings:
-            where = EQUATION.get(finding.equation, "")
-            name = finding.name + (f": {finding.detail}" if finding.detail else "")
-            lines.append(f"  {signs[finding.kind]} {name}")
-            if finding.kind != "convention" and finding.equation:
-                lines.append(f"      the book: {where}  ({finding.equation})")
+            lines += wrapped(SIGNS[finding.kind], finding.name, "  ")
+            if finding.kind != "convention" and finding.equation in EQUATION:
+                book = f"the book: {EQUATION[finding.equation]}  ({finding.equation})"
+                lines += wrapped("", book, "    ")
+            lines += wrapped("", finding.detail, "    ") if finding.detail else []
+        error = self.largest_error
+        same = len({tuple(sorted(arrays)) for arrays in self.weights.values()}) == 1
+        gates = [f"{gate}: {', '.join(arrays)}" for gate, arrays in self.weights.items()]
         rows = {
             "Right": ", ".join(self.right),
-            "Forward": ""
-            if self.largest_error is None
-            else f"differs from nn.LSTM with these weights by at most {self.largest_error:.1e}",
+            "Forward": "" if error is None else f"{distance(error)} nn.LSTM with these weights",
             "Backward": self._backward(),
-            "Gates": "; ".join(f"{gate}: {', '.join(a)}" for gate, a in self.weights.items()),
-            "Order": self.gate_order or "",
+            "Weights": ", ".join(*[*self.weights.values()][:1]) if same else "; ".join(gates),
+            "Order": ", ".join(self.gate_order or ""),
             "Called": self.called,
         }
-        rows |= {f"Or {k}": tie for k, tie in enumerate(self.ties, 1)}
-        rows |= {f"Note {k}": text for k, text in enumerate(self.warnings, 1)}
-        lines += [f"{name:9} {text}" for name, text in rows.items() if text]
+        rows |= {f"Or ({k})": tie for k, tie in enumerate(self.ties, 1)}
+        rows |= {f"Note ({k})": text for k, text in enumerate(self.warnings, 1)}
+        for name, text in rows.items():
+            lines += wrapped(f"{name:9}", text, "") if text else []
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -120,9 +120,10 @@ def whole(code: Step | Sequence, gradients: Callable[..., Any] | None) -> Diagno
         if gradients is not None:
             settle_weights(code, seed=2)
             code.cell_output = wiring.cell_output
-            formula = explanation if answer.is_lstm else None
+            known = explanation is not None and set(explanation.blocks) == set("ifgo")
+            formula = explanation if known else None
             more, answer.backward_of_own_forward, answer.backward_of_lstm = examine(
-                code, wiring, formula, gradients
+                code, wiring, formula, gradients, named=answer.is_lstm
             )
             answer.findings = order_of(answer.findings + more)
     if explanation is not None and complete(explanation):
@@ -210,7 +211,7 @@ def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explan
         places.remove("h")
         answer.warnings.append("the cell state is explained, the hidden state is not")
         answer.right = [
-            words[p] for p in places[:-1] if p in best.forms and equations[p] not in wrong
+            words[p] for p in places if p in best.forms and equations[p] not in wrong
         ]
         answer.findings.append(
             Finding("h is not o tanh(c), nor anything known", "mistake", "eq-hidden-state")

@@ -62,6 +62,28 @@ def test_tensorflow_1_by_its_formula():
     assert np.array_equal(theirs[0], h_n[0])
 
 
+# h of the last of four steps, with the weights below: Keras 3.15.1 on JAX, Flax 0.12.8 (linen).
+RECORDED = {
+    "keras": [-0.6586476997251967, -0.3594551779749057, -0.015221637175964153],
+    "flax": [-0.6586476902877687, -0.3594551539067546, -0.015221639401722092],
+}
+
+
+@pytest.mark.parametrize("framework", RECORDED)
+def test_recorded_numbers(framework):
+    """The frameworks were given these weights by ``to_framework``; here they come back."""
+
+    def numbers(shape, start):
+        return np.sin(start + 1.3 * np.arange(np.prod(shape))).reshape(shape)
+
+    shapes = {"weight_ih_l0": (12, 2), "weight_hh_l0": (12, 3), "bias_ih_l0": 12, "bias_hh_l0": 12}
+    state = {name: numbers(shape, k) for k, (name, shape) in enumerate(shapes.items())}
+    ours = lstm.LSTM(2, 3, dtype=np.float64)
+    ours.load_state_dict(from_framework(to_framework(state, framework), framework))
+    output, _ = ours(numbers((4, 1, 2), 4))
+    assert np.allclose(output[-1, 0], RECORDED[framework], rtol=0, atol=3e-8)  # Keras rounds
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
