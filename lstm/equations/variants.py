@@ -451,3 +451,35 @@ def d_cell_state_1997(d_c_next, d_h_t, o_t, c_t):
     """
     s = sigmoid(c_t)
     return d_c_next + d_h_t * o_t * 2 * s * (1 - s)
+
+
+@equation("eq-truncated-1997")
+def d_recurrent_weights_1997(d_loss, o, c, i, g, h_prev):
+    r"""Truncated gradient of the candidate's recurrent weights, equation ``eq-truncated-1997``.
+
+    .. math::
+
+        \begin{aligned}
+            \bar{U}_g & = \sum_{k=1}^{T} \operatorname{diag}(e_k) \, E_k, \\
+            e_k & = \frac{\partial \ell_k}{\partial h_k} \odot o_k
+            \odot 2\,\sigma(c_k) \odot \left(1 - \sigma(c_k)\right), \\
+            E_k & = \sum_{t=1}^{k} \left( i_t \odot \left( 1 - \tfrac{1}{4} g_t^2 \right) \right)
+            h_{t-1}^\top
+        \end{aligned}
+
+    Parameters
+    ----------
+    d_loss, o, c, i, g, h_prev : ndarray, shape (T, B, H)
+        :math:`\partial\ell_t/\partial h_t`, output gates, cell states, input gates, candidates,
+        and the hidden state *before* each step.
+
+    Returns
+    -------
+    d_U_g : ndarray, shape (H, H)
+        Without what comes back from the next step's gates; summed over the batch. No step looks
+        back: :math:`E_k` is brought up to date.
+    """
+    s = sigmoid(c)
+    entering = d_loss * o * 2 * s * (1 - s)
+    terms = (i * (1 - g * g / 4))[..., :, None] * h_prev[..., None, :]
+    return (entering[..., None] * np.cumsum(terms, axis=0)).sum(axis=(0, 1))

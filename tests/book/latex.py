@@ -232,15 +232,15 @@ class Evaluator(lark.visitors.Interpreter):
         ``(name, number of indices)`` → the letters of the indices, and the tree.
     """
 
-    def __init__(
-        self, values: dict[Key, object], bound: dict[str, int], definitions: dict, used: set = ()
-    ) -> None:
+    def __init__(self, values: dict[Key, object], bound: dict[str, int], definitions: dict) -> None:
         self.values, self.bound, self.definitions = values, bound, definitions
-        self.used = used if used != () else set()
+        self.outside, self.used = bound, set()
 
     def within(self, bound: dict[str, int]) -> Evaluator:
         """Return an evaluator with more letters bound to integers."""
-        return Evaluator(self.values, self.bound | bound, self.definitions, self.used)
+        inner = Evaluator(self.values, self.bound | bound, self.definitions)
+        inner.outside, inner.used = self.outside, self.used
+        return inner
 
     def of(self, latex: str):
         """Return the value of one side."""
@@ -305,7 +305,10 @@ class Evaluator(lark.visitors.Interpreter):
             meant = dict(zip(letters, at, strict=True))
             if all(letter in ("t", "k", "n", number) for letter, number in meant.items()):
                 self.used.add((name, len(at)))
-                self.values[key] = self.within(meant).visit(tree)
+                # In a definition, the letters of the sums around its use mean nothing.
+                own = Evaluator(self.values, self.outside | meant, self.definitions)
+                own.used = self.used
+                self.values[key] = own.visit(tree)
                 return self.values[key]
         raise FormulaError(f"an unknown symbol: {key}")
 

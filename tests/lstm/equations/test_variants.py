@@ -85,6 +85,21 @@ def test_hidden_1997_is_the_papers_h(rng):
     np.testing.assert_allclose(eq.hidden_state_1997(o_t, c_t), paper, **EXACT)
 
 
+@pytest.mark.equation("eq-truncated-1997")
+def test_gradient_forwards_in_time_is_the_one_backwards_cut_at_the_gates(rng):
+    """The way back of 1997, one sequence and one step at a time."""
+    d_loss, o, c, i, g, h_prev = rng.normal(size=(6, 4, 3, 2))
+    expected = np.zeros((2, 2))
+    for b in range(3):
+        d_c = np.zeros(2)
+        for t in reversed(range(4)):
+            d_c = eq.d_cell_state_1997(d_c, d_loss[t, b], o[t, b], c[t, b])
+            d_a_g = eq.d_candidate_preactivation_1997(d_c, i[t, b], g[t, b])
+            expected += np.outer(d_a_g, h_prev[t, b])
+    found = eq.d_recurrent_weights_1997(d_loss, o, c, i, g, h_prev)
+    np.testing.assert_allclose(found, expected, **EXACT)
+
+
 # ------------------------------------------------------------------------------------ peepholes
 PEEPHOLES = [
     pytest.param(eq.peephole_input_gate, marks=pytest.mark.equation("eq-peephole-input-gate")),
