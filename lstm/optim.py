@@ -110,14 +110,9 @@ class Optimizer:
         values = {
             name: checks.array(name, mapping[name], value.dtype, value.shape).copy()
             for name, value in own.items()
-            if name not in ("lr", "steps")
         }
-        lr, steps = (
-            value[()] if isinstance(value, np.ndarray) else value
-            for value in (mapping["lr"], mapping["steps"])
-        )
-        lr = checks.number("lr", lr, "[0, inf)")
-        steps = checks.positive_int("steps", steps, minimum=0)
+        lr = checks.number("lr", values["lr"][()], "[0, inf)")
+        steps = checks.positive_int("steps", values["steps"][()], minimum=0)
         self.lr, self.steps = lr, steps
         for name, arrays in self._state.items():
             for index, array in enumerate(arrays):

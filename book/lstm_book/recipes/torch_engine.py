@@ -18,6 +18,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import lstm
+from lstm import checks
 from lstm.models import SequenceClassifier, Stack
 from lstm.module import Rng
 from lstm_book.recipes.pairs import SummedEmbedding
@@ -310,12 +311,17 @@ class Optimizer:
 
     def load_state_dict(self, mapping: Mapping[str, np.ndarray]) -> None:
         """Restore what :meth:`state_dict` returned; all of it or nothing."""
+        shapes = {str(index): each.shape for index, each in enumerate(self.parameters)}
         state: dict[int, dict[str, Tensor]] = {}
         for name in mapping.keys() - {"lr"}:
             index, _, kind = name.partition(".")
-            if mapping[name].shape not in ((), self.parameters[int(index)].shape):
-                raise ValueError(f"optimizer/{name} cannot have shape {mapping[name].shape}")
-            state.setdefault(int(index), {})[kind] = torch.tensor(mapping[name])
-        lr = float(mapping["lr"])
+            array = checks.numbers(f"optimizer/{name}", mapping[name])
+            if index not in shapes or array.shape not in ((), shapes[index]):
+                raise ValueError(f"optimizer/{name} cannot be, with shape {array.shape}")
+            state.setdefault(int(index), {})[kind] = torch.tensor(array)
+        kinds = [entry.keys() for entry in state.values()]
+        if kinds and (len(kinds) < len(shapes) or any(each != kinds[0] for each in kinds)):
+            raise ValueError("optimizer must have the same state for every parameter")
+        lr = checks.number("lr", checks.numbers("lr", mapping["lr"])[()], "[0, inf)")
         self.rule.load_state_dict(self.rule.state_dict() | {"state": state})
         self.lr = lr
