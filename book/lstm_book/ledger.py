@@ -193,7 +193,7 @@ def _evidence(item: dict[str, str]) -> str:
     if kind == "test":
         return f"test {_tag('code', target.replace('::', '::<wbr>'))}"
     if kind == "observed":
-        return f"seen with {escape(target)}: {'; '.join(_answers(target))}"
+        return f"seen with “{escape(target)}”: {'; '.join(_answers(target))}"
     if kind == "computation":
         return f"computation {_tag('code', target)}"
     if kind == "citation":
