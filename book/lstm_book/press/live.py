@@ -47,9 +47,9 @@ CHAPTERS = "0[1-9]_*.ipynb"
 SLOW = frozenset({"tr-rates"})
 """Ids of cells that take more than 20 s in a browser."""
 LICENCES = """\
-In this folder: Pyodide 0.27.7 (Mozilla Public License 2.0, https://github.com/pyodide/pyodide), with
-CPython 3.12 (Python Software Foundation License), NumPy and contourpy, kiwisolver, cycler (BSD),
-matplotlib (its own, like Python's), Pillow (HPND), packaging and python-dateutil (Apache 2.0 or BSD),
+In this folder: Pyodide 0.27.7 (Mozilla Public License 2.0, https://github.com/pyodide/pyodide),
+with CPython 3.12 (Python Software Foundation License), NumPy, contourpy, kiwisolver, cycler (BSD),
+matplotlib (its own, like Python's), Pillow (HPND), packaging, python-dateutil (Apache 2.0 or BSD),
 pyparsing and six (MIT). Each wheel holds its licence. The course is under MIT and CC BY 4.0.
 """
 CELL = re.compile(r'<div class="cell [^"]*">')
