@@ -16,12 +16,13 @@ export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
 # Another lstm on that path would be imported in the place of this one.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help book test quick lint pdf lab outputs times bench clean
+.PHONY: help book live test quick lint pdf lab outputs times bench clean
 
 help:
 	@echo 'LSTM, Checked: every equation derived, every claim run.'
 	@echo
 	@echo '  make book     build the book and say where to open it; needs no PyTorch'
+	@echo '  make live     build the book with chapters that run in the page (77 MB, once)'
 	@echo '  make test     run every check: style, package, equations, notebooks, pages, links;'
 	@echo '                one file alone: make test FILE=tests/lstm/test_cell.py'
 	@echo '  make quick    run the tests that take a minute together'
@@ -62,6 +63,11 @@ book: $(VENV)/book.ready
 	@echo 'or serve it, and open http://127.0.0.1:8000:'
 	@echo '  $(PY) -m http.server --bind 127.0.0.1 --directory $(HTML) 8000'
 	@echo
+
+live: book
+	@$(PY) -m lstm_book.press.live
+	@echo 'A page may start Python where it is served, not where it was opened as a file:'
+	@echo '  $(PY) -m http.server --bind 127.0.0.1 --directory $(HTML) 8000'
 
 pdf: $(VENV)/pdf.ready
 	@$(PY) -m lstm_book.press.pdf --check
