@@ -20,14 +20,15 @@ def figure_page(name: str, still: str, caption: str, scripts: tuple[str, ...] = 
         What its own script needs besides ``lstm.js`` and its data.
     """
     tags = "\n".join(
-        f'<script defer src="{_ASSETS}{file}.js"></script>'
+        f'<script src="{_ASSETS}{file}.js"></script>'
         for file in ("lstm", *scripts, f"data/{name}", name)
     )
     return (
         f'<link rel="stylesheet" href="{_ASSETS}widgets.css">\n'
         f'<figure class="lstm-figure lstm-widget" id="widget-{name}">\n'
         f'<div class="widget-still">\n{still}\n</div>\n'
+        # Before anything below is laid out, so that nothing moves when the figure comes to life.
+        f"{tags}\n"
         f"<figcaption>{' '.join(caption.split())}</figcaption>\n"
         "</figure>\n"
-        f"{tags}\n"
     )
