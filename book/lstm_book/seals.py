@@ -123,19 +123,34 @@ def offsets(texts: Mapping[str, str]) -> dict[str, list[int]]:
     }
 
 
-def main() -> None:
-    """Write the seals of what stands in the articles and in the ledger now."""
-    texts = article_texts()
-    if set(texts) != set(ARTICLES):
-        sys.exit("needs the five articles: name their folder in LSTM_ARTICLES")
+def stored() -> dict:
+    """Return the seals as they were written."""
+    return json.loads(SEALS.read_text(encoding="utf-8"))
+
+
+def found(texts: Mapping[str, str]) -> dict:
+    """Return the seals of the articles and of each quotation in them."""
     at = offsets(texts)
-    seals = {
+    return {
         "normalisation": NORMALISATION,
         "articles": {number: sha256(texts[number]) for number in ARTICLES},
         "quotations": {number: [seal, *at[number]] for number, seal in quotations().items()},
-        "words": words(),
     }
-    text = json.dumps(seals, ensure_ascii=False, indent=1)
+
+
+def main() -> None:
+    """Write the seals of what stands in the articles and in the ledger now.
+
+    Without the articles the words can get new seals, and no quotation may have changed.
+    """
+    texts = article_texts()
+    if set(texts) == set(ARTICLES):
+        seals = found(texts)
+    else:
+        seals = stored()
+        if {number: seal for number, (seal, *_) in seals["quotations"].items()} != quotations():
+            sys.exit("a quotation changed: name the articles' folder in LSTM_ARTICLES")
+    text = json.dumps(seals | {"words": words()}, ensure_ascii=False, indent=1)
     lines = re.sub(r"\n   ?(?=\d|\])", " ", text)  # a seal and its offsets on one line
     SEALS.write_text(re.sub(r"\[\n +", "[", lines).replace(" ]", "]") + "\n", encoding="utf-8")
 

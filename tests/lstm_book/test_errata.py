@@ -1,13 +1,12 @@
 """The ledger of errata: its schema, and that nothing in it points nowhere."""
 
 import ast
-import json
 import re
 from functools import cache
 
 import pytest
 from lstm_book import errata, observe, seals
-from lstm_book.binding import page_text
+from lstm_book.binding import docstring_latex, page_text
 from lstm_book.checkout import ROOT
 from lstm_book.ledger import (
     ARTICLES,
@@ -137,6 +136,25 @@ def test_every_printed_formula_names_its_finding():
         assert named or printed.__name__.startswith("step")
 
 
+@pytest.mark.parametrize(
+    ("function", "number"),
+    [
+        (errata.output_gate_000, "000-14"),
+        (errata.hidden_state_000, "000-16"),
+        (errata.cell_state_001, "001-17"),
+        (errata.hidden_state_002, "002-12"),
+        (errata.step_003, "003-08"),
+        (errata.gradients_003, "003-12"),
+    ],
+)
+def test_a_printed_formulas_function_shows_it(function, number):
+    """What the function's docstring says that it computes is what the article prints."""
+    (finding,) = (finding for finding in FINDINGS if finding["id"] == number)
+    printed = seals.normalized(finding["printed"])
+    for formula in docstring_latex(function).split(r", \quad "):
+        assert seals.normalized(formula) in printed
+
+
 @each_article
 def test_article_follows_the_schema(article):
     assert article["sections"]
@@ -170,7 +188,7 @@ def test_an_editorial_finding_is_minor():
 
 
 # ------------------------------------------------------------------------------------- the seals
-STORED = json.loads(seals.SEALS.read_text(encoding="utf-8"))
+STORED = seals.stored()
 ARTICLE_TEXTS = seals.article_texts()
 
 
