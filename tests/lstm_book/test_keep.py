@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
 
 import lstm_book.__main__ as command_line
 import numpy as np
 import pytest
-from lstm_book.recipes import keep
+from lstm_book.recipes import keep, trials
 from lstm_book.recipes.sentences import SETTINGS, train_classifiers
 from numpy.testing import assert_array_equal
+
+from tests.conftest import ROOT
 
 GOOD = ["A great film. I loved it!", "Loved it. What a great cast.", "Great, great fun."]
 BAD = ["A bad film. I hated it!", "Hated it. What a bad cast.", "Bad, bad mess."]
@@ -152,4 +156,55 @@ def test_predict_says_what_is_wrong(path, tmp_path, capsys):
         ((path, "--files", tmp_path / "none.txt"), "none.txt"),
     ):
         assert command_line.main(["predict", *map(str, words)]) == 1
+        assert message in " ".join(capsys.readouterr().err.split())
+
+
+def printed_commands(page):
+    """Return the commands of a chapter's text, each as a list of words."""
+    cells = json.loads((ROOT / "book" / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    found = re.findall(r"^python -m lstm_book (.*)$", text, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in found]
+
+
+def test_the_commands_of_the_chapter_run(tmp_path, monkeypatch, capsys):
+    """On few reviews: train and keep, judge two sentences, judge a folder."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "my_reviews"
+    folder.mkdir()
+    for number, text in enumerate(GOOD + BAD):
+        (folder / f"{number}.txt").write_text(text, encoding="utf-8")
+    train, sentences, files = printed_commands("11_movie_reviews")
+    few = [f"{name}={size}" for name, size in (("train_size", 300), ("test_size", 100))]
+    few = [word for setting in [*few, "validation_size=100"] for word in ("--set", setting)]
+    assert command_line.main([*train, *few, "--quiet"]) == 0
+    assert keep.about(tmp_path / "reviews.safetensors")["settings"]["train_size"] == 300
+    capsys.readouterr()
+    for command, count in ((sentences, 2), (files, 6)):
+        assert command_line.main(command) == 0
+        assert len(capsys.readouterr().out.splitlines()) == count
+
+
+def test_trials_see_no_test_part_and_are_noted(tmp_path, capsys):
+    few = [f"{name}={size}" for name, size in (("train_size", 300), ("test_size", 100))]
+    few = [word for setting in [*few, "validation_size=100"] for word in ("--set", setting)]
+    for model, more in (("sentences", "lr=0.02"), ("best-without-lstm", "epochs=1")):
+        command = ["train", "imdb", "--model", model, "--trial", "--out", str(tmp_path), "--quiet"]
+        assert command_line.main([*command, *few, "--set", more]) == 0
+        assert "validation accuracy" in capsys.readouterr().out
+    first, second = trials.read(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [trials.NAME]
+    assert (first["model"], second["model"]) == ("sentences", "best-without-lstm")
+    assert first["changed"][-1] == "lr=0.02"
+    assert first["part"] == "validation"
+    assert set(first["beside"]) == {"base", "memoryless", "shuffled"}
+    assert 0 < second["validation"]["accuracy"] < 1
+    assert "test" not in first.keys() | second.keys()
+
+
+def test_what_cannot_be_kept_is_refused_before_a_training(tmp_path, capsys):
+    for model in ("nbsvm", "lstm"):
+        command = ["train", "imdb", "--model", model, "--save", "m", "--out", str(tmp_path)]
+        assert command_line.main(command) == 1
+        message = f"save needs a model that can be kept, got '{model}'"
         assert message in " ".join(capsys.readouterr().err.split())
