@@ -210,9 +210,7 @@ def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explan
     if only_cell:
         places.remove("h")
         answer.warnings.append("the cell state is explained, the hidden state is not")
-        answer.right = [
-            words[p] for p in places if p in best.forms and equations[p] not in wrong
-        ]
+        answer.right = [words[p] for p in places if p in best.forms and equations[p] not in wrong]
         answer.findings.append(
             Finding("h is not o tanh(c), nor anything known", "mistake", "eq-hidden-state")
         )
