@@ -359,7 +359,7 @@ def new_cells(probe: Probe, rows: list[Row]) -> int | None:
     """Return which output is the new cell state: the one that fewer weights reach."""
     if len(probe.base) < 2:
         return None
-    reached = [sum(np.nanmax(np.abs(r.signature[k])) > 1e-7 for r in rows) for k in (0, 1)]
+    reached = [sum((np.abs(r.signature[k]) > 1e-7).any() for r in rows) for k in (0, 1)]
     return 0 if reached[0] < reached[1] else 1
 
 
@@ -406,7 +406,10 @@ def follows(target, others, probe, free, cells, close) -> list[tuple[list[Row], 
         states["c'"] = probe.base[cells][free]
     for other in others:
         base = other[0].signature
-        scale = float(np.nanmedian(target[base != 0] / base[base != 0]))
+        known = (base != 0) & ~np.isnan(base + target)
+        if not known.any():
+            continue
+        scale = float(np.median(target[known] / base[known]))
         if close(scale * base, target):
             return [(other, scale, None)]
         for name, values in states.items():

@@ -1,0 +1,195 @@
+"""Programs as people publish them, rebuilt from their description: the file, and what is said."""
+
+from __future__ import annotations
+
+SIGMOID = """
+import numpy as np
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+"""
+# A cell as a class, its gates in four matrices, [h, x] in columns, with an output layer.
+COLUMNS = """
+class LSTMCell:
+    def __init__(self, input_size, hidden_size):
+        for gate in "figo":
+            setattr(self, "W" + gate, np.random.randn(hidden_size, hidden_size + input_size))
+            setattr(self, "b" + gate, np.zeros((hidden_size, 1)))
+        self.Wy = np.random.randn(2, hidden_size)
+
+    def forward(self, x, h_prev, c_prev):
+        z = np.vstack([h_prev, x])
+        f, i = sigmoid(self.Wf @ z + self.bf), sigmoid(self.Wi @ z + self.bi)
+        g, o = np.tanh(self.Wg @ z + self.bg), sigmoid(self.Wo @ z + self.bo)
+        c = f * c_prev + i * g
+        h = o * np.tanh(c)
+        return h, c, self.Wy @ h
+"""
+# A layer in the style of a textbook: parameters and gradients in lists, order f, g, i, o.
+LISTS = """
+class LSTM:
+    def __init__(self, Wx, Wh, b):
+        self.params = [Wx, Wh, b]
+        self.grads = [np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(b)]
+
+    def forward(self, x, h_prev, c_prev):
+        Wx, Wh, b = self.params
+        f, g, i, o = np.split(x @ Wx + h_prev @ Wh + b, 4, axis=1)
+        f, g, i, o = sigmoid(f), np.tanh(g), sigmoid(i), sigmoid(o)
+        c = f * c_prev + g * i
+        self.cache = x, h_prev, c_prev, i, f, g, o, c
+        return o * np.tanh(c), c
+
+    def backward(self, dh, dc):
+        Wx, Wh, b = self.params
+        x, h_prev, c_prev, i, f, g, o, c = self.cache
+        ds = dc + dh * o * (1 - np.tanh(c) ** 2)
+        di, df, dg = ds * g * i * (1 - i), ds * c_prev * f * (1 - f), ds * i * (1 - g**2)
+        da = np.hstack([df, dg, di, dh * np.tanh(c) * o * (1 - o)])
+        for grad, value in zip(self.grads, (x.T @ da, h_prev.T @ da, da.sum(axis=0))):
+            grad[...] = value
+        return da @ Wx.T, da @ Wh.T, ds * f
+"""
+# A course's two functions with a cache, and its loops over time; dc is changed in place.
+COURSE = """
+def step_forward(x, prev_h, prev_c, Wx, Wh, b):
+    i, f, o, g = np.split(x.dot(Wx) + prev_h.dot(Wh) + b, 4, axis=1)
+    i, f, o, g = sigmoid(i), sigmoid(f), sigmoid(o), np.tanh(g)
+    next_c = f * prev_c + i * g
+    next_h = o * np.tanh(next_c)
+    return next_h, next_c, (x, prev_h, prev_c, Wx, Wh, i, f, o, g, next_c)
+
+def step_backward(dnext_h, dnext_c, cache):
+    x, prev_h, prev_c, Wx, Wh, i, f, o, g, next_c = cache
+    dnext_c += dnext_h * o * (1 - np.tanh(next_c) ** 2)
+    do, df, di, dg = dnext_h * np.tanh(next_c), dnext_c * prev_c, dnext_c * g, dnext_c * i
+    da = np.hstack([di * i * (1 - i), df * f * (1 - f), do * o * (1 - o), dg * (1 - g**2)])
+    return da @ Wx.T, da @ Wh.T, dnext_c * f, x.T @ da, prev_h.T @ da, da.sum(axis=0)
+
+def lstm_forward(x, h0, Wx, Wh, b):
+    h, c, outputs, caches = h0, np.zeros_like(h0), [], []
+    for t in range(x.shape[1]):
+        h, c, cache = step_forward(x[:, t], h, c, Wx, Wh, b)
+        outputs.append(h)
+        caches.append(cache)
+    return np.stack(outputs, axis=1), caches
+
+def lstm_backward(dh, caches):
+    dprev, dc, dx, dWx, dWh, db = np.zeros_like(dh[:, 0]), np.zeros_like(dh[:, 0]), [], 0, 0, 0
+    for t in reversed(range(dh.shape[1])):
+        now, dprev, dc, *more = step_backward(dh[:, t] + dprev, dc, caches[t])
+        dx.append(now)
+        dWx, dWh, db = dWx + more[0], dWh + more[1], db + more[2]
+    return np.stack(dx[::-1], axis=1), dprev, dWx, dWh, db
+"""
+# Weights around a function that takes columns, one at a time, and returns a list.
+GLOBALS = """
+H, D = 5, 2
+Wf, Wi, Wc, Wo = (np.random.randn(H, H + D) for _ in range(4))
+bf, bi, bc, bo = (np.zeros((H, 1)) for _ in range(4))
+
+def forward(xs):
+    h, c, outputs = np.zeros((H, 1)), np.zeros((H, 1)), []
+    for x in xs:
+        z = np.vstack((h, x.reshape(D, 1)))
+        f, i, o = sigmoid(Wf @ z + bf), sigmoid(Wi @ z + bi), sigmoid(Wo @ z + bo)
+        c = f * c + i * np.tanh(Wc @ z + bc)
+        h = o * np.tanh(c)
+        outputs.append(h)
+    return outputs, c
+"""
+TORCH = """
+import torch
+
+class LSTM(torch.nn.Module):
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.x2h = torch.nn.Linear(input_size, 4 * hidden_size)
+        self.h2h = torch.nn.Linear(hidden_size, 4 * hidden_size, bias=False)
+
+    def forward(self, x, hidden):
+        h, c = hidden
+        i, f, g, o = (self.x2h(x) + self.h2h(h)).chunk(4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+"""
+STATE = """
+class LSTM:
+    def __init__(self, input_size, hidden_size):
+        for gate in "ifco":
+            setattr(self, "W" + gate, np.random.randn(hidden_size, input_size))
+            setattr(self, "U" + gate, np.random.randn(hidden_size, hidden_size))
+        self.h, self.c = np.zeros((hidden_size, 1)), np.zeros((hidden_size, 1))
+
+    def forward(self, xs):
+        outputs = []
+        for x in xs:
+            f, i = self.Wf @ x + self.Uf @ self.h, self.Wi @ x + self.Ui @ self.h
+            g, o = self.Wc @ x + self.Uc @ self.h, self.Wo @ x + self.Uo @ self.h
+            self.c = sigmoid(f) * self.c + sigmoid(i) * np.tanh(g)
+            self.h = sigmoid(o) * np.tanh(self.c)
+            outputs.append(self.h)
+        return outputs
+"""
+
+
+def changed(program: str, old: str, new: str) -> str:
+    """Return a program with one line of it changed."""
+    assert program.count(old) == 1, old
+    return program.replace(old, new)
+
+
+# Name → (file, what in it, whether it is right, what must be named).
+PROGRAMS: dict[str, tuple[str, str, bool, str]] = {
+    "columns": (COLUMNS, "LSTMCell", True, ""),
+    "lists": (LISTS, "LSTM", True, ""),
+    "step of a course": (COURSE, "step_forward", True, ""),
+    "sequence of a course": (COURSE, "lstm_forward", True, ""),
+    "globals": (GLOBALS, "forward", True, ""),
+    "torch": (TORCH, "LSTM", True, ""),
+    "state left over": (STATE, "LSTM", False, "a state is left over"),
+    "no tanh on the way out": (
+        changed(COLUMNS, "h = o * np.tanh(c)", "h = o * c"),
+        "LSTMCell", False, "no tanh on the way out",
+    ),
+    "tanh(c) carried": (
+        changed(COLUMNS, "c = f * c_prev + i * g", "c = np.tanh(f * c_prev + i * g)"),
+        "LSTMCell", False, "the state carried is tanh(c)",
+    ),
+    "i from f, activated": (
+        changed(LISTS, "np.tanh(g), sigmoid(i)", "np.tanh(g), sigmoid(sigmoid(f))"),
+        "LSTM", False, "read the same preactivation",
+    ),
+    "another gate's weights": (
+        changed(COLUMNS, "sigmoid(self.Wo @ z", "sigmoid(self.Wi @ z"),
+        "LSTMCell", False, "weights of one gate in another",
+    ),
+    "coupled": (
+        changed(COLUMNS, "sigmoid(self.Wi @ z + self.bi)", "1 - sigmoid(self.Wf @ z + self.bf)"),
+        "LSTMCell", False, "coupled gates",
+    ),
+    "derivative of an activated value": (
+        changed(COURSE, "di * i * (1 - i)", "di * sigmoid(i) * (1 - sigmoid(i))"),
+        "step_forward", False, "already activated",
+    ),
+    "copied line": (
+        changed(COURSE, "dg * (1 - g**2)", "di * (1 - g**2)"),
+        "step_forward", False, "copied line",
+    ),
+    "dh not carried": (
+        changed(COURSE, "dh[:, t] + dprev, dc, caches", "dh[:, t], dc, caches"),
+        "lstm_forward", False, "dh is not carried",
+    ),
+    "dc not carried": (
+        changed(COURSE, "dh[:, t] + dprev, dc, caches", "dh[:, t] + dprev, 0 * dc, caches"),
+        "lstm_forward", False, "dc is not carried",
+    ),
+    "gradient of one step": (
+        changed(COURSE, "= dWx + more[0],", "= more[0],"),
+        "lstm_forward", False, "gradient of W overwritten",
+    ),
+    "accumulators": (
+        changed(COURSE, "[], 0, 0, 0", "[], 0.1, 0.2, 0.3"),
+        "lstm_forward", False, "accumulators do not start at zero",
+    ),
+}  # fmt: skip
