@@ -267,6 +267,11 @@ def examine(
         if not started and any(not equal(small[n], a, tolerance) for n, a in theirs.items()):
             found.append(Finding("large gradients are clipped", "convention", "eq-d-weights-sum"))
             theirs = small
+        idle = [n for n in wiring.idle if n in theirs and np.abs(theirs.pop(n)).max() > 1e-9]
+        if idle:
+            text = "gradients of weights that do nothing"
+            found.append(Finding(text, "mistake", "eq-d-weights", ", ".join(idle)))
+            own, lstm = False, None if best is None else False
         names = set(theirs)
         numbers = case.numerical(names)
         harmless = not_a_mistake(theirs, numbers, code.weights, tolerance)

@@ -175,6 +175,11 @@ def of_activations() -> Iterator[Wrong]:
                 {f"a_{r}": lambda v, r=r, s=s: getattr(v, "d_" + s) * slope(r, getattr(v, r))},
             )  # fmt: skip
             yield Wrong(
+                f"copied line: d_a of {s} for {r}",
+                "eq-d-preactivation",
+                {f"a_{r}": lambda v, s=s: LINES[f"a_{s}"](v)},
+            )
+            yield Wrong(
                 f"copied line: the derivative of {s} for that of {r}", "eq-d-preactivation",
                 {f"a_{r}": lambda v, r=r, s=s: getattr(v, "d_" + r) * slope(s, getattr(v, s))},
             )  # fmt: skip
