@@ -21,7 +21,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from lstm_book.press import colab, execute
-from lstm_book.sphinx import address
+from lstm_book.sphinx import address, site
 from nbclient import NotebookClient
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -282,3 +282,44 @@ def test_with_an_address_a_chapter_opens_on_binder_and_colab(tmp_path):
     assert GITHUB in found
     assert f"{GITHUB}/blob/main/{file}" in " ".join(found)
     assert not any("mybinder" in link for link in buttons(pages["first"]))  # not a notebook
+    base = "https://somebody.github.io/lstm-checked/"
+    chapter = pages["01_chapter"]
+    assert chapter.select_one("link[rel=canonical]")["href"] == f"{base}book/01_chapter.html"
+    assert chapter.select_one("meta[property='og:image']")["content"] == f"{base}_static/card.png"
+    assert (built.parent / "_static" / "card.png").is_file()
+    report = chapter.select_one(".report a")["href"]
+    assert report == f"{GITHUB}/issues/new?title=Error%20on%20book/01_chapter"
+    assert f"<loc>{base}book/first.html</loc>" in (built.parent / "sitemap.xml").read_text()
+    assert f'href="{base}"' in (built.parent / "404.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("repository", "address"),
+    [
+        (GITHUB, "https://somebody.github.io/lstm-checked/"),
+        ("https://github.com/Some-Body/b.ook.git", "https://some-body.github.io/b.ook/"),
+        ("https://elsewhere.org/somebody/lstm-checked", ""),
+        ("", ""),
+    ],
+)
+def test_the_books_address_follows_from_the_repository(repository, address):
+    assert site.address(repository) == address
+
+
+def test_the_first_page_says_how_to_cite_and_every_page_where_to_report():
+    below = site.foot("book/intro", GITHUB, "https://base/")
+    assert "url    = {https://base/}" in below
+    assert below.count("{") == below.count("}")
+    assert "title=Error%20on%20book/intro" in below
+    assert "@misc" not in site.foot("book/03_gates", GITHUB, "https://base/")
+
+
+def test_the_chinese_page_and_the_first_name_each_other():
+    for page in ("book/intro", "book/zh"):
+        head = site.head(page, "T", 'a "b"', "https://base/")
+        assert '<link rel="alternate" hreflang="en" href="https://base/book/intro.html">' in head
+        assert '<link rel="alternate" hreflang="zh" href="https://base/book/zh.html">' in head
+        assert 'name="description" content="a &quot;b&quot;"' in head
+    assert "alternate" not in site.head("book/03_gates", "T", "about", "https://base/")
+    without = site.head("book/zh", "T", "about", "")
+    assert "http" not in without

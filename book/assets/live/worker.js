@@ -9,7 +9,7 @@ async function start({ folder, packages, interrupt }) {
     indexURL: folder,
     lockFileURL: `${folder}lock.json`,
     packages,
-    env: { MPLBACKEND: "agg", HOME: "/home/pyodide" },
+    env: { MPLBACKEND: "agg", HOME: "/course" },
   });
   const missing = packages.filter((name) => !(name in python.loadedPackages));
   if (missing.length) throw new Error(`${missing.join(", ")} could not be loaded`);

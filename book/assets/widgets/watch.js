@@ -371,7 +371,7 @@ LSTM.watch = (() => {
         const { i, g } = run[now.t];
         now.k = cells.reduce((best, k) => (Math.abs(i[k] * g[k]) > Math.abs(i[best] * g[best]) ? k : best));
       }
-      select();
+      go(now.t);
     };
 
     // Hover or focus: the same part is lit in line, wire, ribbon and code.

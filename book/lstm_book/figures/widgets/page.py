@@ -25,7 +25,7 @@ def figure_page(name: str, still: str, caption: str, scripts: tuple[str, ...] = 
     )
     return (
         f'<link rel="stylesheet" href="{_ASSETS}widgets.css">\n'
-        f'<figure class="lstm-figure lstm-widget" id="widget-{name}">\n'
+        f'<figure class="lstm-figure lstm-widget" id="widget-{name}" lang="en">\n'
         f'<div class="widget-still">\n{still}\n</div>\n'
         # Before anything below is laid out, so that nothing moves when the figure comes to life.
         f"{tags}\n"
