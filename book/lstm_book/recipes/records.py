@@ -122,10 +122,9 @@ def read(path: Path) -> Record:
     try:
         record = fits("record", json.loads(_content(path)), SCHEMA)
         checks.one_of("record.model", record["model"], RECIPES[record["recipe"]].model_names)
-        seeds = [run["seed"] for run in record["runs"]]
-        kinds = {
-            (frozenset(run["test"]), frozenset(run.get("beside", ()))) for run in record["runs"]
-        }
+        runs = record["runs"]
+        seeds = [run["seed"] for run in runs]
+        kinds = {(frozenset(run["test"]), frozenset(run.get("beside", ()))) for run in runs}
         if len(set(seeds)) < len(seeds) or len(kinds) > 1:
             raise ValueError(f"record.runs must have other seeds and the same scores, got {seeds}")
         return record
