@@ -439,7 +439,7 @@ class Linear(Module):
     def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
         """Do the same; ``backward`` takes ``d_output`` (..., K) and returns ``d_input``."""
         y, weight, bias = Linear.forward(self, input), self.weight, self.bias
-        x, W, shape = np.array(input), weight.data.copy(), y.shape
+        x, W, shape = np.asarray(input).copy(), weight.data.copy(), y.shape
 
         @once
         @checks.quiet

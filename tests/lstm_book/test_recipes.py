@@ -284,8 +284,11 @@ def test_out_is_tried_before_anything_is_computed(tmp_path, out, capsys, monkeyp
     os.mkfifo(tmp_path / "stacked-article-numpy-quick.json")
     monkeypatch.setattr("lstm.Trainer.step", lambda *_: pytest.fail("it trains"))
     assert run(*arguments("stacked", tmp_path / out, "--overwrite")) == 1
-    assert re.search(r"choose another --out|File name too long", words(capsys.readouterr().err))
+    assert re.search(r"choose another place|File name too long", words(capsys.readouterr().err))
     assert (tmp_path / "file").read_text() == "mine"
+    new = str(tmp_path / "new")
+    assert run(*f"train imdb --model sentences --out {new} --save {tmp_path}".split()) == 1
+    assert f"{tmp_path} cannot be written (it is no file)" in words(capsys.readouterr().err)
 
 
 def words(text):

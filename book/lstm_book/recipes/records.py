@@ -36,16 +36,25 @@ NONE = type(None)
 
 def _scores(name: str, value: Any) -> None:
     """Check the scores of a part: a loss, an accuracy, or both."""
-    fits(name, value, {each: {float} for each in value or ("loss",)})
+    fits(name, value, {each: {float} for each in fits(name, value, {}) or ("loss",)})
 
 
+def _beside(name: str, value: Any) -> None:
+    """Check what else was measured, by its name."""
+    fits(name, value, dict.fromkeys(fits(name, value, {}), {"test": _scores} | COST))
+
+
+COST = {"cpu_seconds": {float}}
 RUN = {
     "seed": partial(checks.positive_int, minimum=0),
     "test": _scores,
     "seconds": {float},
-    "cpu_seconds": {float},
     "resumed?": {bool},
+    "right?": {str},
+    "probabilities?": {str},
+    "beside?": _beside,
 }
+RUN |= COST
 SCHEMA = {
     "recipe": partial(checks.one_of, choices=RECIPES),
     "model": {str},
@@ -113,9 +122,10 @@ def read(path: Path) -> Record:
     try:
         record = fits("record", json.loads(_content(path)), SCHEMA)
         checks.one_of("record.model", record["model"], RECIPES[record["recipe"]].model_names)
-        seeds = [run["seed"] for run in record["runs"]]
-        metrics = {"accuracy" in run["test"] for run in record["runs"]}
-        if len(set(seeds)) < len(seeds) or len(metrics) > 1:
+        runs = record["runs"]
+        seeds = [run["seed"] for run in runs]
+        kinds = {(frozenset(run["test"]), frozenset(run.get("beside", ()))) for run in runs}
+        if len(set(seeds)) < len(seeds) or len(kinds) > 1:
             raise ValueError(f"record.runs must have other seeds and the same scores, got {seeds}")
         return record
     except (OSError, ValueError, RecursionError) as error:
@@ -150,7 +160,7 @@ def try_out(path: Path) -> None:
             replace_file(trial, bytes(2**16))
             trial.unlink()
     except OSError as error:
-        raise RecordError(f"{path} cannot be written ({error}): choose another --out") from None
+        raise RecordError(f"{path} cannot be written ({error}): choose another place") from None
 
 
 def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None) -> None:

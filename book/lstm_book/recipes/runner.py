@@ -194,7 +194,9 @@ def _look(job: Job) -> None:
                     f"{path} is there already: add --resume to go on with it, "
                     "--overwrite to begin again, or --out FOLDER"
                 )
-    records.try_out(job.path)
+    for path in (job.out / trials.NAME if job.trial else job.path, job.save):
+        if path:
+            records.try_out(path)
 
 
 def _recorded(job: Job, fresh: records.Record) -> tuple[bytes | None, set[int]]:
@@ -232,7 +234,12 @@ def _shown(found: dict[str, float]) -> str:
 
 
 def _note(job: Job, fresh: records.Record, result: dict, before: None) -> None:
-    trials.add(job.out, trials.trial(fresh, result, job.overrides))
+    line = trials.trial(fresh, result, job.overrides)
+    try:
+        trials.add(job.out, line)
+    except OSError as error:
+        print(json.dumps(line))  # here at least it is kept
+        raise records.RecordError(f"the trial could not be noted ({error})") from None
     job.remove_checkpoint(result["seed"])
     print(f"{job.name}, seed {result['seed']}: validation {_shown(result['validation'])}")
 
@@ -252,7 +259,10 @@ def _baseline(job: Job, task: Task, seed: int) -> dict[str, Any]:
     if found.classifier is not None:
         if job.save and seed == job.seeds[0]:
             about = {"recipe": job.recipe.name, "model": job.model, "seed": seed}
-            keep.save(job.save, found.classifier, about | {"settings": job.settings})
+            try:
+                keep.save(job.save, found.classifier, about | {"settings": job.settings})
+            except OSError as error:  # its result is not lost with it
+                print(f"{job.save} could not be written: {error}", file=sys.stderr, flush=True)
         share = 1 / (1 + np.exp(-found.test[:, 0].astype(float)))
         result["probabilities"] = answers.pack(np.rint(255 * share))
     if beside:
