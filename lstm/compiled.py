@@ -13,7 +13,6 @@ where that is read-only in the user's cache folder, or in the folder that NUMBA_
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numba
 import numpy as np
@@ -22,8 +21,11 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 # "contract" lets a multiplication and an addition become one instruction. All else of IEEE 754
-# stands, so infinities and NaN are what they are in NumPy.
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+# stands, so infinities and NaN are what they are in NumPy. "_nrt" off: a loop over slices need not
+# count who uses an array, which outlives the call anyway (inference of small layers: 1.1).
+compiled = numba.njit(
+    cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=False
+)
 
 # --- products --------------------------------------------------------------------------------
 
@@ -157,14 +159,14 @@ def width_of(panels: np.ndarray) -> int:
 
 
 @compiled
-def clip(x, low, high):
-    """Return the nearest number in [low, high]; NaN stays NaN.
+def clip(x, limit):
+    """Return the nearest number in [-limit, limit]; NaN stays NaN.
 
     A function of its own, since LLVM makes slower code of the same lines in its caller (the gates'
     part of a step: 1.15).
     """
-    x = low if x < low else x
-    return high if x > high else x
+    x = -limit if x < -limit else x
+    return limit if x > limit else x
 
 
 def exponential(x):
@@ -172,34 +174,26 @@ def exponential(x):
 
     By arithmetic alone, so that loops become vector code: x = n log 2 + r, where adding a large
     number rounds x / log 2 to the integer n and leaves it, with the exponent's bias, in the last
-    bits: shifted to the left they are 2ⁿ. p is the Taylor series of exp(r) - 1. Where exp(x) is too
-    large for a number, s is infinite; too small ones stop at the smallest.
+    bits: shifted to the left they are 2ⁿ. p is the Taylor series of exp(r) - 1. x is clipped to
+    where s is an ordinary number: no gate is less than 1e-38, and exp(x) is finite.
     """
 
 
 @overload(exponential)
 def _exponential(x):
-    number, integer, degree, bits, low, high, log_2_high, log_2_low = {
-        types.float32: (np.float32, np.int32, 7, 23, -87, 89, 0.693359375, -2.12194440e-4),
-        types.float64: (
-            np.float64,
-            np.int64,
-            13,
-            52,
-            -708,
-            710,
-            0.6931471803691238,
-            1.908214929e-10,
-        ),
+    number, integer, degree, limit, log_2_high, log_2_low = {
+        types.float32: (np.float32, np.int32, 7, 87, 0.693359375, -2.12194440e-4),
+        types.float64: (np.float64, np.int64, 13, 708, 0.6931471803691238, 1.908214929e-10),
     }[x]
+    bits = np.finfo(number).nmant
     factors = tuple(number(1 / math.factorial(k)) for k in range(degree, 0, -1))
     large = number(1.5 * 2**bits + np.finfo(number).maxexp - 1)
-    per_log_2, low, high = map(number, (1 / math.log(2), low, high))
+    per_log_2, limit = number(1 / math.log(2)), number(limit)
     # log 2 in two parts, of which the first has so few bits that its product with n is exact.
     log_2_high, log_2_low = number(log_2_high), number(log_2_low)
 
     def implementation(x):
-        x = clip(x, low, high)
+        x = clip(x, limit)
         shifted = number(x * per_log_2 + large)
         n = shifted - large
         r = (x - n * log_2_high) - n * log_2_low
@@ -222,9 +216,8 @@ def sigmoid(x):
 @compiled
 def tanh(x):
     """Return e / (e + 2) for e = exp(2x) - 1, which is accurate near 0 too."""
-    limit, one = type(x)(80), type(x)(1)
-    y = x + x
-    s, p = exponential(limit if y > limit else y)  # e has to be finite
+    one = type(x)(1)
+    s, p = exponential(x + x)
     e = s * p + (s - one)
     return e / (e + one + one)
 
@@ -243,8 +236,7 @@ def copy(matrix, to, columns):
 @compiled
 def forward_steps(x, sizes, W, b, U, W_hr, zero, z, gates, c, c_prev, m, projected, h, keep):
     """Compute all h; with ``keep`` store what the way back needs, else no more than a block."""
-    B, H = c.shape
-    P = h.shape[1]
+    (B, H), D, P = c.shape, x.shape[1], h.shape[1]
     row = base = ready = before = 0  # gates[0] are those of row base
     for n in sizes:
         now, kept = B + row, row if keep else 0
@@ -255,7 +247,7 @@ def forward_steps(x, sizes, W, b, U, W_hr, zero, z, gates, c, c_prev, m, project
         a = gates[row - base : row - base + n]
         multiply(h[before : before + n], U, a, a)
         if keep:
-            copy(h[before : before + n], z[row : row + n], P)
+            copy(h[before : before + n], z[row : row + n, D:], P)
         for r in range(n):
             m_r = m[kept + r] if W_hr.size else h[now + r]
             c_r, c_prev_r = c[r], c_prev[kept + r]
@@ -274,14 +266,7 @@ def forward_steps(x, sizes, W, b, U, W_hr, zero, z, gates, c, c_prev, m, project
         before, row = now, row + n
 
 
-def forward(
-    weights: Mapping[str, np.ndarray],
-    x: np.ndarray,
-    h: np.ndarray,
-    c: np.ndarray,
-    sizes: np.ndarray,
-    keep: bool,
-) -> tuple | None:
+def forward(weights, x, h, c, sizes, keep):
     """Take the steps forward, as :meth:`lstm.scan.NumpySteps.forward`."""
     W, U, W_hr = (weights.get(name) for name in ("weight_ih", "weight_hh", "weight_hr"))
     (N, D), (B, H), P, dtype = x.shape, c.shape, h.shape[1], x.dtype
@@ -301,7 +286,7 @@ def forward(
         (rows if projects else 0, H),
     )
     if keep:
-        z[:, P : P + D], z[:, P + D :] = x, 1
+        z[:, :D], z[:, D + P :] = x, 1
     projected = np.empty((B, width_of(W_hr_panels)), dtype)
     zero = np.zeros((1, projected.shape[1]), dtype)
     weights_of_steps = in_panels(W), b, U_panels, W_hr_panels, zero
@@ -361,9 +346,7 @@ def backward_steps(sizes, W, U, W_hr, zero, gates, c_prev, d_output, d_h, d_c, d
             done = row
 
 
-def backward(
-    kept: tuple, sizes: np.ndarray, d_output: np.ndarray | None, d_h_n: np.ndarray, d_c: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+def backward(kept, sizes, d_output, d_h_n, d_c):
     """Take the steps backward, as :meth:`lstm.scan.NumpySteps.backward`."""
     W, U, W_hr, D, z, gates, c_prev, m = kept
     (B, H), P, N, dtype = d_c.shape, d_h_n.shape[1], len(gates), gates.dtype
@@ -377,10 +360,5 @@ def backward(
     changed = gates, c_prev, d_output, d_h, d_c, d_h_all, d_m, d_x
     backward_steps(sizes, W, U, W_hr, zero, *changed)
 
-    d_joined = gates[:, : 4 * H].T @ z  # one product is faster than two (1.1)
-    gradients = {"weight_hh": d_joined[:, :P], "weight_ih": d_joined[:, P : P + D]}
-    if d_joined.shape[1] > P + D:
-        gradients["bias_ih"] = gradients["bias_hh"] = d_joined[:, -1]
-    if W_hr.size:
-        gradients["weight_hr"] = d_h_all.T @ m
-    return d_x[:, :D], d_h[:, :P], gradients
+    d_V = gates[:, : 4 * H].T @ z  # one product is faster than one each for W, U and b (1.1)
+    return d_x[:, :D], d_h[:, :P], d_V, d_h_all.T @ m if W_hr.size else None

@@ -172,7 +172,13 @@ def backward(
     tape.clear()
     d_c = np.array(d_state[1][rows.order], order="C")
     d_output = None if d_output is None else rows.take(d_output)
-    d_x, d_h, gradients = steps.backward(kept, rows.sizes, d_output, d_state[0][rows.order], d_c)
+    d_x, d_h, d_V, d_W_hr = steps.backward(kept, rows.sizes, d_output, d_state[0][rows.order], d_c)
+    D, P = d_x.shape[1], d_h.shape[1]
+    gradients = {"weight_ih": d_V[:, :D], "weight_hh": d_V[:, D : D + P]}
+    if d_V.shape[1] > D + P:
+        gradients["bias_ih"] = gradients["bias_hh"] = d_V[:, -1]
+    if d_W_hr is not None:
+        gradients["weight_hr"] = d_W_hr
     return rows.put(d_x), (rows.restore(d_h), rows.restore(d_c)), gradients
 
 
@@ -259,12 +265,13 @@ class NumpySteps:
         W, U, W_hr = (weights.get(name) for name in ("weight_ih", "weight_hh", "weight_hr"))
         (N, D), (B, H), P, dtype = x.shape, c.shape, h.shape[1], x.dtype
         bias = [(weights["bias_ih"] + weights["bias_hh"])[:, None]] if "bias_ih" in weights else []
-        # One product with [U W b] is fewer calls; where W is wide, a product with it for many steps
-        # at once is faster (inference at B, D, H = 32, 128, 128: 1.26, at 64, 512, 512: 1.16).
+        # One product with V = [W U b] is fewer calls; where W is wide, a product with it for all
+        # of many steps is faster (inference at B, D, H = 32, 128, 128: 1.26; 64, 512, 512: 1.16).
         hoisted = B == 1 or D >= 128
-        joined = by_gate([U, *bias] if hoisted else [U, W, *bias])
-        W_by_gate = by_gate([W])
-        z = np.ones((N if keep else B, joined.shape[1]), dtype)  # [h_{t-1} x_t 1], or without x_t
+        V = by_gate([W, U, *bias])
+        z = np.ones((N if keep else B, V.shape[1]), dtype)  # [x_t h_{t-1} 1]
+        if keep:
+            z[:, :D] = x
         blocks = np.empty((6, len(z), H), dtype)
         products, one = np.empty((2, B, H), dtype), dtype.type(1)
 
@@ -273,20 +280,21 @@ class NumpySteps:
             if keep or n != seen:  # new views, unless one step's memory serves for all
                 rows, seen = slice(row, row + n) if keep else slice(n), n
                 z_t, block = z[rows], blocks[:, rows]
-                h_prev, x_t = z_t[:, :P], z_t[:, P : P + D]
+                h_prev, x_t = z_t[:, D : D + P], z_t[:, :D]
                 a, sigmoids, i_f, g_c = block[1:5], block[1:4], block[2:4], block[4:]
                 tanh_c, o, _, _, g, c_prev = block
                 i_g_and_f_c, c_t = products[:, :n], c[:n]
             h_prev[...] = h[before : before + n]
             c_prev[...] = c_t
-            if not hoisted:
-                x_t[...] = x[row : row + n]
-            elif row + n > ready:
-                first, ready = row, row + max(n, NumpySteps.AHEAD // n * n)
-                W_x = np.matmul(x[first:ready], W_by_gate)
-            np.matmul(z_t, joined, out=a)
             if hoisted:
+                if row + n > ready:
+                    first, ready = row, row + max(n, NumpySteps.AHEAD // n * n)
+                    W_x = np.matmul(x[first:ready], V[:, :D])
+                np.matmul(z_t[:, D:], V[:, D:], out=a)
                 np.add(a, W_x[:, row - first : row - first + n], out=a)
+            else:
+                x_t[...] = x[row : row + n]
+                np.matmul(z_t, V, out=a)
             np.exp(sigmoids, out=sigmoids)
             np.add(sigmoids, one, out=sigmoids)
             np.tanh(g, out=g)
@@ -301,8 +309,8 @@ class NumpySteps:
             before, row = len(c) + row, row + n
         if not keep:
             return None
-        own = {name: weight.copy() for name, weight in weights.items()}
-        return own, x.copy() if hoisted else None, z, blocks
+        W, U = by_gate([W], False), by_gate([U], False)
+        return W, U, None if W_hr is None else W_hr.copy(), z, blocks
 
     @staticmethod
     def backward(
@@ -311,7 +319,7 @@ class NumpySteps:
         d_output: np.ndarray | None,
         d_h: np.ndarray,
         d_c: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
         """Take the steps backward.
 
         Parameters
@@ -330,13 +338,12 @@ class NumpySteps:
         d_x : ndarray, shape (N, D)
         d_h : ndarray, shape (B, P)
             Gradient of the initial h.
-        gradients : dict of str to ndarray
-            Those of the weights.
+        d_V : ndarray, shape (4H, D + P + 1)
+            Gradients of W, U and b side by side; without the last column if there is no b.
+        d_W_hr : ndarray, shape (P, H), or None
         """
-        weights, x, z, blocks = kept
-        W, U, W_hr = (weights.get(name) for name in ("weight_ih", "weight_hh", "weight_hr"))
-        (N, H), D, P, dtype = blocks.shape[1:], W.shape[1], U.shape[1], z.dtype
-        U_by_gate, W_by_gate = by_gate([U], False), by_gate([W], False)
+        W, U, W_hr, z, blocks = kept
+        (N, H), P, dtype = blocks.shape[1:], d_h.shape[1], z.dtype
         shares, d_h = np.empty((4, *d_h.shape), dtype), d_h.copy()
         d_h_all, m = (np.empty((0 if W_hr is None else N, width), dtype) for width in (P, H))
 
@@ -358,21 +365,15 @@ class NumpySteps:
             np.add(d_c_t, block[0], out=d_c_t)
             np.multiply(of_c, d_c_t, out=of_c)
             np.multiply(d_c_t, block[5], out=d_c_t)
-            np.matmul(block[1:5], U_by_gate, out=shares[:, :n])
+            np.matmul(block[1:5], U, out=shares[:, :n])
             np.add.reduce(shares[:, :n], axis=0, out=d_h_t)
 
         d_a = blocks[1:5]
-        d_joined = of_all_gates(z, d_a)
-        gradients = {"weight_hh": d_joined[:, :P]}
-        gradients["weight_ih"] = d_joined[:, P : P + D] if x is None else of_all_gates(x, d_a)
-        if "bias_ih" in weights:
-            gradients["bias_ih"] = gradients["bias_hh"] = d_joined[:, -1]
-        if W_hr is not None:
-            gradients["weight_hr"] = d_h_all.T @ m
-        d_x = d_a[0] @ W_by_gate[0]
+        d_V = np.matmul(d_a.transpose(0, 2, 1), z)[[1, 2, 3, 0]].reshape(4 * H, -1)
+        d_x = d_a[0] @ W[0]
         for k in (1, 2, 3):
-            d_x += d_a[k] @ W_by_gate[k]
-        return d_x, d_h, gradients
+            d_x += d_a[k] @ W[k]
+        return d_x, d_h, d_V, None if W_hr is None else d_h_all.T @ m
 
 
 def by_gate(columns: list[np.ndarray], negate: bool = True) -> np.ndarray:
@@ -387,12 +388,6 @@ def by_gate(columns: list[np.ndarray], negate: bool = True) -> np.ndarray:
         np.negative(matrix[:3], out=matrix[:3])
         matrix = matrix.transpose(0, 2, 1).copy()
     return matrix
-
-
-def of_all_gates(inputs: np.ndarray, d_a: np.ndarray) -> np.ndarray:
-    """Return the gradient (4H, K) of a matrix whose products with inputs (N, K) are in a."""
-    gradient = np.matmul(d_a.transpose(0, 2, 1), inputs)[[1, 2, 3, 0]]
-    return gradient.reshape(-1, inputs.shape[1])
 
 
 def factors(blocks: np.ndarray, m: np.ndarray) -> None:

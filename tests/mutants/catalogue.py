@@ -77,7 +77,7 @@ TABLE = {
         ("candidate without tanh", "NumpySteps.forward", "np.tanh(a, out=a) -> a"),
         ("no tanh on the way out", "NumpySteps.forward", "np.tanh(a, out=b) -> np.copyto(b, a)", 1),
         ("gates in another order", "by_gate", "[3, 0, 1, 2] -> [3, 1, 0, 2]"),
-        ("gradients in the engine's order", "of_all_gates", "[1, 2, 3, 0] -> [0, 1, 2, 3]"),
+        ("gradients in the engine's order", "NumpySteps.backward", "[1, 2, 3, 0] -> [0, 1, 2, 3]"),
         ("gradient of the output ignored", "NumpySteps.backward", "d_output is not None -> False"),
         ("d_c: nothing from h", "NumpySteps.backward", "np.add(a, b[0], out=a) -> a"),
         ("dh not handed on", "NumpySteps.backward", "np.add.reduce(a, axis=0, out=b) -> b.fill(0)"),
