@@ -26,7 +26,7 @@ from benchmarks.engines import ENGINES  # noqa: E402 - libraries count the proce
 from benchmarks.shapes import SHAPES, Shape  # noqa: E402
 
 MODES = ("inference", "training")
-ENOUGH = 0.15
+ENOUGH = 0.1
 """Seconds of one request, about; at least one call."""
 
 

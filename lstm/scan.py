@@ -240,6 +240,8 @@ class NumpySteps:
 
     AHEAD = 512
     """Rows for which that is done at once which no step has to wait for."""
+    WIDE = 128
+    """Inputs from which on W x is such a thing; for a batch of one it always is."""
 
     @staticmethod
     def forward(
@@ -267,7 +269,7 @@ class NumpySteps:
         bias = [(weights["bias_ih"] + weights["bias_hh"])[:, None]] if "bias_ih" in weights else []
         # One product with V = [W U b] is fewer calls; where W is wide, a product with it for all
         # of many steps is faster (inference at B, D, H = 32, 128, 128: 1.26; 64, 512, 512: 1.16).
-        hoisted = B == 1 or D >= 128
+        hoisted = B == 1 or D >= NumpySteps.WIDE
         V = by_gate([W, U, *bias])
         z = np.ones((N if keep else B, V.shape[1]), dtype)  # [x_t h_{t-1} 1]
         if keep:
