@@ -38,7 +38,7 @@ TAKEN_OUT = [
     (r"^:::[^\n]*$|^:[\w-]+:[^\n]*$|^\([\w-]+\)=$", " "),  # directives, options, labels
     (r"\$\$.*?\$\$", " "),
     (r"\{[\w:]+\}`[^`]*`|`[^`]*`", "§"),  # roles and code
-    (r"(?<![\d.,])00\d(-\d+)?\b", "§"),  # articles and their findings
+    (r"(?<![\d.,])00\d-\d+\b", "§"),  # findings
     (r"\]\([^)]*\)|</?[a-z][^<>]*>", " "),  # addresses and tags
     (rf"\$({POWER}|{PLAIN})\$", r"\1"),
     (r"\$([^$]*)\$", lambda math: " ".join(["§", *re.findall(IN_MATH, math[1])])),
