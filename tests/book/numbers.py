@@ -31,15 +31,17 @@ PLAIN = r"(?<![\w.])[−-]?\d+(?:,\d{3})*(?:\.\d+)?(?!\w)"
 POWER = r"(?:[\d.]+ *(?:\\cdot|·) *)?10\^\{-?\d+\}"
 NUMBER = rf"{POWER}|{PLAIN}|\b(?:{'|'.join(WORDS)})\b"
 PRINTED = re.compile(r"(?<![\w.])[−-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?")
+IN_MATH = r"\d+\.\d+|\d{2,}|[4-9]"
+"""Numbers that stay of a formula in the text: not the 0, 1, 2 and 3 of indices and powers."""
 CODE = re.compile(r"(?!\{)|\{(math|raw|equation-index)\}")
 TAKEN_OUT = [
     (r"^:::[^\n]*$|^:[\w-]+:[^\n]*$|^\([\w-]+\)=$", " "),  # directives, options, labels
     (r"\$\$.*?\$\$", " "),
     (r"\{[\w:]+\}`[^`]*`|`[^`]*`", "§"),  # roles and code
-    (r"(?<![\d.,])00\d(-\d+)?\b", "§"),  # articles and their findings
+    (r"(?<![\d.,])00\d-\d+\b", "§"),  # findings
     (r"\]\([^)]*\)|</?[a-z][^<>]*>", " "),  # addresses and tags
     (rf"\$({POWER}|{PLAIN})\$", r"\1"),
-    (r"\$[^$]*\$", "§"),
+    (r"\$([^$]*)\$", lambda math: " ".join(["§", *re.findall(IN_MATH, math[1])])),
 ]
 """What is no prose, in the order in which it is taken out, and what stands in its place."""
 
@@ -191,7 +193,9 @@ def listed(text: str, places: set[int]) -> list[str]:
 
 def read() -> tuple[dict[str, list[str]], list[str]]:
     """Return what no template binds, page by page, and what is wrong with the templates."""
-    templates = yaml.safe_load(DATA.read_text(encoding="utf-8"))["templates"]
+    # Of the head alone: where two changes of the list do not merge, the command writes it anew.
+    head = DATA.read_text(encoding="utf-8").partition(ACCEPTED)[0]
+    templates = yaml.safe_load(head)["templates"]
     wrong = [f"templates of an unknown page: {name}" for name in templates.keys() - pages().keys()]
     free = {}
     for name, path in pages().items():
