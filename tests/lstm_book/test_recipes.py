@@ -396,7 +396,9 @@ def test_a_damaged_record_is_reported_and_kept(tmp_path, capsys):
     assert "is not a record of" in words(capsys.readouterr().err)
     assert run("results", "--out", str(tmp_path)) == 1
     assert path.read_text() == '{"recipe": "sta'
-    for other in ([], {"runs": []}, FRESH | {"runs": [{"seed": 0}]}):
+    mixed = [result(0), result(1) | {"test": {"accuracy": 0.5}}]
+    wrong_runs = [{"seed": 0}], [result(0), result(0)], mixed
+    for other in ([], {"runs": []}, *(FRESH | {"runs": runs} for runs in wrong_runs)):
         path.write_text(json.dumps(other))  # a record of something else
         assert run("results", "--out", str(tmp_path)) == 1
         assert "is not a record of" in words(capsys.readouterr().err)
