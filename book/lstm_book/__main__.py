@@ -194,7 +194,9 @@ def _texts(options: argparse.Namespace) -> tuple[list[str], list[str]]:
             if not inside:
                 raise ValueError(f"there is no .txt file in {path}")
             paths += inside
-        return [*map(str, paths)], [path.read_text(encoding="utf-8") for path in paths]
+        return [*map(str, paths)], [
+            path.read_text(encoding="utf-8-sig", errors="replace") for path in paths
+        ]
     texts = options.texts or [line.strip() for line in sys.stdin if line.strip()]
     if not texts:
         raise ValueError("there is no text: give some, or --files, or lines of the input")

@@ -148,6 +148,17 @@ def test_predict_judges_texts_files_folders_and_lines(
     assert [row[0] for row in predict(capsys, path)] == expected
 
 
+def test_predict_reads_strangers_files(path, tmp_path, capsys):
+    """Another encoding, a byte order mark, nothing at all, another language: each is judged."""
+    texts = (b"caf\xe9, a bad film", b"\xef\xbb\xbfgreat", b"", "好电影".encode())
+    for number, content in enumerate(texts):
+        (tmp_path / f"{number}.txt").write_bytes(content)
+    rows = predict(capsys, path, "--files", tmp_path)
+    assert [row[1] for row in rows[:2]] == ["negative", "positive"]
+    assert rows[1][0] == predict(capsys, path, "great")[0][0]
+    assert float(rows[2][0]) == pytest.approx(float(rows[3][0]), abs=0.1)  # nothing it knows
+
+
 def test_predict_says_what_is_wrong(path, tmp_path, capsys):
     for words, message in (
         ((tmp_path / "none", "text"), "could not be read"),

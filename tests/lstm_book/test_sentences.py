@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lstm_book.recipes import RECIPES, answers, linear, sentences
+from lstm_book.recipes import RECIPES, answers, linear, records, sentences
 from lstm_book.recipes.linear import Linear
 from lstm_book.recipes.ngrams import NGrams
 from lstm_book.recipes.ngrams import sentences as split
 from lstm_book.recipes.reviews import split_by_film
 from numpy.testing import assert_allclose, assert_array_equal
+
+from tests.conftest import ROOT
 
 # --- n-grams --------------------------------------------------------------------------------------
 
@@ -263,3 +265,28 @@ def test_the_last_training_is_on_both_parts_and_a_trial_sees_no_test():
     assert trial.texts["test"] == trial.texts["validation"]
     assert set(settings) == set(recipe.defaults)
     assert set(recipe.settings("sentences", "quick")) == {*recipe.data, *sentences.SETTINGS}
+
+
+WITH_ANSWERS = [
+    record
+    for path in sorted((ROOT / "results").glob("imdb-*.json"))
+    for record in records.with_those_beside([records.read(path)])
+    if "right" in record["runs"][0]
+]
+
+
+@pytest.mark.parametrize("record", WITH_ANSWERS, ids=lambda record: record["model"])
+def test_recorded_answers_are_those_of_the_recorded_accuracy(record):
+    for run, right in zip(record["runs"], records.right(record), strict=True):
+        assert right.mean() == pytest.approx(run["test"]["accuracy"], abs=1e-12)
+
+
+def test_recorded_probabilities_are_those_of_the_recorded_answers():
+    """The labels that both imply are the same for every seed: 12,500 of each."""
+    record = records.read(ROOT / "results" / "imdb-sentences-full.json")
+    said, right = records.probabilities(record), records.right(record)
+    decided = abs(said - 0.5) > 1 / 255
+    labels = (said > 0.5) == right
+    share = np.where(decided, labels, np.nan)
+    assert (np.nanmin(share, axis=0) == np.nanmax(share, axis=0)).all()
+    assert np.nanmax(share, axis=0).sum() == pytest.approx(12_500, abs=1)
