@@ -155,9 +155,9 @@ class Probe:
         self.base = self.run()
         self.exact = 1e-9 if step.dtype == np.float64 else 1e-5
 
-    def run(self) -> np.ndarray:
-        """Return the outputs for all samples, (outputs, samples, H)."""
-        return np.array(self.step(*self.inputs))
+    def run(self, span: slice = slice(None)) -> np.ndarray:
+        """Return the outputs for some samples, (outputs, samples, H)."""
+        return np.array(self.step(*(value[span] for value in self.inputs)))
 
     def changed(self, array: np.ndarray, index: tuple) -> np.ndarray:
         """Return which outputs change, (outputs, samples, H), if these weights do."""
@@ -172,9 +172,9 @@ class Probe:
         step = 1e-5 if self.step.dtype == np.float64 else 3e-2
         kept, free = array[index].copy(), self.spans[2]
         array[index] = kept + step * np.asarray(along)
-        above = self.run()[:, free]
+        above = self.run(free)
         array[index] = kept - step * np.asarray(along)
-        below = self.run()[:, free]
+        below = self.run(free)
         array[index] = kept
         return (above - below) / (2 * step)
 
@@ -230,9 +230,9 @@ class SequenceProbe(Probe):
         self.base = self.run()
         self.exact = 1e-9 if step.dtype == np.float64 else 1e-5
 
-    def run(self) -> np.ndarray:
-        """Return the outputs of both steps for all samples, (2, samples, H)."""
-        return self.step(self.x)
+    def run(self, span: slice = slice(None)) -> np.ndarray:
+        """Return the outputs of both steps for some samples, (2, samples, H)."""
+        return self.step(self.x[:, span])
 
     def sources(self, change: np.ndarray) -> tuple[Source, ...]:
         """Return what the weights multiply; of h not which entry, which the order tells."""
@@ -294,26 +294,30 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
     for axis in range(array.ndim):
         if array.shape[axis] == 1 and array.ndim > 1:
             continue
-        before = (slice(None),) * axis
-        sources = [
-            probe.sources(probe.changed(array, (*before, j))) for j in range(array.shape[axis])
-        ]
+        before, sources = (slice(None),) * axis, []
+        for j in range(array.shape[axis]):
+            sources.append(probe.sources(probe.changed(array, (*before, j))))
+            if j == 2 and not any(n in "xhc" and len(s) < 3 for s in sources for n, _ in s):
+                break  # a look at three is enough to see that these are no sources
         counter = itertools.count()
         if sum(("h", -1) in one for one in sources) in (0, probe.step.H):
             sources = [(("h", next(counter)),) if one == (("h", -1),) else one for one in sources]
         named = [s for one in sources for s in one]
         # A source axis names each input once, in weights that reach more than one unit.
         inputs = sum(name in "xhc" for name, _ in named)
-        if inputs > 1 and len(set(named)) == len(named):
+        whole = len(sources) == array.shape[axis]
+        if whole and inputs > 1 and len(set(named)) == len(named):
             others = [range(n) for k, n in enumerate(array.shape) if k != axis]
             indices = [(*i[:axis], slice(None), *i[axis:]) for i in grid(others)]
             return [Row(name, index, sources) for index in indices]
-    rows = []
+    rows, first = [], set()
     for index in grid([range(n) for n in array.shape]):
-        sources = probe.sources(probe.changed(array, index))
-        # A single weight for h is a bias whose effect hangs on its unit's state.
-        sources = (("1", 0),) if any(name in "hc" for name, _ in sources) else sources
-        rows.append(Row(name, index, [sources]))
+        if len(rows) < 8 or len(first) > 1:  # eight that are alike speak for the others
+            sources = probe.sources(probe.changed(array, index))
+            # A single weight for h is a bias whose effect hangs on its unit's state.
+            sources = (("1", 0),) if any(name in "hc" for name, _ in sources) else sources
+            first |= {sources} if sources else set()
+        rows.append(Row(name, index, [sources or (("1", 0),)]))
     return rows
 
 
@@ -382,7 +386,8 @@ def gates_of_unit(
     free, follow = probe.spans[2], []
     for group in sorted(groups, key=lambda g: sum(len(r.sources) for r in g)):
         others = [g for g in groups if g is not group]
-        follow = follows(group[0].signature, others, probe, free, cells, close)
+        single = all(s == (("1", 0),) for row in group for s in row.sources)
+        follow = follows(group[0].signature, others, probe, free, cells if single else -1, close)
         if not follow:
             continue
         groups.remove(group)
@@ -401,8 +406,9 @@ def follows(target, others, probe, free, cells, close) -> list[tuple[list[Row], 
     They may be multiplied by a number, by a cell state (a peephole), or be used in two gates: a
     list of the gate, the number and the source.
     """
-    states = {} if isinstance(probe, SequenceProbe) else {"c": probe.inputs[2][free]}
-    if cells is not None:
+    several = isinstance(probe, SequenceProbe) or cells == -1  # these multiply x or h
+    states = {} if several else {"c": probe.inputs[2][free]}
+    if cells is not None and not several:
         states["c'"] = probe.base[cells][free]
     for other in others:
         base = other[0].signature
