@@ -171,9 +171,10 @@ class Probe:
         """Return the free samples' change of outputs by that of these weights, in a direction."""
         step = 1e-5 if self.step.dtype == np.float64 else 3e-2
         kept, free = array[index].copy(), self.spans[2]
-        array[index] = kept + step * np.asarray(along)
+        along = np.reshape(along, np.shape(kept)) if np.ndim(along) else along
+        array[index] = kept + step * along
         above = self.run(free)
-        array[index] = kept - step * np.asarray(along)
+        array[index] = kept - step * along
         below = self.run(free)
         array[index] = kept
         return (above - below) / (2 * step)
@@ -260,8 +261,9 @@ class SequenceProbe(Probe):
             across -= first * (across @ first) / (first @ first)
             along[kinds == "x"] = across
             slopes = self.derivative(array, row.index, along)[1]
-            row.signature[1] = slopes / (self.x[1][free][:, which] @ across)[:, None]
-            return reached(slopes[None])
+            total = self.x[1][free][:, which] @ across
+            row.signature[1] = slopes / np.where(np.abs(total) < 1e-3, np.nan, total)[:, None]
+            return reached(slopes[None]) or reached(early[None])
         slopes = self.derivative(array, row.index)
         if "h" in kinds:
             total = self.base[0][free].sum(axis=1)
@@ -273,6 +275,22 @@ class SequenceProbe(Probe):
         if not early:
             row.signature[1] = slopes[1]
         return early or reached(slopes[1:])
+
+    def bias_among(self, array: np.ndarray, indices: list[tuple]) -> int:
+        """Return which weights are a bias, of some that else multiply the first step's h in order.
+
+        Those of h change the output by h times what the bias does.
+        """
+        if len(indices) == 1:
+            return 0
+        moves = [self.derivative(array, index)[1] for index in indices]
+        h = self.base[0][self.spans[2]][:, :, None]
+
+        def error(k: int) -> float:
+            others = moves[:k] + moves[k + 1 :]
+            return max(np.abs(moves[k] * h[:, n] - move).max() for n, move in enumerate(others))
+
+        return min(range(len(moves)), key=error)
 
 
 def reached(slopes: np.ndarray) -> list[int]:
@@ -299,9 +317,13 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
             sources.append(probe.sources(probe.changed(array, (*before, j))))
             if j == 2 and not any(n in "xhc" and len(s) < 3 for s in sources for n, _ in s):
                 break  # a look at three is enough to see that these are no sources
-        counter = itertools.count()
-        if sum(("h", -1) in one for one in sources) in (0, probe.step.H):
-            sources = [(("h", next(counter)),) if one == (("h", -1),) else one for one in sources]
+        late = [j for j, one in enumerate(sources) if one == (("h", -1),)]
+        if len(late) in (1, probe.step.H + 1):  # a bias of the forget gate is late, too
+            bias = probe.bias_among(array, [(*before, j) for j in late])
+            sources[late.pop(bias)] = (("1", 0),)
+        if len(late) == probe.step.H:
+            for k, j in enumerate(late):
+                sources[j] = (("h", k),)
         named = [s for one in sources for s in one]
         # A source axis names each input once, in weights that reach more than one unit.
         inputs = sum(name in "xhc" for name, _ in named)
@@ -314,8 +336,9 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
     for index in grid([range(n) for n in array.shape]):
         if len(rows) < 8 or len(first) > 1:  # eight that are alike speak for the others
             sources = probe.sources(probe.changed(array, index))
-            # A single weight for h is a bias whose effect hangs on its unit's state.
-            sources = (("1", 0),) if any(name in "hc" for name, _ in sources) else sources
+            # A single weight is a bias, whatever its effect hangs on; or it is that of one input.
+            lone = sources == (("x", 0),) and probe.step.D == 1
+            sources = (("1", 0),) if sources and not lone else sources
             first |= {sources} if sources else set()
         rows.append(Row(name, index, [sources or (("1", 0),)]))
     return rows
