@@ -195,7 +195,9 @@ def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explan
     found, only_cell = [], False
     if 2 <= len(wiring.gates) <= MOST_BLOCKS:
         found, only_cell = explain(seen)
-    if not found:
+    if not found:  # what the wiring seems to say is not confirmed by any formula
+        answer.warnings += [f"perhaps {finding.name}" for finding in answer.findings]
+        answer.findings = []
         answer.right = ["nothing is known"] if wiring.mixed else []
         if wiring.mixed:
             answer.warnings.append("a unit depends on preactivations of others")
