@@ -238,7 +238,9 @@ class Step:
             if best == self.most:
                 break
         if not best:
-            likely = max(errors, key=errors.get, default="no sizes fit the shapes of weights")
+            # Of what it raised, a wrong number of arguments says least.
+            telling = {m: n for m, n in errors.items() if "positional argument" not in m} or errors
+            likely = max(telling, key=telling.get, default="no sizes fit the shapes of weights")
             raise ValueError(f"step could not be called as a step x, h, c → h, c ({likely})")
         vars(self).update(way, outputs=best)
         self.weights = weights_of(self.given) if isinstance(self.given, Weights) else self.weights
@@ -270,6 +272,7 @@ class Step:
             if D > 0 and sizes & {H, 4 * H}
         ]
         squares = {a.shape for a in self.weights.values()}
+        pairs += [(1, H) for H in hidden if any(1 in shape for shape in squares)]
         return sorted(pairs, key=lambda p: -sum(p[1] in s or 4 * p[1] in s for s in squares))
 
     def _orders(self) -> list[tuple[tuple, dict[str, Any]]]:
@@ -331,6 +334,18 @@ class Step:
             }
         self.repeatable = all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
         self.forgetful = not self.repeatable
+        first, second = call(), call()
+        self.noisy = not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+    def loses_an_axis(self) -> bool:
+        """Whether a batch of one comes out without its axis, as by a ``squeeze``."""
+        if not LAYOUTS[self.layout][3]:
+            return False
+        one = [np.ones((1, n)) for n in self.sizes]
+        result, _ = self.raw(*one)
+        shape = LAYOUTS[self.layout][1](one[1]).shape
+        found = [a for a in flatten(result) if fits(a, shape)]
+        return any(a.ndim < len(shape) for a in found[:2])
 
     def changes_its_arguments(self) -> list[str]:
         """Return which of x, h and c it changes in place."""
@@ -524,6 +539,10 @@ class Sequence(Step):
         """See whether two calls give the same."""
         x = np.random.default_rng(1).normal(size=(3, 1, self.D))
         self._remember(lambda: [self(x)])
+
+    def loses_an_axis(self) -> bool:
+        """Return False: the outputs' shape is asked for."""
+        return False
 
     def changes_its_arguments(self) -> list[str]:
         """Return nothing: whole sequences are copied."""

@@ -107,6 +107,9 @@ def whole(code: Step | Sequence, gradients: Callable[..., Any] | None) -> Diagno
     if gradients is None and not code.tensors:
         gradients = getattr(code.owner, "backward", None)
     with kept(code.weights):
+        if code.noisy:  # nothing can be measured
+            text = "called twice it gives two results, whatever is put back in between"
+            return Diagnosis(findings=[Finding(text, "mistake", "eq-preactivation")])
         before = {name: array.copy() for name, array in code.weights.items()}
         wiring, answer, explanation = understood(code)
         for name in wiring.idle:  # a gradient or a state, it may be
@@ -147,6 +150,8 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
         known = len(answer.right) if explanation is None else 100 - explanation.cost
         if best is None or known > best[0]:
             best = known, wiring, answer, explanation
+        if swap and len(wiring.gates) > MOST_BLOCKS:
+            break
         if best[0] > 99 or (best[0] > 50 and (swap or wiring.cell_output is None)):
             break
     return best[1:]
@@ -190,7 +195,9 @@ def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explan
     found, only_cell = [], False
     if 2 <= len(wiring.gates) <= MOST_BLOCKS:
         found, only_cell = explain(seen)
-    if not found:
+    if not found:  # what the wiring seems to say is not confirmed by any formula
+        answer.warnings += [f"perhaps {finding.name}" for finding in answer.findings]
+        answer.findings = []
         answer.right = ["nothing is known"] if wiring.mixed else []
         if wiring.mixed:
             answer.warnings.append("a unit depends on preactivations of others")
@@ -307,6 +314,9 @@ def behaviour(code: Step) -> list[Finding]:
     found = []
     if not code.repeatable:
         text = "called twice it gives two results: a state is left over"
+        found.append(Finding(text, "mistake", "eq-preactivation"))
+    if code.loses_an_axis():
+        text = "a batch of one loses its axis: squeeze"
         found.append(Finding(text, "mistake", "eq-preactivation"))
     changed = code.changes_its_arguments()
     if changed:

@@ -155,9 +155,9 @@ class Probe:
         self.base = self.run()
         self.exact = 1e-9 if step.dtype == np.float64 else 1e-5
 
-    def run(self) -> np.ndarray:
-        """Return the outputs for all samples, (outputs, samples, H)."""
-        return np.array(self.step(*self.inputs))
+    def run(self, span: slice = slice(None)) -> np.ndarray:
+        """Return the outputs for some samples, (outputs, samples, H)."""
+        return np.array(self.step(*(value[span] for value in self.inputs)))
 
     def changed(self, array: np.ndarray, index: tuple) -> np.ndarray:
         """Return which outputs change, (outputs, samples, H), if these weights do."""
@@ -171,10 +171,11 @@ class Probe:
         """Return the free samples' change of outputs by that of these weights, in a direction."""
         step = 1e-5 if self.step.dtype == np.float64 else 3e-2
         kept, free = array[index].copy(), self.spans[2]
-        array[index] = kept + step * np.asarray(along)
-        above = self.run()[:, free]
-        array[index] = kept - step * np.asarray(along)
-        below = self.run()[:, free]
+        along = np.reshape(along, np.shape(kept)) if np.ndim(along) else along
+        array[index] = kept + step * along
+        above = self.run(free)
+        array[index] = kept - step * along
+        below = self.run(free)
         array[index] = kept
         return (above - below) / (2 * step)
 
@@ -230,9 +231,9 @@ class SequenceProbe(Probe):
         self.base = self.run()
         self.exact = 1e-9 if step.dtype == np.float64 else 1e-5
 
-    def run(self) -> np.ndarray:
-        """Return the outputs of both steps for all samples, (2, samples, H)."""
-        return self.step(self.x)
+    def run(self, span: slice = slice(None)) -> np.ndarray:
+        """Return the outputs of both steps for some samples, (2, samples, H)."""
+        return self.step(self.x[:, span])
 
     def sources(self, change: np.ndarray) -> tuple[Source, ...]:
         """Return what the weights multiply; of h not which entry, which the order tells."""
@@ -260,8 +261,9 @@ class SequenceProbe(Probe):
             across -= first * (across @ first) / (first @ first)
             along[kinds == "x"] = across
             slopes = self.derivative(array, row.index, along)[1]
-            row.signature[1] = slopes / (self.x[1][free][:, which] @ across)[:, None]
-            return reached(slopes[None])
+            total = self.x[1][free][:, which] @ across
+            row.signature[1] = slopes / np.where(np.abs(total) < 1e-3, np.nan, total)[:, None]
+            return reached(slopes[None]) or reached(early[None])
         slopes = self.derivative(array, row.index)
         if "h" in kinds:
             total = self.base[0][free].sum(axis=1)
@@ -273,6 +275,22 @@ class SequenceProbe(Probe):
         if not early:
             row.signature[1] = slopes[1]
         return early or reached(slopes[1:])
+
+    def bias_among(self, array: np.ndarray, indices: list[tuple]) -> int:
+        """Return which weights are a bias, of some that else multiply the first step's h in order.
+
+        Those of h change the output by h times what the bias does.
+        """
+        if len(indices) == 1:
+            return 0
+        moves = [self.derivative(array, index)[1] for index in indices]
+        h = self.base[0][self.spans[2]][:, :, None]
+
+        def error(k: int) -> float:
+            others = moves[:k] + moves[k + 1 :]
+            return max(np.abs(moves[k] * h[:, n] - move).max() for n, move in enumerate(others))
+
+        return min(range(len(moves)), key=error)
 
 
 def reached(slopes: np.ndarray) -> list[int]:
@@ -294,26 +312,35 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
     for axis in range(array.ndim):
         if array.shape[axis] == 1 and array.ndim > 1:
             continue
-        before = (slice(None),) * axis
-        sources = [
-            probe.sources(probe.changed(array, (*before, j))) for j in range(array.shape[axis])
-        ]
-        counter = itertools.count()
-        if sum(("h", -1) in one for one in sources) in (0, probe.step.H):
-            sources = [(("h", next(counter)),) if one == (("h", -1),) else one for one in sources]
+        before, sources = (slice(None),) * axis, []
+        for j in range(array.shape[axis]):
+            sources.append(probe.sources(probe.changed(array, (*before, j))))
+            if j == 2 and not any(n in "xhc" and len(s) < 3 for s in sources for n, _ in s):
+                break  # a look at three is enough to see that these are no sources
+        late = [j for j, one in enumerate(sources) if one == (("h", -1),)]
+        if len(late) in (1, probe.step.H + 1):  # a bias of the forget gate is late, too
+            bias = probe.bias_among(array, [(*before, j) for j in late])
+            sources[late.pop(bias)] = (("1", 0),)
+        if len(late) == probe.step.H:
+            for k, j in enumerate(late):
+                sources[j] = (("h", k),)
         named = [s for one in sources for s in one]
         # A source axis names each input once, in weights that reach more than one unit.
         inputs = sum(name in "xhc" for name, _ in named)
-        if inputs > 1 and len(set(named)) == len(named):
+        whole = len(sources) == array.shape[axis]
+        if whole and inputs > 1 and len(set(named)) == len(named):
             others = [range(n) for k, n in enumerate(array.shape) if k != axis]
             indices = [(*i[:axis], slice(None), *i[axis:]) for i in grid(others)]
             return [Row(name, index, sources) for index in indices]
-    rows = []
+    rows, first = [], set()
     for index in grid([range(n) for n in array.shape]):
-        sources = probe.sources(probe.changed(array, index))
-        # A single weight for h is a bias whose effect hangs on its unit's state.
-        sources = (("1", 0),) if any(name in "hc" for name, _ in sources) else sources
-        rows.append(Row(name, index, [sources]))
+        if len(rows) < 8 or len(first) > 1:  # eight that are alike speak for the others
+            sources = probe.sources(probe.changed(array, index))
+            # A single weight is a bias, whatever its effect hangs on; or it is that of one input.
+            lone = sources == (("x", 0),) and probe.step.D == 1
+            sources = (("1", 0),) if sources and not lone else sources
+            first |= {sources} if sources else set()
+        rows.append(Row(name, index, [sources or (("1", 0),)]))
     return rows
 
 
@@ -382,7 +409,8 @@ def gates_of_unit(
     free, follow = probe.spans[2], []
     for group in sorted(groups, key=lambda g: sum(len(r.sources) for r in g)):
         others = [g for g in groups if g is not group]
-        follow = follows(group[0].signature, others, probe, free, cells, close)
+        single = all(s == (("1", 0),) for row in group for s in row.sources)
+        follow = follows(group[0].signature, others, probe, free, cells if single else -1, close)
         if not follow:
             continue
         groups.remove(group)
@@ -401,8 +429,9 @@ def follows(target, others, probe, free, cells, close) -> list[tuple[list[Row], 
     They may be multiplied by a number, by a cell state (a peephole), or be used in two gates: a
     list of the gate, the number and the source.
     """
-    states = {} if isinstance(probe, SequenceProbe) else {"c": probe.inputs[2][free]}
-    if cells is not None:
+    several = isinstance(probe, SequenceProbe) or cells == -1  # these multiply x or h
+    states = {} if several else {"c": probe.inputs[2][free]}
+    if cells is not None and not several:
         states["c'"] = probe.base[cells][free]
     for other in others:
         base = other[0].signature

@@ -59,6 +59,18 @@ def test_right_in_every_convention(written):
         assert answer.gate_order == written.order
 
 
+@given(conventions)
+@generated
+def test_right_sequences_in_every_convention(written):
+    written = replace(written, columns=False)
+    w = written.weights()
+    answer = lstm.diagnose_sequence(written.run(w), w)
+    assert answer.is_lstm, str(answer)
+    assert answer.largest_error < 1e-12
+    found = answer.state_dict
+    assert np.allclose(found["weight_hh_l0"], written.torch_weights(w)["weight_hh"])
+
+
 @pytest.mark.parametrize(("place", "form"), FORMS, ids=lambda v: getattr(v, "name", v))
 def test_every_form(place, form):
     written = put(Written(order="fiog"), place, form)
