@@ -137,7 +137,7 @@ def test_a_chapter_prints_in_the_page_what_is_stored(served, path):
     page = served(path.stem)
     page.evaluate("() => { liveBook.runUntil(liveBook.cells.length - 1); }")
     page.get_by_role("button", name="Load and run").click()
-    page.get_by_text("Ready.").wait_for()
+    page.get_by_text("Ready.").wait_for(timeout=900_000)  # chapter 9 trains
     ran = page.evaluate("liveBook.cells.map((cell) => cell.outputs ?? null)")
     code = [cell for cell in read(path)["cells"] if cell["cell_type"] == "code"]
     compared, left = 0, False
