@@ -137,18 +137,22 @@ def test_a_chapter_prints_in_the_page_what_is_stored(served, path):
     page = served(path.stem)
     page.evaluate("() => { liveBook.runUntil(liveBook.cells.length - 1); }")
     page.get_by_role("button", name="Load and run").click()
-    page.get_by_text("Ready.").wait_for()
+    page.get_by_text("Ready.").wait_for(timeout=900_000)  # chapter 9 trains
     ran = page.evaluate("liveBook.cells.map((cell) => cell.outputs ?? null)")
     code = [cell for cell in read(path)["cells"] if cell["cell_type"] == "code"]
-    compared = 0
+    compared, left = 0, False
     for cell, outputs in zip(code, ran, strict=True):
         tags = set(cell["metadata"].get("tags", []))
         errors = [output["text"] for output in outputs or [] if output["kind"] == "error"]
         if outputs is None:
             assert cell["id"] in live.SLOW
+            left = True
         elif errors:
-            left = "NameError" in errors[0] and any(other["id"] in live.SLOW for other in code)
-            assert left or tags & {"torch", "raises-exception"}, errors
+            absent = any(output.get("absent") for output in outputs)
+            assert absent or (left and "NameError" in errors[0]) or "raises-exception" in tags, (
+                errors
+            )
+            left |= absent
         elif "nbval-ignore-output" not in tags:
             assert shown(outputs) == stored(cell)
             compared += 1

@@ -80,6 +80,28 @@ def run(code):
     return json.dumps(outputs)
 
 
+class Absent(types.ModuleType):
+    """A module that a chapter's tools import and its cells do not use: SciPy."""
+
+    __path__ = ()
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return sys.modules.setdefault(
+            f"{self.__name__}.{name}", Absent(f"{self.__name__}.{name}")
+        )
+
+    def __call__(self, *_, **__):
+        """Say what is absent."""
+        raise ModuleNotFoundError(
+            f"No module named {self.__name__!r}", name=self.__name__
+        )
+
+
+sys.modules["scipy"] = Absent("scipy")
+for name in ("sparse", "special", "stats", "optimize"):
+    sys.modules[f"scipy.{name}"] = getattr(sys.modules["scipy"], name)
 sys.stdout = sys.stderr = Stream()
 logging.getLogger("matplotlib.font_manager").setLevel(
     logging.ERROR
