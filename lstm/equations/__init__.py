@@ -14,6 +14,7 @@ Sizes: B batch, D input, H hidden. A gradient is ``d_`` and the name: ``d_c_t`` 
 from lstm.equations.activations import *  # noqa: F403 - see above
 from lstm.equations.around import *  # noqa: F403
 from lstm.equations.backward import *  # noqa: F403
+from lstm.equations.beyond import *  # noqa: F403
 from lstm.equations.flow import *  # noqa: F403
 from lstm.equations.registry import EQUATIONS, equation
 from lstm.equations.rnn import *  # noqa: F403

@@ -9,16 +9,22 @@ from lstm.variants.coupled import CIFGLSTM
 from lstm.variants.gru import GRU
 from lstm.variants.layer_norm import LayerNormLSTM
 from lstm.variants.lstm1997 import LSTM1997
+from lstm.variants.m_lstm import MLSTM
+from lstm.variants.min_lstm import MinLSTM
 from lstm.variants.peephole import PeepholeLSTM
 from lstm.variants.rnn import RNN
+from lstm.variants.s_lstm import SLSTM
 from lstm.variants.stepwise import StepwiseLayer
 
 __all__ = [
     "CIFGLSTM",
     "GRU",
     "LSTM1997",
+    "MLSTM",
     "RNN",
+    "SLSTM",
     "LayerNormLSTM",
+    "MinLSTM",
     "PeepholeLSTM",
     "StepwiseLayer",
 ]

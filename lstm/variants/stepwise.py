@@ -14,8 +14,9 @@ class StepwiseLayer(RecurrentLayer):
     """Whole sequences for a step that is written as one function and its derivative.
 
     The affine maps :math:`W x_t + b_{ih}` and :math:`U h_{t-1} + b_{hh}` are the same in every
-    relative, and so are their gradients: they are here. A subclass adds what happens between them
-    and the new state (:meth:`step`, :meth:`step_backward`), and says which blocks its weights have
+    relative, and so are their gradients: they are here. (Where no gate sees :math:`h_{t-1}` there
+    is no ``weight_hh``, and the second is None.) A subclass adds what happens between them and the
+    new state (:meth:`step`, :meth:`step_backward`), and says which blocks its weights have
     (:attr:`gates`), which states (:attr:`states`), and, by :meth:`parameter_shapes`, which other
     parameters there are.
 
@@ -41,7 +42,7 @@ class StepwiseLayer(RecurrentLayer):
         weights : mapping of str to ndarray
             The values of :meth:`parameter_shapes`.
         a_x, a_h : ndarray, shape (n, gates · H)
-            :math:`W x_t + b_{ih}` and :math:`U h_{t-1} + b_{hh}`.
+            :math:`W x_t + b_{ih}` and :math:`U h_{t-1} + b_{hh}`; the latter None without U.
         previous : tuple of ndarray, shape (n, H)
             The states before the step.
 
@@ -82,7 +83,7 @@ class StepwiseLayer(RecurrentLayer):
     @checks.quiet
     def scan(self, weights, x, state, lengths=None, reverse=False, keep=True):
         """Run one direction of one layer, step by step."""
-        W, U = weights["weight_ih"], weights["weight_hh"]
+        W, U = weights["weight_ih"], weights.get("weight_hh")
         b_ih, b_hh = weights.get("bias_ih", 0), weights.get("bias_hh", 0)
         state = tuple(array.copy() for array in state)
         output = np.zeros((*x.shape[:2], self.hidden_size), x.dtype)
@@ -90,7 +91,8 @@ class StepwiseLayer(RecurrentLayer):
         for t in reversed(order) if reverse else order:
             rows = slice(None) if lengths is None else np.flatnonzero(t < lengths)
             previous = tuple(array[rows].copy() for array in state)
-            a_x, a_h = x[t, rows] @ W.T + b_ih, previous[0] @ U.T + b_hh
+            a_x = x[t, rows] @ W.T + b_ih
+            a_h = None if U is None else previous[0] @ U.T + b_hh
             current, saved = self.step(weights, a_x, a_h, previous)
             for array, value in zip(state, current, strict=True):
                 array[rows] = value
@@ -106,7 +108,7 @@ class StepwiseLayer(RecurrentLayer):
     def scan_backward(self, tape: Any, d_output, d_state):
         """Differentiate it, step by step from the last."""
         weights, x, steps = tape
-        W, U = weights["weight_ih"], weights["weight_hh"]
+        W, U = weights["weight_ih"], weights.get("weight_hh")
         d_state = tuple(array.copy() for array in d_state)
         d_x = np.zeros_like(x)
         gradients = {name: np.zeros_like(value) for name, value in weights.items()}
@@ -120,12 +122,12 @@ class StepwiseLayer(RecurrentLayer):
             d_x[t, rows] = d_a_x @ W
             for array, value in zip(d_state, d_previous, strict=True):
                 array[rows] = value
-            if not self.truncated:
+            if U is not None and not self.truncated:
                 d_state[0][rows] += d_a_h @ U
 
-            own |= {"weight_ih": d_a_x.T @ x[t, rows], "weight_hh": d_a_h.T @ previous[0]}
-            if "bias_ih" in weights:
-                own |= {"bias_ih": d_a_x.sum(axis=0), "bias_hh": d_a_h.sum(axis=0)}
-            for name, value in own.items():
-                gradients[name] += value
+            own["weight_ih"], own["bias_ih"] = d_a_x.T @ x[t, rows], d_a_x.sum(axis=0)
+            if U is not None:
+                own["weight_hh"], own["bias_hh"] = d_a_h.T @ previous[0], d_a_h.sum(axis=0)
+            for name in weights:
+                gradients[name] += own[name]
         return d_x, d_state, gradients

@@ -53,7 +53,7 @@ ARROW.2: "\\leftarrow" | "\\rightarrow"
 OPERATOR.2: /\\odot|\\cdot(?![a-z])|\//
 RELATION.2: "\\le" | "\\ge" | "\\ne" | ">" | "<"
 LETTER: /[A-Za-z]/ | "\\mathcal{L}" | GREEK
-GREEK: /\\(alpha|beta|delta|ell|epsilon|eta|gamma|kappa|lambda|mu|rho|theta)(?![a-z])/
+GREEK: /\\(alpha|beta|delta|ell|epsilon|eta|gamma|kappa|lambda|mu|nu|rho|theta)(?![a-z])/
 PRIME: "'"
 SIGN: "+" | "-"
 NUMBER: /\d+(\.\d+)?/
@@ -469,7 +469,7 @@ class Evaluator(lark.visitors.Interpreter):
 
     def of_two(self, tree: lark.Tree):
         name, *both = tree.children
-        return {r"\max": max, r"\min": min}[str(name)](*map(self.visit, both))
+        return {r"\max": np.maximum, r"\min": np.minimum}[str(name)](*map(self.visit, both))
 
 
 def _text(tree) -> str:
