@@ -158,3 +158,22 @@ def summary(values: Sequence[float]) -> Summary:
     return Summary(
         mean, deviation, interval_of_mean(deviation, count), interval_of_seed(deviation, count)
     )
+
+
+def wilson(successes: int, count: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a rate of success, which also holds near 0 and 1.
+
+    Parameters
+    ----------
+    successes, count : int
+        How many of how many independent tries.
+
+    Returns
+    -------
+    low, high : float
+        The rates that the count does not contradict (Wilson, 1927).
+    """
+    z, rate = 1.959964, successes / count  # the 97.5 % point of the normal distribution
+    middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * (rate * (1 - rate) / count + z**2 / (4 * count**2)) ** 0.5
+    return max(middle - half, 0.0), min(middle + half, 1.0)

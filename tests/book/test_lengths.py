@@ -13,8 +13,6 @@ from tests.book.test_quality import NOTEBOOKS, code_cells, read, source, tags
 CHAPTERS = [path for path in NOTEBOOKS if path.stem[:2].isdigit()]
 SCREEN = {"width": 1280, "height": 800}
 SCREENS = 25
-# A chapter that may be longer, and why.
-LONG_CHAPTERS = {"05_what_it_solves": (26, "its experiments are to be made anew")}
 SHARE_OF_CODE = 0.45
 LINES = 12
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
@@ -76,8 +74,7 @@ def test_chapter_is_short_and_mostly_text(laptop, path):
     laptop.goto(f"{HTML.as_uri()}/book/{path.stem}.html")
     laptop.evaluate("window.MathJax?.startup.promise.then(() => true)")
     heights = laptop.evaluate(HEIGHTS)
-    allowed, _ = LONG_CHAPTERS.get(path.stem, (SCREENS, ""))
-    assert heights["article"] / SCREEN["height"] <= allowed
+    assert heights["article"] / SCREEN["height"] <= SCREENS
     assert heights["code"] / heights["article"] <= SHARE_OF_CODE
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lstm_book.statistics import interval_of_mean, interval_of_seed, mcnemar, paired, summary
+from lstm_book.statistics import (
+    interval_of_mean,
+    interval_of_seed,
+    mcnemar,
+    paired,
+    summary,
+    wilson,
+)
 
 
 def test_summary():
@@ -83,3 +90,13 @@ def test_paired_seeds_lose_what_they_share():
     assert found.deviation == pytest.approx(np.std([1, 2, 1, 2], ddof=1))
     with pytest.raises(ValueError, match="the same seeds"):
         paired([1, 2, 3], [1, 2])
+
+
+def test_wilson_is_that_of_a_table():
+    """Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29."""
+    table = {(81, 263): (0.2553, 0.3662), (15, 148): (0.0624, 0.1605)}
+    table |= {(0, 20): (0.0, 0.1611), (1, 29): (0.0061, 0.1718)}
+    for (successes, count), interval in table.items():
+        assert wilson(successes, count) == pytest.approx(interval, abs=5e-5)
+        mirrored = wilson(count - successes, count)
+        assert mirrored == pytest.approx((1 - interval[1], 1 - interval[0]), abs=5e-5)

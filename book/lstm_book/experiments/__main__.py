@@ -1,17 +1,20 @@
-"""``python -m lstm_book.experiments NAME``: run an experiment, and record it."""
+"""``python -m lstm_book.experiments NAME``: run an experiment, and record it.
+
+Started again after it was broken off, it goes on where it was.
+"""
 
 from __future__ import annotations
 
 import argparse
-from time import perf_counter
 
-from lstm_book.experiments.record import save_record
+from lstm_book.experiments.record import FOLDER, Journal, save_record
 from lstm_book.experiments.recorded import EXPERIMENTS
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m lstm_book.experiments", description=__doc__)
     parser.add_argument("name", choices=sorted(EXPERIMENTS), help="which experiment")
     name = parser.parse_args().name
-    start = perf_counter()
-    content = EXPERIMENTS[name]()
-    print(save_record(name, content, perf_counter() - start))
+    journal = Journal(FOLDER / f"{name}.partial")
+    content = EXPERIMENTS[name](journal.once)
+    print(save_record(name, content, journal.seconds))
+    journal.close()

@@ -1,57 +1,81 @@
-"""Data need and overfitting of an LSTM, a plain network and a softmax regression.
+"""Data need and overfitting of LSTMs by size, of plain networks and of a softmax regression.
 
 The networks read images of digits row by row (28 steps of 28 pixels); the regression sees all the
-pixels at once and has no memory at all. There are from 100 to 4,000 training images.
+pixels at once and has no memory at all. There are from 100 to 3,000 training images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
-import torch
 
+from lstm import LSTM
 from lstm.datasets import load_mnist
 from lstm.equations import equal_parameters, parameter_count
+from lstm.losses import cross_entropy
+from lstm.models import SequenceClassifier
+from lstm.module import Linear, Module
+from lstm.optim import Adam
+from lstm.variants import RNN
+from lstm_book.experiments.tuning import tune
 
 ROWS, PIXELS, CLASSES = 28, 28, 10
+SIZES = (8, 16, 32, 64, 128)
 HIDDEN_SIZE = 64
 EQUAL_SIZE = round(equal_parameters(parameter_count(PIXELS, HIDDEN_SIZE), PIXELS))
-TRAIN_SIZES = (100, 300, 1000, 4000)
-SEEDS = tuple(range(5))
-UPDATES, BATCH, LR, EVERY = 1000, 50, 0.003, 50
+TRAIN_SIZES = (100, 1000, 3000)
+CHOICE_SIZE = 300
+"""The learning rate is chosen with so many training images, on 1,000 validation images."""
+SEEDS, CHOICE_SEEDS = tuple(range(5)), (100, 101)
+UPDATES, BATCH = 500, 50
 
-
-class RowReader(torch.nn.Module):
-    """A recurrent layer over the rows and a linear layer on its last hidden state."""
-
-    def __init__(self, kind: str, hidden_size: int) -> None:
-        super().__init__()
-        layer = torch.nn.LSTM if kind == "lstm" else torch.nn.RNN
-        self.recurrent = layer(PIXELS, hidden_size, batch_first=True)
-        self.read_out = torch.nn.Linear(hidden_size, CLASSES)
-        if kind == "lstm":
-            with torch.no_grad():
-                self.recurrent.bias_hh_l0[hidden_size : 2 * hidden_size] = 1
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map images (B, 28, 28) to logits (B, 10)."""
-        return self.read_out(self.recurrent(x)[0][:, -1])
-
-
-MODELS: dict[str, Callable[[], torch.nn.Module]] = {
-    "LSTM": lambda: RowReader("lstm", HIDDEN_SIZE),
-    "RNN, equal units": lambda: RowReader("rnn", HIDDEN_SIZE),
-    "RNN, equal parameters": lambda: RowReader("rnn", EQUAL_SIZE),
-    "softmax regression": lambda: torch.nn.Sequential(
-        torch.nn.Flatten(), torch.nn.Linear(ROWS * PIXELS, CLASSES)
-    ),
+MODELS: dict[str, tuple[str, int]] = {f"LSTM {H}": ("lstm", H) for H in SIZES} | {
+    f"RNN {HIDDEN_SIZE}": ("rnn", HIDDEN_SIZE),
+    f"RNN {EQUAL_SIZE}": ("rnn", EQUAL_SIZE),
+    "softmax regression": ("softmax", 0),
 }
+"""Name → kind and units; the larger plain network has the parameters of the LSTM with 64."""
 
 
-def train_on_digits(name: str, size: int, seed: int, updates: int = UPDATES) -> dict[str, Any]:
-    """Train one model on ``size`` images; the same 1,000 test images for all.
+def build(name: str, seed: int) -> Module:
+    """Return a new model for images; the LSTMs start with a forget bias of 1."""
+    kind, H = MODELS[name]
+    rng = np.random.default_rng([seed, 0])
+    if kind == "softmax":
+        return Linear(ROWS * PIXELS, CLASSES, rng=rng)
+    layer = (LSTM if kind == "lstm" else RNN)(PIXELS, H, rng=rng)
+    if kind == "lstm":
+        layer.bias_hh_l0.data[H : 2 * H] = 1
+    return SequenceClassifier(layer, Linear(H, CLASSES, rng=rng))
+
+
+def count_parameters(name: str) -> int:
+    """Return how many numbers a model trains, without PyTorch's second bias."""
+    named = build(name, 0).named_parameters()
+    return sum(p.data.size for name, p in named if "bias_hh" not in name)
+
+
+@cache
+def images() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return 3,000 images to draw training sets from, 1,000 for validation and 1,000 to test."""
+    (x, y), (x_test, y_test) = load_mnist()
+    order = np.random.default_rng(0).permutation(len(x))
+    train, validation = order[:-1000], order[-1000:]
+    x, x_test = (pixels.astype(np.float32) / 255 for pixels in (x, x_test))
+    return {
+        "train": (x[train], y[train]),
+        "validation": (x[validation], y[validation]),
+        "test": (x_test, y_test),
+    }
+
+
+def train_on_digits(
+    name: str, size: int, seed: int, lr: float, *, updates: int = UPDATES, judge: str = "test"
+) -> dict[str, float]:
+    """Train one model on ``size`` images.
 
     Parameters
     ----------
@@ -61,70 +85,77 @@ def train_on_digits(name: str, size: int, seed: int, updates: int = UPDATES) -> 
         Number of training images, drawn by ``seed``; the same for every model.
     seed : int
         Seed of the images, of the initial weights and of the batches.
+    lr : float
+        Learning rate of Adam.
     updates : int
-        Updates of 50 images each, however many images there are.
+        Updates of 50 images each, however many images there are; clipped at norm 1.
+    judge : {"test", "validation"}
+        The 1,000 images that are judged at the end.
 
     Returns
     -------
     dict
-        ``name``, ``size``, ``seed``; ``updates``, ``train_loss``, ``test_loss``,
-        ``test_accuracy``: curves, one value for every fiftieth update; ``train_accuracy``: at the
-        end.
+        ``train`` and ``judge``: accuracy on the training images and on the others.
     """
-    (x_train, y_train), (x_test, y_test) = load_mnist()
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(x_train))[:size]
-    x, y = _tensors(x_train[chosen], y_train[chosen])
-    x_test, y_test = _tensors(x_test, y_test)
-    torch.manual_seed(seed)
-    model = MODELS[name]()
-    adam = torch.optim.Adam(model.parameters(), lr=LR)
-    curves = {key: [] for key in ("updates", "train_loss", "test_loss", "test_accuracy")}
+    x, y = images()["train"]
+    rng = np.random.default_rng([seed, 1])
+    chosen = rng.permutation(len(x))[:size]
+    x, y = x[chosen], y[chosen]
+    model = build(name, seed)
+    adam = Adam(model.parameters(), lr)
     order = np.empty(0, int)
-    for update in range(1, updates + 1):
+    for _ in range(updates):
         if len(order) < BATCH:
             order = np.concatenate([order, rng.permutation(size)])
         batch, order = order[:BATCH], order[BATCH:]
-        loss = torch.nn.functional.cross_entropy(model(x[batch]), y[batch])
+        logits, backward = model.vjp(_steps(name, x[batch]))
         adam.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        backward(cross_entropy(logits, y[batch])[1])
+        adam.clip_grad_norm_(1.0)
         adam.step()
-        if update % EVERY == 0:
-            train_loss, train_accuracy = _evaluate(model, x, y)
-            test_loss, test_accuracy = _evaluate(model, x_test, y_test)
-            now = update, train_loss, test_loss, test_accuracy
-            for curve, value in zip(curves.values(), now, strict=True):
-                curve.append(value)
-    about = {"name": name, "size": size, "seed": seed}
-    return {**about, **curves, "train_accuracy": train_accuracy}
-
-
-def _tensors(x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    pixels = torch.tensor(x, dtype=torch.float32) / 255
-    return pixels.reshape(-1, ROWS, PIXELS), torch.tensor(y).long()
-
-
-@torch.no_grad()
-def _evaluate(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
-    logits = model(x)
-    loss = torch.nn.functional.cross_entropy(logits, y)
-    return round(loss.item(), 5), (logits.argmax(1) == y).double().mean().item()
-
-
-def count_parameters(name: str) -> int:
-    """Return how many numbers a model trains, without PyTorch's second bias."""
-    named = MODELS[name]().named_parameters()
-    return sum(tensor.numel() for name, tensor in named if "bias_hh" not in name)
-
-
-def about() -> dict[str, Any]:
-    """Return the settings, for the record."""
     return {
-        "data": "bundled MNIST: 1,000 test images, training images drawn from the other 4,000",
+        "train": _accuracy(name, model, x, y),
+        "judge": _accuracy(name, model, *images()[judge]),
+    }
+
+
+def _steps(name: str, x: np.ndarray) -> np.ndarray:
+    """Return images (B, 28, 28) as rows, (28, B, 28), or all their pixels at once."""
+    return x.swapaxes(0, 1) if MODELS[name][1] else x.reshape(len(x), -1)
+
+
+def _accuracy(name: str, model: Module, x: np.ndarray, y: np.ndarray) -> float:
+    return float((model(_steps(name, x)).argmax(1) == y).mean())
+
+
+def data(once: Callable[[str, Callable[[], Any]], Any]) -> dict[str, Any]:
+    """Measure test accuracy and overfitting against the number of training images."""
+    rates, runs = {}, []
+    for name in MODELS:
+
+        def try_rate(lr: float, name: str = name) -> list[float]:
+            judged = partial(train_on_digits, name, CHOICE_SIZE, lr=lr, judge="validation")
+            key = f"{name}, {lr}"
+            return once(key, lambda: [judged(seed=seed)["judge"] for seed in CHOICE_SEEDS])
+
+        rate, tried = tune(try_rate, lambda found: (1.0, float(np.mean(found))))
+        rates[name] = {"lr": rate, "tried": {str(lr): found for lr, found in tried.items()}}
+        for size in TRAIN_SIZES:
+            train = partial(train_on_digits, name, size, lr=rate)
+            found = once(f"{name}, {size} images", lambda t=train: [t(seed=s) for s in SEEDS])
+            runs.append(
+                {"name": name, "size": size, "lr": rate}
+                | {"train_accuracy": [one["train"] for one in found]}
+                | {"test_accuracy": [one["judge"] for one in found]}
+            )
+    return {
+        "data": "bundled MNIST: 1,000 test images, 1,000 to choose the learning rate with, "
+        "training images drawn from the other 3,000",
         "seeds": list(SEEDS),
+        "choice_seeds": list(CHOICE_SEEDS),
         "updates": UPDATES,
         "batch": BATCH,
-        "lr": LR,
+        "rates": rates,
         "parameters": {name: count_parameters(name) for name in MODELS},
+        "runs": runs,
     }

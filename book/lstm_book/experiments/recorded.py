@@ -2,126 +2,162 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from itertools import product
-from multiprocessing import get_context
 from typing import Any
 
-import torch
+import numpy as np
 
-from lstm_book.experiments import digits
-from lstm_book.experiments.memory import Cell, train_to_remember
+from lstm_book.experiments.digits import data
+from lstm_book.experiments.memory import EVALUATED, EVERY, Cell, train_to_remember
+from lstm_book.experiments.tuning import score_of_learning, tune
 
-PROCESSES = 2
-SEEDS = tuple(range(10))
+CHOICE_SEEDS = tuple(range(100, 105))
+"""On these the learning rate is chosen."""
+SEEDS = tuple(range(12))
+"""On these, with that rate, everything is reported."""
 UPDATES = 600
-LEARNING_RATES = (0.003, 0.01)
+STEPS = (50, 100)
+BEYOND = (2, 4)
 
-# Equal units: H = 16. Equal parameters: with H = 33 an Elman network comes closest to the 1,216
-# numbers of the LSTM (1,188).
-MEMORY_CELLS = {
-    "RNN": Cell("rnn", 16),
-    "RNN, equal parameters": Cell("rnn", 33),
-    "RNN, orthogonal start": Cell("rnn", 16, orthogonal=True),
-    "LSTM, forget bias 0": Cell("lstm", 16, forget_bias=0.0),
-    "LSTM, forget bias 1": Cell("lstm", 16, forget_bias=1.0),
-    "LSTM, forget bias 3": Cell("lstm", 16, forget_bias=3.0),
-    "LSTM, forget bias 5": Cell("lstm", 16, forget_bias=5.0),
-}
-MEMORY_STEPS = (10, 20, 50, 100, 200)
-
-# The article's activation="relu" replaces both tanh of the cell.
-ACTIVATION_CELLS = {
-    "tanh": Cell("lstm", 16, forget_bias=3.0),
-    "ReLU for both tanh": Cell(
-        "lstm", 16, forget_bias=3.0, activation="relu", output_activation="relu"
-    ),
-    "no output tanh": Cell("lstm", 16, forget_bias=3.0, output_activation="identity"),
-}
-ACTIVATION_STEPS = (10, 50, 100)
+BIASES = {"0": 0.0, "1": 1.0, "3": 3.0, "5": 5.0, "chrono": "chrono"}
+WIDTHS = {"LSTM": 16, "GRU": 19, "leaky": 33}
+"""Equal parameters: with these units each kind comes closest to the 1,216 of the LSTM."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One entry of a record: a named cell and the arguments of its training."""
-
-    name: str
-    cell: Cell
-    options: dict[str, Any]
-
-    def __call__(self) -> dict[str, Any]:
-        """Train every seed."""
-        result = train_to_remember(self.cell, seeds=SEEDS, **{"updates": UPDATES} | self.options)
-        return {"name": self.name, **asdict(self.cell), **self.options, **result}
-
-
-def _call(run: Callable[[], Any]) -> Any:
-    return run()
-
-
-def _processes() -> ProcessPoolExecutor:
-    """Start fresh processes that return what they free: 0.4 GB each in place of 11."""
-    # PyTorch asks glibc for aligned blocks, and their holes in its heap are seldom filled again:
-    # 3 MB are lost at every update. A large block mapped for itself is unmapped when it is freed.
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**18))
-    # One thread each, so that they can share the processor.
-    threads = {"initializer": torch.set_num_threads, "initargs": (1,)}
-    return ProcessPoolExecutor(PROCESSES, get_context("spawn"), **threads)
-
-
-def _record(cells: dict[str, Cell], **options: Sequence[Any]) -> dict[str, Any]:
-    """Run every cell with every choice of options, the longest first, in two processes."""
-    choices = [dict(zip(options, values, strict=True)) for values in product(*options.values())]
-    runs = [Run(name, cell, choice) for name, cell in cells.items() for choice in choices]
-    longest_first = sorted(runs, key=lambda run: -run.options["steps"] * run.cell.blocks)
-    with _processes() as pool:
-        results = dict(zip(map(id, longest_first), pool.map(_call, longest_first), strict=True))
+def _gated(family: str, *starts: str) -> dict[str, Cell]:
     return {
-        "seeds": list(SEEDS),
-        "updates": UPDATES,  # of every run that does not name its own
-        "batch": 32,
-        "parameters": {name: cell.num_parameters for name, cell in cells.items()},
-        "runs": [results[id(run)] for run in runs],
+        f"{family}, {recurrent}, {name}": Cell(family.lower(), WIDTHS[family], recurrent, bias)
+        for recurrent, (name, bias) in product(starts, BIASES.items())
     }
 
 
-def remember() -> dict[str, Any]:
-    """Measure success against T: RNNs, and LSTMs by forget bias, at two learning rates."""
-    return _record(MEMORY_CELLS, steps=MEMORY_STEPS, lr=LEARNING_RATES)
+CONTESTANTS = (
+    _gated("LSTM", "uniform", "orthogonal")
+    | {
+        f"RNN {size}, {'ReLU, ' * (activation == 'relu')}{recurrent}": Cell(
+            "rnn", size, recurrent, activation=activation
+        )
+        for size, (activation, recurrent) in product(
+            (16, 33),
+            (
+                ("tanh", "uniform"),
+                ("tanh", "orthogonal"),
+                ("tanh", "identity"),
+                ("relu", "orthogonal"),
+                ("relu", "identity"),
+            ),
+        )
+    }
+    | _gated("GRU", "uniform", "orthogonal")
+    | _gated("leaky", "orthogonal")
+)
+"""Ten starts for each family, five for the leaky one; a plain network has equal units (16) or
+parameters (33)."""
+
+LONG = (
+    "LSTM, uniform, chrono",
+    "RNN 33, orthogonal",
+    "GRU, uniform, 0",
+    "leaky, orthogonal, 3",
+    "LSTM, uniform, 0",
+    "LSTM, orthogonal, 1",
+    "RNN 16, uniform",
+    "RNN 33, uniform",
+    "LSTM, uniform, 3",
+    "LSTM, uniform, 5",
+    "RNN 16, ReLU, identity",
+    "RNN 33, ReLU, identity",
+)
+"""Contestants at T = 200: what libraries start from, and those that learn most up to T = 100."""
+
+Once = Callable[[str, Callable[[], Any]], Any]
+"""``once(key, compute)`` returns what a computation gives, or gave when it was begun before."""
+
+# The article's activation="relu" replaces both tanh of the cell.
+OTHER_CELLS = {
+    "tanh": Cell("lstm", 16, "orthogonal", 3.0),
+    "ReLU for both tanh": Cell("lstm", 16, "orthogonal", 3.0, "relu", "relu"),
+    "no output tanh": Cell("lstm", 16, "orthogonal", 3.0, output_activation="identity"),
+}
 
 
-def activations() -> dict[str, Any]:
+def _learning(cell: Cell, steps: int, **options: Any) -> dict[str, Any]:
+    """Choose the rate on some seeds, and train others with it."""
+    options = {"updates": UPDATES} | options
+
+    def try_rate(rate: float) -> dict[str, Any]:
+        found = train_to_remember(cell, steps, CHOICE_SEEDS, lr=rate, until_learnt=True, **options)
+        return {key: found[key] for key in ("learnt_at", "accuracy")}
+
+    rate, tried = tune(try_rate, score_of_learning)
+    found = train_to_remember(cell, steps, SEEDS, lr=rate, beyond=BEYOND, **options)
+    for key in ("share", "keep", "keep_most", "step"):
+        found[key] = np.median(found[key], axis=0).tolist()
+    return {"lr": rate, "tried": {str(lr): result for lr, result in tried.items()}} | found
+
+
+def _record(
+    once: Once, cells: dict[str, Cell], steps: Sequence[int], **options: Sequence[Any]
+) -> dict[str, Any]:
+    """Train every cell for every number of steps and with every choice of options."""
+    runs = []
+    for name, T, *values in [
+        (n, T, *v) for T in steps for n in cells for v in product(*options.values())
+    ]:
+        chosen = dict(zip(options, values, strict=True))
+        key = ", ".join(map(str, (name, T, *values)))
+        found = once(key, partial(_learning, cells[name], T, **chosen))
+        runs.append({"name": name, "steps": T, **chosen, **found})
+    return {
+        "seeds": list(SEEDS),
+        "choice_seeds": list(CHOICE_SEEDS),
+        "updates": UPDATES,  # of every run that does not name its own
+        "batch": 32,
+        "evaluated": {"every": EVERY, "sequences": EVALUATED},
+        "cells": {name: asdict(cell) for name, cell in cells.items()},
+        "parameters": {name: cell.num_parameters for name, cell in cells.items()},
+        "runs": runs,
+    }
+
+
+def remember(once: Once) -> dict[str, Any]:
+    """Measure success against T, for the starts of each family.
+
+    Two plain networks begin at T = 10. Those that start as libraries do, and those that learn most
+    up to T = 100, go on to 200.
+    """
+    short = _record(once, _those("RNN 16, uniform", "RNN 16, orthogonal"), (10, 20))
+    record = _record(once, CONTESTANTS, STEPS)
+    long = _record(once, _those(*LONG), (200,))
+    return record | {"runs": short["runs"] + record["runs"] + long["runs"]}
+
+
+def activations(once: Once) -> dict[str, Any]:
     """Replace the tanh of the LSTM by ReLU, or leave out the one at the output."""
+    return _record(once, OTHER_CELLS, (100,), max_norm=(1.0, None))
+
+
+def clipping(once: Once) -> dict[str, Any]:
+    """Train with and without norm clipping where gradients were seen to explode."""
     return _record(
-        ACTIVATION_CELLS, steps=ACTIVATION_STEPS, lr=LEARNING_RATES, max_norm=(1.0, None)
+        once,
+        _those("RNN 33, orthogonal", "LSTM, orthogonal, 5", "LSTM, orthogonal, chrono"),
+        (100,),
+        max_norm=(1.0, None),
     )
 
 
-def clipping() -> dict[str, Any]:
-    """Train with and without norm clipping where gradients were seen to explode."""
-    cells = {name: MEMORY_CELLS[name] for name in ("RNN, orthogonal start", "LSTM, forget bias 5")}
-    return _record(cells, steps=(100,), lr=LEARNING_RATES, max_norm=(1.0, None))
+def budget(once: Once) -> dict[str, Any]:
+    """Give those that seldom learn at T = 50 five times as many updates."""
+    names = "RNN 33, uniform", "LSTM, uniform, 0", "LSTM, uniform, 1"
+    return _record(once, _those(*names), (50,), updates=(5 * UPDATES,))
 
 
-def budget() -> dict[str, Any]:
-    """Give those that failed at T = 50 five times as many updates."""
-    names = ("RNN", "RNN, equal parameters", "LSTM, forget bias 0", "LSTM, forget bias 1")
-    cells = {name: MEMORY_CELLS[name] for name in names}
-    return _record(cells, steps=(50,), lr=LEARNING_RATES, updates=(5 * UPDATES,))
-
-
-def data() -> dict[str, Any]:
-    """Measure test accuracy and overfitting against the number of training images."""
-    runs = [
-        partial(digits.train_on_digits, *choice)
-        for choice in product(digits.MODELS, digits.TRAIN_SIZES, digits.SEEDS)
-    ]
-    with _processes() as pool:
-        return digits.about() | {"runs": list(pool.map(_call, runs))}
+def _those(*names: str) -> dict[str, Cell]:
+    return {name: CONTESTANTS[name] for name in names}
 
 
 EXPERIMENTS = {run.__name__: run for run in (remember, activations, clipping, budget, data)}
