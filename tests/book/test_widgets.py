@@ -216,6 +216,20 @@ def test_sentences_are_read_as_the_package_reads_them(watch):
         np.testing.assert_allclose(got["reach"], np.linalg.norm(d_x[0], axis=1), **CLOSE)
 
 
+def test_a_ribbon_is_as_wide_as_its_cell(watch):
+    page, _, _ = watch
+    page.get_by_label("Write about a film").fill("wonderful")
+    heights = page.locator(".watch .watch-ribbon").evaluate_all(
+        "all => all.map((e) => e.getBBox().height)"
+    )
+    states = np.abs(run_of(page)["c"][0])
+    np.testing.assert_allclose(heights, 22 * states / max(1, states.max()), atol=0.11)
+    assert (
+        page.locator(".watch .watch-ribbon.watch-negative").count()
+        == (run_of(page)["c"][0] < 0).sum()
+    )
+
+
 def test_gradient_of_a_cell_is_a_difference_quotient(watch):
     page, data, inputs = watch
     got, small, t, k = run_of(page), 1e-5, 4, 6
