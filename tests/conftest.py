@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST = (
     "test_browser.py",
     "test_recipes.py",
-    "12_mnist_rows.ipynb",
-    "11_movie_reviews.ipynb",
+    "13_mnist_rows.ipynb",
+    "12_movie_reviews.ipynb",
     "test_mutants.py",
     "09_training.ipynb",
     "10_pytorch.ipynb",

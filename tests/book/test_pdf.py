@@ -15,7 +15,7 @@ from lstm_book.press import pdf as book_pdf
 from tests import conftest
 from tests.book.test_book import HTML, parse
 
-FEW = ["intro", "glossary", "12_mnist_rows", "how_checked", "bibliography", "genindex"]
+FEW = ["intro", "glossary", "13_mnist_rows", "how_checked", "bibliography", "genindex"]
 
 pytestmark = [
     pytest.mark.book,
@@ -117,7 +117,7 @@ def test_formulas_can_be_heard(printed):
 
 def test_hints_and_solutions_stand_open_at_the_end(printed):
     text = plain("".join(printed.text))
-    boxes = parse(HTML / "book" / "12_mnist_rows.html").select("details:is(.hint, .solution)")
+    boxes = parse(HTML / "book" / "13_mnist_rows.html").select("details:is(.hint, .solution)")
     assert boxes
     end = text.rfind("Hintsandsolutions")
     for code in [box.pre for box in boxes if box.pre]:

@@ -19,7 +19,7 @@ from tests import conftest
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 PAGES = {
     "gradient": "05_what_it_solves",
-    "digits": "12_mnist_rows",
+    "digits": "13_mnist_rows",
     "reviews": "01_ten_minutes",
 }
 PHONE = {"width": 390, "height": 844}

@@ -185,7 +185,7 @@ def test_the_commands_of_the_chapter_run(tmp_path, monkeypatch, capsys):
     folder.mkdir()
     for number, text in enumerate(GOOD + BAD):
         (folder / f"{number}.txt").write_text(text, encoding="utf-8")
-    train, sentences, files = printed_commands("11_movie_reviews")
+    train, sentences, files = printed_commands("12_movie_reviews")
     few = [f"{name}={size}" for name, size in (("train_size", 300), ("test_size", 100))]
     few = [word for setting in [*few, "validation_size=100"] for word in ("--set", setting)]
     assert command_line.main([*train, *few, "--quiet"]) == 0
