@@ -167,12 +167,14 @@ def backward_steps(codes, U_T, start, z, gates, c, d_h, d_c, first, through, y, 
     kind, act, out = codes
     H = c.shape[2]
     for t in range(len(gates) - 1, -1, -1):
-        if t == 0:
-            first[0], first[1] = d_h, d_c
         for p in range(z.shape[1]):
             a, h = gates[t, p].reshape(-1), z[t, p, :H].reshape(-1)
             before, after = c[t, p].reshape(-1), c[t + 1, p].reshape(-1)
             d_h_p, d_c_p = d_h[p].reshape(-1), d_c[p].reshape(-1)
+            if t == 0:
+                first_h, first_c = first[0, p].reshape(-1), first[1, p].reshape(-1)
+                for k in range(len(h)):
+                    first_h[k], first_c[k] = d_h_p[k], d_c_p[k]
             step_back(kind, act, out, a, h, before, after, d_h_p, d_c_p, y, s)
             if t > 0:
                 multiply(U_T, gates[t, p : p + 1], start, through)
