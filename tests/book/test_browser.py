@@ -55,8 +55,12 @@ LOOKS = """() => {
   }
   window.looks = [...looks.values()];
 }"""
-# The parts that equations are drawn with, and the words of code, have no meaning of their own.
-NO_GLYPHS = "document.querySelectorAll('mjx-math').forEach((drawing) => drawing.remove())"
+# What equations are drawn with, and the words of code, have no meaning of their own. (What is read
+# aloud in the place of a drawing is 1 pixel wide: it keeps that room at the end of a line.)
+NO_GLYPHS = """document.querySelectorAll("mjx-math").forEach((drawing) => {
+  drawing.parentElement.style.paddingRight = "1px";
+  drawing.remove();
+})"""
 NO_WORDS = "document.querySelectorAll('pre').forEach((e) => (e.textContent = e.textContent))"
 LAPTOP = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
