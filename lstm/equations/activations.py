@@ -29,6 +29,26 @@ def sigmoid(z):
     return np.where(negative, decay, 1) / (1 + decay)
 
 
+@equation("eq-log-sigmoid")
+def log_sigmoid(z):
+    r"""Logarithm of the logistic function, equation ``eq-log-sigmoid``.
+
+    .. math:: \log \sigma(z) = -\log\left(1 + e^{-z}\right)
+
+    Parameters
+    ----------
+    z : ndarray
+        Any shape.
+
+    Returns
+    -------
+    ndarray, same shape
+        Below 0, without overflow for any ``z``.
+    """
+    negative = np.real(z) < 0
+    return np.where(negative, z, 0) - np.log1p(np.exp(np.where(negative, z, -z)))
+
+
 @equation("eq-sigmoid-tanh")
 def sigmoid_from_tanh(z):
     r"""Logistic function as a stretched hyperbolic tangent, equation ``eq-sigmoid-tanh``.

@@ -11,26 +11,6 @@ import numpy as np
 from lstm.equations.registry import equation
 
 
-@equation("eq-log-sigmoid")
-def log_sigmoid(z):
-    r"""Logarithm of the logistic function, equation ``eq-log-sigmoid``.
-
-    .. math:: \log \sigma(z) = -\log\left(1 + e^{-z}\right)
-
-    Parameters
-    ----------
-    z : ndarray
-        Any shape.
-
-    Returns
-    -------
-    ndarray, same shape
-        Below 0, without overflow for any ``z``.
-    """
-    negative = np.real(z) < 0
-    return np.where(negative, z, 0) - np.log1p(np.exp(np.where(negative, z, -z)))
-
-
 # ---------------------------------------------------------------------------------------- minLSTM
 @equation("eq-minlstm-forget-gate")
 def min_lstm_forget_gate(f_t, i_t):

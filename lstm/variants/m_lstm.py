@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstm.equations.activations import sigmoid, sigmoid_derivative
-from lstm.equations.beyond import log_sigmoid
+from lstm.equations.activations import log_sigmoid, sigmoid, sigmoid_derivative
 from lstm.variants.stepwise import StepwiseLayer
 
 

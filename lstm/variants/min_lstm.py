@@ -6,8 +6,7 @@ import numpy as np
 
 from lstm import checks
 from lstm.equations import beyond as eqb
-from lstm.equations.activations import sigmoid
-from lstm.equations.beyond import log_sigmoid
+from lstm.equations.activations import log_sigmoid, sigmoid
 from lstm.variants.stepwise import StepwiseLayer
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lstm.equations import beyond as eqb
-from lstm.equations.activations import sigmoid, sigmoid_derivative, tanh_derivative
-from lstm.equations.beyond import log_sigmoid
+from lstm.equations.activations import log_sigmoid, sigmoid, sigmoid_derivative, tanh_derivative
 from lstm.variants.stepwise import StepwiseLayer
 
 
