@@ -110,6 +110,13 @@ def function(name: str, value: Any, arguments: int | None = None) -> Callable:
     return value
 
 
+def having(name: str, value: Any, wanted: str, *attributes: str) -> Any:
+    """Return ``value`` if it is an object, ours or another library's, that has these attributes."""
+    if isinstance(value, type) or not all(hasattr(value, each) for each in attributes):
+        raise wrong(name, wanted, value)
+    return value
+
+
 def texts(name: str, value: Iterable[str]) -> list[str]:
     """Return ``value`` as a list, if it holds texts and is not one itself."""
     try:
@@ -191,8 +198,8 @@ def array(
             call = "{}.astype(np.{})" if isinstance(value, np.ndarray) else "np.array({}, np.{})"
             remedy = f"; convert it: {call.format(name, wanted[0])}"
         raise ValueError(f"{name} must have dtype {kinds}, got {array.dtype}{remedy}")
-    if shape is not None and array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if shape is not None:
+        of_shape(name, array, shape)
     return array
 
 
@@ -210,8 +217,8 @@ def integers(
         array = array.astype(np.intp)  # an empty list has no dtype of its own
     if array.dtype.kind not in "iu":
         raise ValueError(f"{name} must hold integers, got dtype {array.dtype}")
-    if shape is not None and array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if shape is not None:
+        of_shape(name, array, shape)
     if array.size and (array.min() < low or array.max() > high):
         raise ValueError(
             f"{name} must be in [{low}, {high}], got values from {array.min()} to {array.max()}"
@@ -232,7 +239,7 @@ def last_size(name: str, array: np.ndarray, size: int) -> None:
         raise ValueError(f"{name} must have shape (..., {size}), got {array.shape}")
 
 
-def shape(name: str, array: np.ndarray, wanted: tuple[int, ...]) -> None:
+def of_shape(name: str, array: np.ndarray, wanted: tuple[int, ...]) -> None:
     """Check that ``array`` has exactly the shape ``wanted``."""
     if array.shape != wanted:
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")

@@ -80,7 +80,7 @@ def complex_step(
 
 def _number(value: complex) -> complex:
     value = checks.numbers("what function returns", value)
-    checks.shape("what function returns", value, ())
+    checks.of_shape("what function returns", value, ())
     return value[()]
 
 
@@ -92,7 +92,7 @@ def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
     """
     expected = checks.numbers("expected", expected)
     actual = checks.numbers("actual", actual)
-    checks.shape("actual", actual, expected.shape)
+    checks.of_shape("actual", actual, expected.shape)
     scale = max(np.abs(expected).max(initial=0), 1e-3)
     return float(np.abs(actual - expected).max(initial=0) / scale)
 

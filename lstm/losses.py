@@ -98,7 +98,7 @@ def binary_cross_entropy_with_logits(
     targets = checks.numbers("targets", targets)
     if targets.dtype.kind not in "biu":
         targets = checks.array("targets", targets, np.real(logits).dtype)
-    checks.shape("targets", targets, logits.shape)
+    checks.of_shape("targets", targets, logits.shape)
     if not ((targets >= 0) & (targets <= 1)).all():
         raise ValueError(
             f"targets must be in [0, 1], got values from {targets.min()} to {targets.max()}"

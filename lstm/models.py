@@ -174,9 +174,8 @@ class Stack(Module):
 
 def _recurrent(name: str, value: Module) -> Module:
     """Return ``value`` if it says what a reader of its output must know."""
-    if not all(hasattr(is_module(name, value), each) for each in ("num_directions", "batch_first")):
-        raise checks.wrong(name, "a layer with the contract of lstm.LSTM", value)
-    return value
+    wanted, attributes = "a layer with the contract of lstm.LSTM", ("num_directions", "batch_first")
+    return checks.having(name, is_module(name, value), wanted, *attributes)
 
 
 def _shares(pooling: str, output: np.ndarray, lengths: ArrayLike | None) -> np.ndarray:

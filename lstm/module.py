@@ -54,7 +54,7 @@ class Parameter:
             # Another shape might broadcast, or be read in another order, without a word.
             value, old = checks.array(name, value), vars(self).get(name)
             if old is not None:
-                checks.shape(name, value, old.shape)
+                checks.of_shape(name, value, old.shape)
         super().__setattr__(name, value)
 
     @property
@@ -96,7 +96,7 @@ class Parameter:
             if rows.ndim != 1 or (np.diff(rows) <= 0).any():
                 raise checks.wrong("rows", "increasing numbers", rows)
         with _lock:
-            checks.shape("gradient", gradient, self.grad[rows].shape)
+            checks.of_shape("gradient", gradient, self.grad[rows].shape)
             self.grad[rows] += gradient
 
     def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:

@@ -28,7 +28,7 @@ def accuracy(outputs: ArrayLike, targets: ArrayLike) -> float:
     if not outputs.size:
         raise ValueError(f"outputs must hold at least one value, got shape {outputs.shape}")
     guess = outputs.argmax(axis=-1) if outputs.ndim > targets.ndim else outputs > 0
-    checks.shape("targets", targets, guess.shape)
+    checks.of_shape("targets", targets, guess.shape)
     return float((guess == targets).mean())
 
 
@@ -52,7 +52,7 @@ def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarr
     ndarray, shape (N, ...)
         The model's outputs.
     """
-    inputs = _as_arrays(_having("model", model, "Module", "modules", "forward"), inputs)
+    inputs = _as_arrays(checks.having("model", model, "a Module", "modules", "forward"), inputs)
     batch_size, size = checks.positive_int("batch_size", batch_size), len(inputs[0])
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -146,8 +146,9 @@ class Trainer:
         augment: Augment | None = None,
         rng: Rng = None,
     ) -> None:
-        _having("model", model, "Module", "vjp", "parameters")
-        _having("optimizer", optimizer, "Optimizer", "step", "zero_grad", "parameters")
+        checks.having("model", model, "a Module", "vjp", "parameters")
+        attributes = "step", "zero_grad", "parameters"
+        checks.having("optimizer", optimizer, "an Optimizer", *attributes)
         own = {id(parameter) for parameter in model.parameters()}
         if foreign := sum(id(parameter) not in own for parameter in optimizer.parameters):
             raise ValueError(
@@ -482,15 +483,8 @@ def shuffled(
 
 def _lengths(bucket_by: ArrayLike, size: int) -> np.ndarray:
     lengths = checks.finite("bucket_by", checks.numbers("bucket_by", bucket_by))
-    checks.shape("bucket_by", lengths, (size,))
+    checks.of_shape("bucket_by", lengths, (size,))
     return lengths
-
-
-def _having(name: str, value: Any, kind: str, *attributes: str) -> Any:
-    """Return ``value`` if it is a kind of object, ours or another library's."""
-    if isinstance(value, type) or not all(hasattr(value, each) for each in attributes):
-        raise checks.wrong(name, f"a {kind}", value)
-    return value
 
 
 def _as_arrays(

@@ -29,7 +29,7 @@ def stratified_split(
         Shuffled indices; together they are each index once.
     """
     labels = checks.numbers("labels", labels)
-    checks.shape("labels", labels, (labels.size,))
+    checks.of_shape("labels", labels, (labels.size,))
     test_size = checks.positive_int("test_size", test_size)
     if test_size >= labels.size:
         raise ValueError(f"test_size must be less than {labels.size} examples, got {test_size}")
