@@ -208,13 +208,22 @@ class Trainer:
         The arguments are those of :meth:`fit`, which says how many epochs a schedule is for. What
         is returned is the epoch's line of the ``history``.
         """
-        inputs, targets, validation, bucket_by = self._examples(
-            inputs, targets, validation, bucket_by, callback
-        )
+        examples = self._examples(inputs, targets, validation, bucket_by, callback)
         if self.schedule is None:
             self.epochs = max(self.epochs, len(self.history) + 1)
         elif len(self.history) >= self.epochs:
             raise ValueError("schedule needs a number of epochs: call fit")
+        return self._epoch(*examples, callback)
+
+    def _epoch(
+        self,
+        inputs: list[np.ndarray],
+        targets: np.ndarray,
+        validation: tuple | None,
+        bucket_by: np.ndarray | None,
+        callback: Callable[[Trainer], Any] | None,
+    ) -> Epoch:
+        """Train on examples that are known to be right: a whole data set is looked at once."""
         size, steps = len(targets), self._steps(len(targets))
         if not len(self.order):
             self.order = shuffled(size, self.batch_size, self.rng, bucket_by)
@@ -296,7 +305,7 @@ class Trainer:
             while len(self.history) < epochs:
                 if patience is not None and self._epochs_since_best() >= patience:
                     break
-                self.epoch(*examples, callback)
+                self._epoch(*examples, callback)
         finally:
             if self.schedule is not None:
                 self.optimizer.lr = self.base_lr
