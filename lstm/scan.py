@@ -26,6 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm import checks
+
 State = tuple[np.ndarray, np.ndarray]
 Weights = Mapping[str, np.ndarray]
 
@@ -79,11 +81,7 @@ class Rows(NamedTuple):
         return array
 
 
-# Infinities and NaN come out as in PyTorch: without a warning.
-quietly = np.errstate(over="ignore", invalid="ignore")
-
-
-@quietly
+@checks.quiet
 def forward(
     weights: Weights,
     x: np.ndarray,
@@ -137,7 +135,7 @@ def forward(
     return output, final, [steps, rows, kept] if keep else None
 
 
-@quietly
+@checks.quiet
 def backward(
     tape: list, d_output: np.ndarray | None, d_state: State
 ) -> tuple[np.ndarray, State, dict[str, np.ndarray]]:
