@@ -10,7 +10,7 @@ import inspect
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -603,29 +603,13 @@ def fits(array: np.ndarray, shape: tuple[int, ...]) -> bool:
     return [n for n in array.shape if n > 1] == [n for n in shape if n > 1]
 
 
-def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
-    """Whether two lists hold the same numbers."""
-    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-
-
 def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -> Step:
     """Return code that can be called, with its weights found or made up where none are given."""
     if isinstance(thing, type):
-        error, best = (
-            ValueError(f"{thing.__name__} could not be made of two sizes or of weights"),
-            None,
-        )
-        for one in made(thing):
-            try:
-                code = kind(one, weights)
-            except (ValueError, TypeError) as failure:
-                error = failure
-                continue
-            if code.outputs == kind.most:
-                return code
-            best = best or code
+        best, failure = opened(kind, ((one, weights) for one in made(thing)))
         if best is None:
-            raise error
+            text = f"{thing.__name__} could not be made of two sizes or of weights"
+            raise failure or ValueError(text)
         return best
     if weights is not None or not inspect.isfunction(thing):
         return kind(thing, weights)
@@ -641,18 +625,35 @@ def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -
         if parameter.default is parameter.empty
         and not any(re.fullmatch(pattern, name.lower()) for pattern in NAMES.values())
     ]
-    best = None
-    for weights in invent.invented(asked):
-        try:
-            code = kind(thing, weights)
-        except (ValueError, TypeError):
-            continue
-        if code.outputs == kind.most:
-            return code
-        best = best or code
+    best, _ = opened(kind, ((thing, made_up) for made_up in invent.invented(asked)))
     if best is None:
         raise error
     return best
+
+
+def opened(
+    kind: type[Step], ways: Iterable[tuple[Any, Mapping[str, Any] | None]]
+) -> tuple[Step | None, Exception | None]:
+    """Return the first code that gives all outputs, else the first at all; and the last failure.
+
+    Parameters
+    ----------
+    kind : type
+        What to make of a thing and its weights.
+    ways : iterable of tuple
+        Things with weights, the likeliest first.
+    """
+    best = failed = None
+    for thing, weights in ways:
+        try:
+            code = kind(thing, weights)
+        except (ValueError, TypeError) as failure:
+            failed = failure
+            continue
+        if code.outputs == kind.most:
+            return code, None
+        best = best or code
+    return best, failed
 
 
 def by_name(result: Any, weights: Arrays, inputs: dict[str, tuple]) -> Arrays:
