@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from lstm.cell import step as lstm_step
-from lstm.diagnose.calling import Arrays, Sequence, Step, open_code
+from lstm.diagnose.calling import Arrays, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation, Observed, explain, ties
 from lstm.diagnose.gradients import examine
+from lstm.diagnose.sequences import Sequence
 from lstm.diagnose.wiring import Wiring, measure, settle_weights
 
 ROLE_NAMES = {  # what a weight's name says of its gate

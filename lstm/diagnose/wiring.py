@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from lstm.diagnose.calling import Arrays, Sequence, Step
+from lstm.diagnose.calling import Arrays, Step
+from lstm.diagnose.sequences import Sequence
 
 # What multiplies a weight: ("x", j), ("h", j), ("c", j), ("1", 0) for a bias, ("c'", j).
 Source = tuple[str, int]
