@@ -29,11 +29,11 @@ MOST_BLOCKS = 6
 
 
 @contextmanager
-def kept(weights: Arrays) -> Iterator[None]:
-    """Put the weights back, whatever happens."""
+def kept(weights: Arrays) -> Iterator[Arrays]:
+    """Put the weights back, whatever happens; yield copies of them."""
     before = {name: array.copy() for name, array in weights.items()}
     try:
-        yield
+        yield before
     finally:
         for name, array in weights.items():
             array[...] = before[name]
@@ -107,11 +107,10 @@ def whole(code: Step | Sequence, gradients: Callable[..., Any] | None) -> Diagno
     """Examine code that can be called."""
     if gradients is None and not code.tensors:
         gradients = getattr(code.owner, "backward", None)
-    with kept(code.weights):
+    with kept(code.weights) as before:
         if code.noisy:  # nothing can be measured
             text = "called twice it gives two results, whatever is put back in between"
             return Diagnosis(findings=[Finding(text, "mistake", "eq-preactivation")])
-        before = {name: array.copy() for name, array in code.weights.items()}
         wiring, answer, explanation = understood(code)
         for name in wiring.idle:  # a gradient or a state, it may be
             code.weights[name][...] = before[name]
@@ -218,14 +217,12 @@ def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explan
     if only_cell:
         places.remove("h")
         answer.warnings.append("the cell state is explained, the hidden state is not")
-        answer.right = [words[p] for p in places if p in best.forms and equations[p] not in wrong]
         answer.findings.append(
             Finding("h is not o tanh(c), nor anything known", "mistake", "eq-hidden-state")
         )
-        return answer, None
     answer.right = [words[p] for p in places if p in best.forms and equations[p] not in wrong]
-    answer.is_lstm = True
-    return answer, best
+    answer.is_lstm = not only_cell
+    return answer, None if only_cell else best
 
 
 def order_of(findings: list[Finding]) -> list[Finding]:
