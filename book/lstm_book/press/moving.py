@@ -12,10 +12,10 @@ import io
 import sys
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from lstm_book.checkout import ROOT
-from lstm_book.press.pdf import HTML, browser
+from lstm_book.press.pdf import HTML, browser, started
 
 ASSETS = ROOT / "book" / "assets"
 PICTURE = ASSETS / "watch.gif"
@@ -81,17 +81,12 @@ def frames(page: Page) -> list[Image.Image]:
 
 def main() -> None:
     """Take the pictures."""
-    if browser() is None or not (HTML / "index.html").is_file():
+    executable = browser()
+    if executable is None or not (HTML / "index.html").is_file():
         sys.exit("This needs Chromium, and the built book: make book.")
-    with sync_playwright() as playwright:
-        # A container's root user cannot start the sandbox; the pages are our own.
-        chromium = playwright.chromium.launch(
-            executable_path=browser(),
-            args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"],
-        )
+    with started(executable) as chromium:
         first, *others = (i.quantize(COLORS, dither=0) for i in frames(opened(chromium, LOOK)))
         card = taken(opened(chromium, LOOK + CARD_LOOK))
-        chromium.close()
     last = len(others) - 1
     first.save(
         PICTURE,

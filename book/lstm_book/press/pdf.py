@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 from pikepdf import Name, ObjectStreamMode, OutlineItem, Pdf
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from lstm_book.checkout import ROOT
 
@@ -239,10 +240,7 @@ def make(folder: Path, target: Path, executable: str, only: list[str] | None = N
     target.parent.mkdir(parents=True, exist_ok=True)
     document = folder / "book" / "_printed.html"  # where the addresses of the pages are right
     sheets: dict[str, int] = {}
-    with sync_playwright() as playwright:
-        # A container's root user cannot start the sandbox; the pages are our own.
-        options = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"]
-        chromium = playwright.chromium.launch(executable_path=executable, args=options)
+    with started(executable) as chromium:
         tab = chromium.new_page(viewport={"width": 627, "height": 1000}, color_scheme="light")
         tab.emulate_media(media="print", reduced_motion="reduce")
         for _ in range(2):
@@ -250,7 +248,6 @@ def make(folder: Path, target: Path, executable: str, only: list[str] | None = N
             printed = print_document(tab, document, text)
             with Pdf.open(io.BytesIO(printed)) as pdf:
                 sheets = sheet_numbers(pdf)
-        chromium.close()
     with Pdf.open(io.BytesIO(printed)) as pdf:
         title_outline(pdf, text)
         pdf.Root.PageMode = Name.UseOutlines  # what a reader first sees beside the pages
@@ -262,6 +259,16 @@ def make(folder: Path, target: Path, executable: str, only: list[str] | None = N
 def browser() -> str | None:
     """Return the path of a Chromium or Chrome on this machine."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@contextmanager
+def started(executable: str) -> Iterator[Browser]:
+    """Start Chromium for the files of this machine: it finds no host."""
+    with sync_playwright() as playwright:
+        # A container's root user cannot start the sandbox; the pages are our own.
+        options = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"]
+        with playwright.chromium.launch(executable_path=executable, args=options) as chromium:
+            yield chromium
 
 
 def main() -> None:

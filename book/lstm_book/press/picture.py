@@ -14,10 +14,9 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from playwright.sync_api import sync_playwright
 
 from lstm_book.checkout import ROOT
-from lstm_book.press.pdf import HTML, browser
+from lstm_book.press.pdf import HTML, browser, started
 
 PICTURE = ROOT / "book" / "assets" / "page.png"
 EQUATION = "equation-eq-forget-gate"
@@ -48,20 +47,15 @@ def words(section: Tag, contents: Tag) -> str:
 
 def main() -> None:
     """Take the picture."""
-    if browser() is None or not (HTML / "index.html").is_file():
+    executable = browser()
+    if executable is None or not (HTML / "index.html").is_file():
         sys.exit("This needs Chromium, and the built book: make book.")
     path, section, contents = found(HTML)
-    with sync_playwright() as playwright:
-        # A container's root user cannot start the sandbox; the pages are our own.
-        chromium = playwright.chromium.launch(
-            executable_path=browser(),
-            args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"],
-        )
+    with started(executable) as chromium:
         tab = chromium.new_page(viewport=SIZE, color_scheme="light", reduced_motion="reduce")
         tab.goto(path.as_uri())
         tab.evaluate(SHOW, section["id"])
         taken = tab.screenshot()
-        chromium.close()
     kept = PngInfo()
     kept.add_itxt(WORDS, words(section, contents), zip=True)
     # 256 colours are enough for a page, and take half of the bytes.
