@@ -15,6 +15,7 @@ import numpy as np
 
 import lstm
 from lstm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from lstm.equations import sigmoid
 from lstm.schedules import SCHEDULES
 from lstm.training import Trainer, predict, scores
 from lstm_book.recipes import answers, keep, processes, recipe, records, trials
@@ -76,16 +77,14 @@ class Job:
         self.settings = self.recipe.settings(self.model, self.scale, self.overrides)
         if self.trial and "final" in self.settings:
             self.settings["final"] = False
-        self.is_baseline = self.model in self.recipe.baselines
+        baseline = self.recipe.baselines.get(self.model)
+        self.is_baseline, is_kept = baseline is not None, isinstance(baseline, System)
+        if self.save and not is_kept:
+            raise ValueError(f"save needs a model that can be kept, got {self.model!r}")
         if self.is_baseline:
             self.engine, self.device = None, "cpu"
-            baseline = self.recipe.baselines[self.model]
-            if not isinstance(baseline, System) and baseline not in SEEDED:
+            if not is_kept and baseline not in SEEDED:
                 self.seeds = self.seeds[:1]  # the others would be the same
-            if self.save and not isinstance(baseline, System):
-                raise ValueError(f"save needs a model that can be kept, got {self.model!r}")
-        elif self.save:
-            raise ValueError(f"save needs a model that can be kept, got {self.model!r}")
         elif self.engine not in ("numpy", "torch"):
             raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")
         elif self.engine == "numpy" and self.device != "cpu":
@@ -263,7 +262,7 @@ def _baseline(job: Job, task: Task, seed: int) -> dict[str, Any]:
                 keep.save(job.save, found.classifier, about | {"settings": job.settings})
             except OSError as error:  # its result is not lost with it
                 print(f"{job.save} could not be written: {error}", file=sys.stderr, flush=True)
-        share = 1 / (1 + np.exp(-found.test[:, 0].astype(float)))
+        share = sigmoid(found.test[:, 0].astype(float))
         result["probabilities"] = answers.pack(np.rint(255 * share))
     if beside:
         # Its own time, without theirs.

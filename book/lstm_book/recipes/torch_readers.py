@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstm.schedules import linear
 from lstm.training import shuffled
 from lstm_book.recipes.recipe import Answers, Part, Settings, System, Task
 
@@ -90,7 +91,7 @@ def _run(build: Any, task: Task, settings: Settings, seed: int) -> Answers:
         if task.augment is not None:
             inputs = task.augment(rng, *inputs)
         for group in optimizer.param_groups:
-            group["lr"] = settings["lr"] * (1 - step / steps)
+            group["lr"] = settings["lr"] * linear(step / steps)
         optimizer.zero_grad()
         targets = torch.from_numpy(task.train.targets[batch].astype(np.float32))
         loss(model(_cut(*inputs)), targets).backward()
