@@ -45,9 +45,3 @@ def evidence(printed: Any, corrected: Any = None) -> Callable:
 def program_pair(article: str) -> tuple[str, str]:
     """Return an article's program as printed and as corrected."""
     return ARTICLES[article]["program"], ARTICLES[article]["program_corrected"]
-
-
-def program_pairs(*articles: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the programs of several articles, as printed and as corrected, by article."""
-    printed, corrected = zip(*map(program_pair, articles), strict=True)
-    return dict(zip(articles, printed, strict=True)), dict(zip(articles, corrected, strict=True))
