@@ -5,7 +5,7 @@ and its docstring names the finding. The articles write one example at a time, t
 per example, as everywhere in the package: :math:`W x_t` is ``x_t @ W.T``.
 
 These functions are wrong on purpose. :data:`CORRECTIONS` says what stands in their place, and
-``tests/lstm_book/test_errata.py`` shows that the two differ and that the right one is right.
+``tests/lstm_book/test_errata_*.py`` show that the two differ and that the right one is right.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from lstm import equations as eq
 from lstm.gradcheck import complex_step
 from tests.book import latex
 
-D, H, T, SIZES = 3, 4, 5, {"D": 3, "H": 4, "T": 5, "t": 3, "k": 2}
+D, H, T = 3, 4, 5
+SIZES = {"D": D, "H": H, "T": T, "t": 3, "k": 2}
 
 
 def column(values) -> np.ndarray:
@@ -70,16 +71,15 @@ def lstm_world(seed: int = 0) -> dict:
     rng = np.random.default_rng(seed)
     x, h, c = rng.standard_normal((T + 1, D)), [np.zeros(H)], [np.zeros(H)]
     gates = {gate: [np.full(H, np.nan)] for gate in "ifgo"}
+    a = [np.full(4 * H, np.nan)]
     for x_t in x[1:]:
-        a = W @ x_t + U @ h[-1] + b
-        for gate, z in zip("ifgo", np.split(a, 4), strict=True):
+        a.append(W @ x_t + U @ h[-1] + b)
+        for gate, z in zip("ifgo", np.split(a[-1], 4), strict=True):
             gates[gate].append(np.tanh(z) if gate == "g" else eq.sigmoid(z))
         new_h, new_c = cell(x_t[None], (h[-1][None], c[-1][None]))
         h.append(new_h[0])
         c.append(new_c[0])
-    values = weights_of(W, U, b, "ifgo") | over_time(x=x, h=h, c=c, **gates)
-    a = [W @ x_t + U @ before + b for x_t, before in zip(x[1:], h[:-1], strict=True)]
-    values |= over_time(a=[np.full(4 * H, np.nan), *a])
+    values = weights_of(W, U, b, "ifgo") | over_time(x=x, a=a, h=h, c=c, **gates)
 
     def along_the_cell(c_0):
         for step in range(1, T + 1):
@@ -95,16 +95,16 @@ def elman_world(seed: int = 0) -> dict:
     """Return the symbols of an Elman network, with the gradients of a loss at every step."""
     rng = np.random.default_rng(seed)
     W, U, b = (0.5 * rng.standard_normal(shape) for shape in ((H, D), (H, H), H))
-    x, h = rng.standard_normal((T + 1, D)), [np.zeros(H)]
+    nothing = [np.full(H, np.nan)]
+    x, a, h = rng.standard_normal((T + 1, D)), nothing.copy(), [np.zeros(H)]
     for x_t in x[1:]:
-        h.append(np.tanh(W @ x_t + U @ h[-1] + b))
+        a.append(W @ x_t + U @ h[-1] + b)
+        h.append(np.tanh(a[-1]))
     direct = rng.standard_normal((T, H))
     d_h = errata.whole_gradients_elman(direct, np.array(h[1:]), U)
     d_a = d_h * eq.tanh_derivative(np.array(h[1:]))
-    a = [W @ x_t + U @ before + b for x_t, before in zip(x[1:], h[:-1], strict=True)]
-    nothing = [np.full(H, np.nan)]
     values = weights_of(W, U, b) | over_time(
-        x=x, h=h, a=nothing + a, d_h=[*nothing, *d_h], d_a=[*nothing, *d_a]
+        x=x, a=a, h=h, d_h=[*nothing, *d_h], d_a=[*nothing, *d_a]
     )
     values |= {("d_h_direct", step + 1): column(each) for step, each in enumerate(direct)}
     d_W, d_U, d_b = errata.gradients_elman(d_h, np.array(h[1:]), x[1:], np.array(h[:-1]))

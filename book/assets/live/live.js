@@ -132,7 +132,7 @@ const liveBook = (() => {
     tell(`Running cell ${n + 1} of ${cells.length}…${cell.slow ? " It takes a while here." : ""}`, true);
     cell.div?.classList.add("live-running");
     try {
-      cell.outputs = await send({ code: code(cell), number: n });
+      cell.outputs = await send({ code: code(cell) });
       done.add(n);
       if (shown && cell.div) show(cell);
     } finally {

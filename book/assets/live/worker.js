@@ -24,8 +24,8 @@ self.onmessage = async ({ data }) => {
   try {
     if (data.folder) await start(data);
     const outputs = data.code === undefined ? [] : JSON.parse(run(data.code));
-    postMessage({ number: data.number, outputs });
+    postMessage({ outputs });
   } catch (error) {
-    postMessage({ number: data.number, failed: String(error.message ?? error) });
+    postMessage({ failed: String(error.message ?? error) });
   }
 };

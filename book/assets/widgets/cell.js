@@ -2,8 +2,7 @@
 "use strict";
 
 LSTM.cellDrawing = () => {
-  const { shape } = LSTM;
-  const NAMES = { f: "forget", i: "input", g: "candidate", o: "output", c: "cell", h: "hidden" };
+  const { NAMES, shape } = LSTM;
   const svg = shape("svg", { class: "watch-cell", viewBox: "0 0 310 236", role: "img", "aria-label": "The cell at this step; the lines beside it say the same in numbers" });
   const texts = {};
   const wires = {};

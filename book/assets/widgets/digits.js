@@ -2,7 +2,7 @@
 "use strict";
 
 LSTM.enliven("digits", LSTM.watch(({ data, changed }) => {
-  const { element, shape, button, softmax } = LSTM;
+  const { argmax, element, shape, button, softmax } = LSTM;
   const SIZE = 28;
   const CLASSES = 10;
   const examples = data.images.map((text) => Array.from(LSTM.bytes(text), (ink) => ink / 255));
@@ -117,7 +117,7 @@ LSTM.enliven("digits", LSTM.watch(({ data, changed }) => {
     // Begin where it makes up its mind.
     start: (run) => {
       const last = softmax(run.at(-1).logits);
-      const best = last.indexOf(Math.max(...last));
+      const best = argmax(last);
       return run.findLastIndex(({ logits }) => softmax(logits)[best] < 0.5) + 1;
     },
     empty: "Nothing to read yet: draw a digit.",
@@ -146,7 +146,7 @@ LSTM.enliven("digits", LSTM.watch(({ data, changed }) => {
         parts.push(shape("rect", { class: "watch-belief part-h part-o", "fill-opacity": p.toFixed(2), x: x(t + 0.06), width: layout.column * 0.88, y: at(digit) + 1, height: height - 2 }));
       }));
       plain?.forEach(({ logits }, t) => {
-        const best = logits.indexOf(Math.max(...logits));
+        const best = argmax(logits);
         parts.push(shape("rect", { class: "watch-ghost", x: x(t + 0.06), width: layout.column * 0.88, y: at(best) + 1, height: height - 2 }));
       });
       return parts;

@@ -4,6 +4,8 @@ window.LSTM = (() => {
   "use strict";
 
   // ------------------------------------------------------------------------------ mathematics
+  const argmax = (values) => values.indexOf(Math.max(...values));
+
   const sigmoid = (z) => 1 / (1 + Math.exp(-z));
 
   const softmax = (logits) => {
@@ -81,7 +83,7 @@ window.LSTM = (() => {
   // ------------------------------------------------------------------------------ packed data
   const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 
-  // Little-endian integers times a power of two: lstm/export/files.py.
+  // Little-endian integers times a power of two: lstm_book/figures/widgets/files.py.
   const unpack = ({ bits, exponent, base64 }) => {
     const view = new DataView(bytes(base64).buffer);
     const size = bits / 8;
@@ -96,6 +98,9 @@ window.LSTM = (() => {
     Object.fromEntries(Object.entries(packed).map(([name, value]) => [name, unpack(value)]));
 
   // ----------------------------------------------------------------------------------- a page
+  // The parts of a cell in words, as the style sheet has them, too.
+  const NAMES = { i: "input", f: "forget", g: "candidate", o: "output", c: "cell", h: "hidden" };
+
   const element = (name, properties = {}, ...children) => {
     const { dataset, style, ...rest } = properties;
     const made = document.createElement(name);
@@ -182,13 +187,13 @@ window.LSTM = (() => {
     if (!figure || !data) return;
     const live = element("div", { className: "widget-live" });
     const still = figure.querySelector(".widget-still");
-    build({ data, live, still, figure });
+    build({ data, live, figure });
     still.before(live);
     figure.classList.add("widget-on");
   };
 
   return {
-    sigmoid, softmax, affine, transposed, step, stepBack, RULES, bytes, unpack, unpackAll,
-    element, shape, number, slider, button, group, announcer, enliven,
+    argmax, sigmoid, softmax, affine, transposed, step, stepBack, RULES, bytes, unpack, unpackAll,
+    NAMES, element, shape, number, slider, button, group, announcer, enliven,
   };
 })();

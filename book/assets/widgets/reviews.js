@@ -2,7 +2,7 @@
 "use strict";
 
 LSTM.enliven("reviews", LSTM.watch(({ data, weights, changed }) => {
-  const { element, shape, button, sigmoid } = LSTM;
+  const { argmax, element, shape, button, sigmoid } = LSTM;
   const [, D] = data.weights.E.shape;
   const ids = new Map(data.words.map((word, n) => [word, n + 2]));
   const UNKNOWN = 1; // 0 is padding
@@ -41,7 +41,7 @@ LSTM.enliven("reviews", LSTM.watch(({ data, weights, changed }) => {
     // Begin where the verdict moves most: there is something to see.
     start: (run) => {
       const moves = run.map(({ logits }, t) => Math.abs(logits[0] - (t ? run[t - 1].logits[0] : 0)));
-      return moves.indexOf(Math.max(...moves));
+      return argmax(moves);
     },
     empty: "No word yet: type a sentence.",
     column: 19,

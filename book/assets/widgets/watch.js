@@ -3,10 +3,9 @@
 "use strict";
 
 LSTM.watch = (() => {
-  const { element, shape, button, announcer, number } = LSTM;
+  const { NAMES, argmax, element, shape, button, announcer, number } = LSTM;
   const SHOWN = 8; // cells
   const PARTS = ["f", "i", "g", "o", "c", "h"];
-  const NAMES = { i: "input", f: "forget", g: "candidate", o: "output", c: "cell", h: "hidden" };
   const VIEWS = {
     memory: "forwards: what it remembers",
     gradient: "backwards: what an error reaches",
@@ -70,7 +69,7 @@ LSTM.watch = (() => {
     // How the last answer (its logit, before sigmoid or softmax) changes with each cell and input.
     const backward = () => {
       const { logits } = run.at(-1);
-      const best = logits.indexOf(Math.max(...logits));
+      const best = argmax(logits);
       let d_h = weights.V.slice(best * H, (best + 1) * H);
       let d_c = new Float64Array(H);
       for (const made of [...run].reverse()) {
@@ -90,7 +89,7 @@ LSTM.watch = (() => {
       if (run.length && !LSTM.RULES[now.view]) backward();
       if (H > SHOWN && plain.length) {
         const { logits, h } = plain.at(-1);
-        const best = logits.indexOf(Math.max(...logits));
+        const best = argmax(logits);
         const weight = (k) => Math.abs(weights.V[best * H + k] * h[k]);
         const order = [...Array(H).keys()].sort((p, q) => weight(q) - weight(p));
         cells = order.slice(0, SHOWN).sort((p, q) => p - q);
@@ -174,7 +173,7 @@ LSTM.watch = (() => {
         if (changed()) {
           for (const sign of [1, -1]) add("ghost", band(ends(signed(sign, plain, "memory")), middle));
         }
-        add("ribbon part-c", band(ends(signed(1, run, now.view)), middle), "watch-positive");
+        add("ribbon part-c", band(ends(signed(1, run, now.view)), middle));
         add("ribbon part-c", band(ends(signed(-1, run, now.view)), middle), "watch-negative");
         let bites = "";
         run.forEach((made, t) => {
@@ -185,7 +184,7 @@ LSTM.watch = (() => {
           const radius = Math.sqrt(Math.abs(thick(written)) * (row - 3)) / 2.6;
           if (now.view === "gradient" || now.view === "000" || radius < 0.8) return;
           parts.push(shape("circle", {
-            class: `watch-drop part-i part-g ${written < 0 ? "watch-negative" : "watch-positive"}`,
+            class: `watch-drop part-i part-g ${written < 0 ? "watch-negative" : ""}`,
             cx: x(t + 0.66).toFixed(1), cy: middle, r: Math.min(radius, row / 2).toFixed(1),
           }));
         });
