@@ -13,6 +13,9 @@ where that is read-only in the user's cache folder, or in the folder that NUMBA_
 from __future__ import annotations
 
 import math
+import os
+import threading
+from itertools import pairwise
 
 import numba
 import numpy as np
@@ -45,6 +48,9 @@ BLOCK = 64
 """Rows whose inputs are multiplied at once, so that W is not read again for each step of a small
 batch (inference of a batch of one: 2.2), and whose d_x are, while d_a is in the cache (training
 where D is 28 to 128: 1.05; 0.93 where D or B is 1)."""
+
+WORTH = 10_000_000
+"""Multiplications of a pass that pay for one more thread."""
 
 
 @intrinsic(prefer_literal=True)
@@ -234,23 +240,30 @@ def copy(matrix, to, columns):
 
 
 @compiled
-def forward_steps(x, sizes, W, b, U, W_hr, zero, z, gates, c, c_prev, m, projected, h, keep):
-    """Compute all h; with ``keep`` store what the way back needs, else no more than a block."""
+def forward_steps(
+    first, end, sizes, x, W, b, U, W_hr, zero, z, gates, c, c_prev, m, projected, h, keep
+):
+    """Compute all h of the sequences ``first`` to ``end``.
+
+    With ``keep`` store what the way back needs, else no more than a block.
+    """
     (B, H), D, P = c.shape, x.shape[1], h.shape[1]
+    whole, c, projected = end - first == B, c[first:end], projected[first:end]
     row = base = ready = before = 0  # gates[0] are those of row base
     for n in sizes:
-        now, kept = B + row, row if keep else 0
+        at, count = row + min(first, n), min(end, n) - min(first, n)
         if row + n > ready:
-            ready = row + max(n, BLOCK // n * n)
+            ready = row + max(n, BLOCK // n * n) if whole else at + count
             base = 0 if keep else row
-            multiply(x[row:ready], W, b, gates[row - base : ready - base])
-        a = gates[row - base : row - base + n]
-        multiply(h[before : before + n], U, a, a)
+            multiply(x[at:ready], W, b, gates[at - base : ready - base])
+        a, kept = gates[at - base : at - base + count], at if keep else at - row
+        h_prev, h_t = h[before + at - row :][:count], h[B + at : B + at + count]
+        m_t, c_prev_t = m[kept : kept + count] if W_hr.size else h_t, c_prev[kept : kept + count]
+        multiply(h_prev, U, a, a)
         if keep:
-            copy(h[before : before + n], z[row : row + n, D:], P)
-        for r in range(n):
-            m_r = m[kept + r] if W_hr.size else h[now + r]
-            c_r, c_prev_r = c[r], c_prev[kept + r]
+            copy(h_prev, z[at : at + count, D:], P)
+        for r in range(count):
+            m_r, c_r, c_prev_r = m_t[r], c[r], c_prev_t[r]
             i, f, g, o = a[r, :H], a[r, H : 2 * H], a[r, 2 * H : 3 * H], a[r, 3 * H :]
             # Two loops need fewer registers at once than one (inference: 1.04 to 1.3).
             for k in range(H):
@@ -261,9 +274,9 @@ def forward_steps(x, sizes, W, b, U, W_hr, zero, z, gates, c, c_prev, m, project
                 o[k] = sigmoid(o[k])
                 m_r[k] = o[k] * tanh(c_r[k])
         if W_hr.size:
-            multiply(m[kept : kept + n], W_hr, zero, projected)
-            copy(projected[:n], h[now : now + n], P)
-        before, row = now, row + n
+            multiply(m_t, W_hr, zero, projected)
+            copy(projected[:count], h_t, P)
+        before, row = B + row, row + n
 
 
 def forward(weights, x, h, c, sizes, keep):
@@ -290,7 +303,8 @@ def forward(weights, x, h, c, sizes, keep):
     projected = np.empty((B, width_of(W_hr_panels)), dtype)
     zero = np.zeros((1, projected.shape[1]), dtype)
     weights_of_steps = in_panels(W), b, U_panels, W_hr_panels, zero
-    forward_steps(x, sizes, *weights_of_steps, z, gates, c, c_prev, m, projected, h, keep)
+    of_rows = z, gates, c, c_prev, m, projected, h
+    take(forward_steps, sizes, W.size + U.size, x, *weights_of_steps, *of_rows, keep)
     if not keep:
         return None
     W_hr_T = in_panels(W_hr.T, panel) if projects else U_panels[:0]
@@ -309,27 +323,65 @@ def arrays(dtype: np.dtype, *shapes: tuple[int, int]) -> list[np.ndarray]:
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
+def take(steps, sizes, work_of_row, *arguments):
+    """Take the steps, of a large batch in several threads, each with its own sequences.
+
+    No sequence needs the numbers of another, so no thread waits for another, and the bits do not
+    depend on how many there are.
+    """
+    B = int(sizes[0]) if len(sizes) else 0
+    bounds, parts = [0, B], min(threads(), B // ROWS)
+    if parts > 1:
+        parts = min(parts, int(sizes.sum()) * work_of_row // WORTH)
+    if parts > 1:
+        done = np.cumsum(np.searchsorted(-sizes, -np.arange(B)))  # steps of the first r sequences
+        shares = done[-1] * np.arange(1, parts) / parts
+        cuts = np.rint((np.searchsorted(done, shares) + 1) / ROWS).astype(int) * ROWS
+        bounds = sorted({0, *cuts.clip(0, B).tolist(), B})
+    mine, *others = pairwise(bounds)
+    others = [threading.Thread(target=steps, args=(*part, sizes, *arguments)) for part in others]
+    for thread in others:
+        thread.start()
+    steps(*mine, sizes, *arguments)
+    for thread in others:
+        thread.join()
+
+
+def threads() -> int:
+    """Return how many threads BLAS takes: OMP_NUM_THREADS, or all that the process may use."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # one number for each level
+    return int(wanted) if wanted.isdecimal() else numba.config.NUMBA_NUM_THREADS
+
+
 # --- backward --------------------------------------------------------------------------------
 
 
 @compiled
-def backward_steps(sizes, W, U, W_hr, zero, gates, c_prev, d_output, d_h, d_c, d_h_all, d_m, d_x):
-    """Replace gates by the gradients of their preactivations, d_h and d_c by the first step's."""
-    H, P, one = c_prev.shape[1], d_output.shape[1], c_prev.dtype.type(1)
+def backward_steps(
+    first, end, sizes, W, U, W_hr, zero, gates, c_prev, d_output, d_h, d_c, d_h_all, d_m, d_x
+):
+    """Replace gates by the gradients of their preactivations, d_h and d_c by the first step's.
+
+    Those of the sequences ``first`` to ``end``.
+    """
+    (B, H), P, one = d_c.shape, d_output.shape[1], c_prev.dtype.type(1)
+    whole, d_h, d_c, d_m = end - first == B, d_h[first:end], d_c[first:end], d_m[first:end]
     row = done = len(gates)
     for n in sizes[::-1]:
         row -= n
-        for r in range(n):
-            d_h_r, d_output_r = d_h[r], d_output[row + r]
+        at, count = row + min(first, n), min(end, n) - min(first, n)
+        a, c_prev_t = gates[at : at + count], c_prev[at : at + count]
+        d_output_t = d_output[at : at + count]
+        for r in range(count):
+            d_h_r, d_output_r = d_h[r], d_output_t[r]
             for k in range(P):
                 d_h_r[k] += d_output_r[k]
         if W_hr.size:
-            copy(d_h[:n], d_h_all[row : row + n], P)
-            multiply(d_h[:n], W_hr, zero, d_m)
-        a = gates[row : row + n]
-        for r in range(n):
+            copy(d_h[:count], d_h_all[at : at + count], P)
+            multiply(d_h[:count], W_hr, zero, d_m)
+        for r in range(count):
             d_m_r = d_m[r] if W_hr.size else d_h[r]
-            d_c_r, c_prev_r = d_c[r], c_prev[row + r]
+            d_c_r, c_prev_r = d_c[r], c_prev_t[r]
             i, f, g, o = a[r, :H], a[r, H : 2 * H], a[r, 2 * H : 3 * H], a[r, 3 * H :]
             for k in range(H):
                 i_k, f_k, g_k, o_k, d = i[k], f[k], g[k], o[k], d_m_r[k]
@@ -341,9 +393,10 @@ def backward_steps(sizes, W, U, W_hr, zero, gates, c_prev, d_output, d_h, d_c, d
                 g[k] = d * i_k * (one - g_k * g_k)
                 d_c_r[k] = d * f_k
         multiply(a, U, zero, d_h)
-        if done - row >= BLOCK or row == 0:
-            multiply(gates[row:done], W, zero, d_x[row:done])
-            done = row
+        done = done if whole else at + count
+        if done - at >= BLOCK or row == 0 or not whole:
+            multiply(gates[at:done], W, zero, d_x[at:done])
+            done = at
 
 
 def backward(kept, sizes, d_output, d_h_n, d_c):
@@ -358,7 +411,7 @@ def backward(kept, sizes, d_output, d_h_n, d_c):
     d_h_all, d_x = np.empty((N if W_hr.size else 0, P), dtype), np.empty((N, width_of(W)), dtype)
     zero = np.zeros((1, max(d_h.shape[1], d_m.shape[1], d_x.shape[1])), dtype)
     changed = gates, c_prev, d_output, d_h, d_c, d_h_all, d_m, d_x
-    backward_steps(sizes, W, U, W_hr, zero, *changed)
+    take(backward_steps, sizes, W.size + U.size, W, U, W_hr, zero, *changed)
 
     d_V = gates[:, : 4 * H].T @ z  # one product is faster than one each for W, U and b (1.1)
     return d_x[:, :D], d_h[:, :P], d_V, d_h_all.T @ m if W_hr.size else None

@@ -84,6 +84,40 @@ def test_infinite_input(steps, dtype, value):
     assert np.isfinite(np.delete(output, 2, axis=1)).all()
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_threads_change_no_bit(seed, monkeypatch):
+    monkeypatch.setattr(compiled, "WORTH", 1)
+    started, start = [], compiled.threading.Thread.start
+    monkeypatch.setattr(
+        compiled.threading.Thread, "start", lambda self: (started.append(self), start(self))
+    )
+    rng = np.random.default_rng(seed)
+    T, B, D, H, P = rng.integers([1, 17, 1, 4, 1], [12, 70, 40, 40, 4])
+    dtype = [np.float32, np.float64][seed % 2]
+    weights = draw_weights(rng, D, H, dtype)
+    if seed % 3 == 0:
+        weights |= {"weight_hr": rng.random((P, H)).astype(dtype)}
+        weights["weight_hh"] = np.ascontiguousarray(weights["weight_hh"][:, :P])
+    lengths = rng.integers(1, T + 1, B) if seed % 4 else None
+    x = rng.standard_normal((T, B, D)).astype(dtype)
+    state = tuple(rng.random((B, w)).astype(dtype) for w in (weights["weight_hh"].shape[1], H))
+
+    def run(threads):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        options = {"lengths": lengths, "reverse": bool(seed % 5 == 1), "steps": compiled}
+        output, final, tape = scan.forward(weights, x, state, **options)
+        inferred, other, _ = scan.forward(weights, x, state, keep=False, **options)
+        d_x, d_state, gradients = scan.backward(tape, output, final)
+        return [output, *final, inferred, *other, d_x, *d_state, *gradients.values()]
+
+    alone = run("1")
+    assert not started
+    for threads in ("2", "3,2", "7"):
+        for one, several in zip(alone, run(threads), strict=True):
+            np.testing.assert_array_equal(one, several)
+    assert len(started) >= 9  # three passes, each with one more thread at least
+
+
 # --- tapes and memory --------------------------------------------------------------------------
 
 
