@@ -1,4 +1,4 @@
-"""Ways to make a formula wrong: by the slips that are easily made, and blindly."""
+"""Ways to make a formula wrong, by the slips that are easily made and blindly; and a sentence."""
 
 from __future__ import annotations
 
@@ -59,3 +59,27 @@ def blind(latex: str, rng) -> str:
     others = sorted({each[0] for each in tokens} - {token[0]})
     new = "" if rng.random() < 0.3 else others[rng.integers(len(others))]
     return f"{latex[: token.start()]}{new} {latex[token.end() :]}"
+
+
+OPPOSITES = (
+    "more/less more/fewer better/worse larger/smaller above/below ahead/behind grows/falls "
+    "rises/falls grow/vanish growth/decay gains/loses most/least faster/slower many/few "
+    "cheap/dear longer/shorter always/never every/no all/none nothing/everything open/shut "
+    "before/after first/last best/worst vanishes/explodes keeps/forgets right/wrong "
+    "robust/fragile exactly/about easier/harder up/down LSTM/GRU Keras/PyTorch train/test "
+    "training/validation rows/columns mean/maximum sufficient/necessary upper/lower "
+    "stable/unstable steep/flat forwards/backwards"
+)
+TURNS = [tuple(pair.split("/")[::step]) for pair in OPPOSITES.split() for step in (1, -1)]
+
+
+def turns(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the place and the text of every turn: to the opposite, or by a “not” more or less."""
+    rules = [(rf"\b{old}\b", new) for old, new in TURNS]
+    rules += [
+        (r"\b(is|are|was|were|does|can|has|will)\b(?! not)", r"\1 not"),
+        (r" \*?not\b\*?", ""),
+    ]
+    for pattern, new in rules:
+        for match in re.finditer(pattern, text):
+            yield match.start(), text[: match.start()] + match.expand(new) + text[match.end() :]

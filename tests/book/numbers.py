@@ -1,6 +1,6 @@
-"""The numbers that the pages' prose tells, and where those that a run gave come from.
+"""What the pages' sentences say, and where what a run gave comes from: numbers, and words.
 
-``python -m tests.book.numbers`` accepts the numbers that no template binds: see its diff.
+``python -m tests.book.numbers`` accepts what no template binds: see its diff.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ import json
 import re
 from collections import Counter
 from functools import cache
+from hashlib import sha256
+from html import unescape
 from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
 import yaml
-from lstm_book import binding, statistics
+from lstm_book import binding, experiments, statistics
 from lstm_book.recipes import records
+
+from lstm import equations
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).with_suffix(".yml")
@@ -23,6 +27,10 @@ COMMAND = "python -m tests.book.numbers"
 ACCEPTED = (
     "\n# Written by the command: what no template binds, each number with the word after it.\n"
 )
+
+SEALED = "# And a hash of every passage: that it changed is noticed, not whether it is wrong.\n"
+SLOT = r"\{([~<>]?|[^{}]*\|[^{}]*)\}"
+"""What a template leaves open: a number, or one of some words."""
 
 NAMES = ["four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 WORDS = {name: count for count, name in enumerate(NAMES, 4)}
@@ -54,6 +62,27 @@ def pages() -> dict[str, Path]:
     ]
     paths = [ROOT / "README.md", *sorted([*(ROOT / "book").glob("*.ipynb"), *around])]
     return {path.stem: path for path in paths}
+
+
+def page_text(name: str) -> str:
+    """Return a page's Markdown, and what its figures and tables say of themselves."""
+    path = pages()[name]
+    text = binding.page_text(path)
+    if path.suffix == ".ipynb":
+        html = "\n".join(html for _, html in _outputs(name))
+        said = re.findall(r'aria-label="([^"]*)"|<(?:fig)?caption[^>]*>(.*?)</', html, re.DOTALL)
+        text += "".join(f"\n\n{unescape(label or caption)}" for label, caption in said)
+    return text
+
+
+def passages(text: str) -> list[str]:
+    """Return what stands between a text's blank lines, with its formulas and code."""
+    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def seals(text: str) -> list[str]:
+    """Return a short hash of each passage, in order."""
+    return [sha256(each.encode()).hexdigest()[:4] for each in passages(text)]
 
 
 def prose(text: str) -> str:
@@ -109,31 +138,57 @@ class Sources:
         return 100 * float(np.mean([run["test"]["accuracy"] for run in runs]))
 
     @staticmethod
+    def run(name: str, steps: int = 100, experiment: str = "remember", **settings) -> dict:
+        """Return a contestant's run; a family's name stands for its best start."""
+        record = experiments.load_record(experiment)
+        found = experiments.runs_of(record, name, steps=steps, **settings)
+        (run,) = found or [experiments.best_of(record, name, steps)]
+        return run
+
+    def learnt(self, *run, **settings) -> int:
+        """Return how many seeds of a run learnt the task."""
+        return sum(experiments.learnt(self.run(*run, **settings)))
+
+    @staticmethod
     def written(path: str, expression: str) -> float:
         """Return the one number that an expression finds in a program."""
         (number,) = set(re.findall(expression, (ROOT / path).read_text(encoding="utf-8")))
         return float(number)
 
-    def of(self, source: str) -> tuple[float, ...]:
-        """Return the numbers that a source gives, one for each brace of its template."""
-        names = {"row", "record", "accuracy", "written"}
+    def of(self, source: str) -> tuple:
+        """Return what a source gives, one number or truth for each brace of its template."""
+        names = {"row", "record", "accuracy", "run", "learnt", "written"}
         found = eval(source, {name: getattr(self, name) for name in names} | GIVEN)
-        return tuple(np.atleast_1d(found))
+        return tuple(found) if isinstance(found, list | tuple) else tuple(np.atleast_1d(found))
 
 
-GIVEN = {"np": np, "student": statistics.student}
+@cache
+def _given(page: str, source: str) -> tuple:
+    return Sources(page).of(source)
+
+
+GIVEN = {"np": np, "student": statistics.student, "eq": equations, "experiments": experiments}
 """What else a source can name."""
 
 
 @cache
-def _output(page: str) -> list[str]:
+def _outputs(page: str) -> list[tuple[str, str]]:
+    """Return the outputs of a page, each as plain text and as HTML."""
     cells = json.loads(pages()[page].read_text(encoding="utf-8"))["cells"]
+    outputs = [each for cell in cells for each in cell.get("outputs", [])]
+    data = [(each.get("text"), each.get("data", {})) for each in outputs]
+    return [
+        ("".join(text or found.get("text/plain", "")), "".join(found.get("text/html", "")))
+        for text, found in data
+    ]
+
+
+@cache
+def _output(page: str) -> list[str]:
     lines = []
-    for output in (each for cell in cells for each in cell.get("outputs", [])):
-        data = output.get("data", {})
-        lines += "".join(output.get("text") or data.get("text/plain", "")).splitlines()
-        # The text alternatives of figures.
-        lines += re.findall(r'aria-label="([^"]*)"', "".join(data.get("text/html", "")))
+    for text, html in _outputs(page):
+        # With the text alternatives of figures.
+        lines += [*text.splitlines(), *re.findall(r'aria-label="([^"]*)"', html)]
     return lines
 
 
@@ -146,12 +201,16 @@ def value(text: str) -> float:
     return word if word else float(text.replace(",", "").replace("−", "-"))
 
 
-def fits(text: str, sign: str, exact: float) -> bool:
-    """Return whether a number in the text is the exact one, at the precision of the text.
+def fits(text: str, sign: str, exact) -> bool:
+    """Return whether what stands in the text is what the source gives.
 
-    ``{~}`` counts only digits before the last zeros; ``{>}`` (more than) and ``{<}`` (below)
-    round down and up there.
+    A number is it at the precision of the text: ``{~}`` counts only digits before the last zeros;
+    ``{>}`` (more than) and ``{<}`` (below) round down and up there. Of words, the source gives the
+    right one, or whether it is the first.
     """
+    if "|" in sign:
+        right = exact if isinstance(exact, str) else sign.split("|")[not exact]
+        return text.lower() == right.lower()
     said, head = value(text), text.partition("10^")[0] if "^" in text else text
     digits = re.sub(r"\D", "", head) or ("1" if "^" in text else str(said))
     step = 10.0 ** -len(text.partition(".")[2])
@@ -162,18 +221,30 @@ def fits(text: str, sign: str, exact: float) -> bool:
     return said + low * step - 1e-9 * step <= exact <= said + high * step + 1e-9 * step
 
 
+def read_by(template: str, text: str) -> tuple[list[str], list[re.Match]]:
+    """Return the braces of a template, and where the text reads as it does."""
+    sentence = re.split(SLOT, template)
+    expression = re.escape(sentence[0])
+    for sign, after in zip(sentence[1::2], sentence[2::2], strict=True):
+        words = "|".join(map(re.escape, sign.split("|")))
+        expression += f"({words if '|' in sign else NUMBER}){re.escape(after)}"
+    return sentence[1::2], list(re.finditer(expression, text, re.IGNORECASE))
+
+
 def bound(name: str, text: str, templates: dict[str, str]) -> tuple[set[int], list[str]]:
-    """Return where numbers stand that templates bind, and what is wrong with the templates."""
+    """Return where numbers stand that templates bind, and what is wrong with the templates.
+
+    A template without a brace says that its source is true.
+    """
     places, wrong = set(), []
     for template, source in templates.items():
-        sentence = re.split(r"\{([~<>]?)\}", template)
-        expression = f"({NUMBER})".join(map(re.escape, sentence[::2]))
-        found = list(re.finditer(expression, text, re.IGNORECASE))
+        signs, found = read_by(template, text)
         try:
-            exact = Sources(name).of(source)
+            exact = _given(name, source)
         except (LookupError, TypeError, ValueError) as error:
             found, exact = [], error
-        signs = sentence[1::2]
+        if not signs and exact == (True,):
+            exact = ()
         if len(found) != 1 or len(exact) != len(signs):
             wrong.append(f"{name}: {len(found)} sentences read “{template}”, its source: {exact}")
             continue
@@ -198,8 +269,8 @@ def read() -> tuple[dict[str, list[str]], list[str]]:
     templates = yaml.safe_load(head)["templates"]
     wrong = [f"templates of an unknown page: {name}" for name in templates.keys() - pages().keys()]
     free = {}
-    for name, path in pages().items():
-        text = prose(binding.page_text(path))
+    for name in pages():
+        text = prose(page_text(name))
         places, more = bound(name, text, templates.get(name, {}))
         free[name], wrong = listed(text, places), wrong + more
     return {name: each for name, each in free.items() if each}, wrong
@@ -212,6 +283,10 @@ def accept() -> None:
     text = head + ACCEPTED + "accepted:\n"
     for name, each in free.items():
         lines = wrap(" | ".join(each), 96, break_long_words=False, break_on_hyphens=False)
+        text += f"  {name}: >-\n" + "".join(f"    {line}\n" for line in lines)
+    text += SEALED + "passages:\n"
+    for name in pages():
+        lines = wrap(" ".join(seals(page_text(name))), 96)
         text += f"  {name}: >-\n" + "".join(f"    {line}\n" for line in lines)
     DATA.write_text(text, encoding="utf-8")
     print("\n".join(wrong))
