@@ -1,0 +1,163 @@
+"""Formulas without a label, in displays and within sentences, hold in a real run.
+
+A side that the grammar cannot read, or that holds a symbol without a value, is passed over; how
+many are computed is counted, so that none drops out unseen. Those with a label: test_formulas.py.
+"""
+
+import re
+from collections import Counter
+
+import numpy as np
+from lstm_book import binding
+
+from lstm.gradcheck import complex_step
+from tests.book import changes, latex, numbers
+from tests.lstm_book import world
+from tests.lstm_book.world import H, T
+
+RNG = np.random.default_rng(5)
+ANY = {(name,): RNG.normal(size=(H, H)) for name in "AB"} | {("z",): RNG.normal()}
+"""What a sentence says of any matrices, and of any number."""
+
+
+def elman() -> dict:
+    """Return the symbols of chapter 2: one run, its Jacobians, its gradients."""
+    values = world.elman_world()
+    U, S = values["U",], np.diag(RNG.uniform(0.5, 2, H))
+    steps = range(1, T + 1)
+    J = {t: np.diag(1 - values["h", t][:, 0] ** 2) @ U for t in steps}
+    values["∂h/∂h", T, 0] = np.linalg.multi_dot([J[t] for t in reversed(steps)])
+    values |= {("J", t): J[t] for t in steps} | {("S",): S}
+    return values | {("d_loss", t): values["d_h_direct", t] for t in steps}
+
+
+def constant_gate() -> dict:
+    """Return the symbols of chapter 4's last exercise: a cell whose gate is one number."""
+    f, y, x = 0.7, 0.3, RNG.normal(size=T + 1)
+
+    def last(f):
+        c = 0.0
+        for x_t in x[1:]:
+            c = f * c + x_t
+        return c
+
+    slope = complex_step(lambda f: (last(f[0]) - y) ** 2 / 2, np.array([f]))[0]
+    values = {("f",): f, ("y",): y, ("c", T): last(f), ("∂ell/∂f",): slope}
+    return values | {("x", t): x[t] for t in range(1, T + 1)}
+
+
+def one_unit() -> dict:
+    """Return the symbols of chapter 3's single unit; products of different inputs are 0 in mean."""
+    y, u, w, k = RNG.uniform(0.5, 2, 4)
+    values = {("w",): w, ("k",): k, ("u", 3): u, ("y", 2): y, ("y", 3): y + u / w + k}
+    return values | {("x", t): np.eye(T)[:, t - 1 : t] for t in range(1, T + 1)}
+
+
+LSTM = world.lstm_world()
+WORLDS = {
+    "02_recurrent_networks": [elman()],
+    "03_gates": [LSTM, one_unit()],
+    "04_backpropagation": [LSTM, constant_gate()],
+}
+SUPPOSED = [
+    r"c_t = c_{t-1}",  # what an open gate makes of it, a shut one
+    r"c_t = g_t",
+    r"h_t = \tanh(Wx_t + Uh_{t-1} + b)",  # article 003's network
+    r"h_{t} = f(Wx_{t}+Uh_{t-1}+b)",
+    r"h_t = o_t \odot c_t",  # cells that differ
+    r"i_t = 1 - f_t",
+    r"g_t = W_g x_t + b_g",
+    r"\varphi(z) = z/w + k",  # what is looked for
+    r"w = 1/T",
+    r"c_T = w x_1",
+    r"h_t = \tanh(w h_{t-1})",
+    r"k = \sigma(b)",
+    r"b_i = -b_f",
+    r"\eta = \sigma_{\max}(U) < 1",
+    r"\lVert S U S^{-1} \rVert_2 < 1",
+    r"\sigma(z) > \frac{1}{2}",
+]
+"""Formulas that define something else than the page's network, or say when something holds."""
+
+
+def formulas(text: str) -> list[str]:
+    """Return the formulas of a page that have no label, without colours."""
+    text = re.sub(r"^```\{math\}\n:label:.*?^```|`[^`\n]+`", "", text, flags=re.S | re.M)
+    found = re.findall(r"\$\$(.*?)\$\$|\$([^$]+)\$", numbers.without_blocks(text), re.DOTALL)
+    return [(display or inline).strip().rstrip(",. ") for display, inline in found]
+
+
+def computed(formula: str, values: dict) -> list[bool]:
+    """Return for each relation between sides that can be computed whether it holds."""
+
+    def side(text):
+        try:
+            return world.value(text, values | ANY)
+        except (latex.FormulaError, IndexError, TypeError, ValueError):
+            return None
+
+    found = []
+    # In the mean, of what is uncorrelated: a square is that of a vector.
+    formula = re.sub(r"\\mathbb\{E\}(\\left\(.*?\\right\))\^2", r"\1^\\top \1", formula)
+    try:
+        statements = latex.Display(world.readable(formula)).statements
+    except latex.FormulaError:
+        return []
+    for sides, relations in statements:
+        values_of = list(map(side, sides))
+        for relation, left, right in zip(relations, values_of, values_of[1:], strict=False):
+            if left is not None and right is not None:
+                same = np.shape(left) == np.shape(right) or not np.ndim(left) * np.ndim(right)
+                agrees = latex.RELATIONS.get(relation, np.isclose)
+                found.append(bool(same and np.all(agrees(left, right))))
+    return found
+
+
+CONDITION = r"(?<![a-z])\d\.\d|= *-?\d+$|^[^|<>]* (<|>|\\ge) (\d|T)$|^U = 2"
+"""A formula that gives a number to a symbol, or bounds it: that is meant, not claimed."""
+
+
+def claims() -> list[tuple[str, str, dict]]:
+    """Return page, formula and world of all that can be computed, and supposes nothing."""
+    found = []
+    for name, path in numbers.pages().items():
+        for formula in formulas(binding.page_text(path)):
+            if formula in SUPPOSED or re.search(CONDITION, formula):
+                continue
+            worlds = WORLDS.get(name, [LSTM])
+            found += [(name, formula, each) for each in worlds if computed(formula, each)]
+    return found
+
+
+CLAIMS = claims()
+
+
+def test_formulas_hold_where_they_stand():
+    wrong = [claim[:2] for claim in CLAIMS if not all(computed(claim[1], claim[2]))]
+    assert wrong == []
+
+
+def test_none_drops_out():
+    """A formula that carries a step, and is gone or cannot be read, is missed."""
+    count = Counter(name[:2] for name, *_ in CLAIMS)
+    assert {chapter: count[chapter] for chapter in ("02", "03", "04", "07")} == {
+        "02": 9,
+        "03": 9,
+        "04": 17,
+        "07": 1,
+    }
+
+
+def test_slips_are_noticed():
+    """In equations; a change that cannot be computed is noticed by the count above."""
+    count, missed = 0, []
+    for _, formula, values in CLAIMS:
+        if re.search(r"[<>]|\\[lg]e(?![a-z])", formula):
+            continue
+        held = len(computed(formula, values))
+        for _, changed in changes.changes(formula):
+            found = computed(changed, values)
+            count += 1
+            missed += [changed] * (len(found) >= held and all(found))
+    assert count > 350
+    assert len(missed) < 0.04 * count, missed
