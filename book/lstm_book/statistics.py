@@ -24,7 +24,7 @@ def student(freedom: int) -> float:
 def interval_of_mean(deviation: float, count: int) -> float:
     r"""Half width of the 95 % interval of the mean, equation ``eq-interval-of-mean``.
 
-    .. math:: \bar a \pm t_{n-1} \, \frac{s}{\sqrt n}
+    .. math:: \hat a \pm t_{n-1} \, \frac{s}{\sqrt n}
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def interval_of_mean(deviation: float, count: int) -> float:
     Returns
     -------
     d_a : float
-        How far the ends are from :math:`\bar a`.
+        How far the ends are from :math:`\hat a`.
     """
     return student(count - 1) * deviation / count**0.5
 
@@ -45,7 +45,7 @@ def interval_of_mean(deviation: float, count: int) -> float:
 def interval_of_seed(deviation: float, count: int) -> float:
     r"""Half width of the interval for one more value, equation ``eq-interval-of-seed``.
 
-    .. math:: \bar a \pm t_{n-1} \, s \sqrt{1 + \frac{1}{n}}
+    .. math:: \hat a \pm t_{n-1} \, s \sqrt{1 + \frac{1}{n}}
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def interval_of_seed(deviation: float, count: int) -> float:
     Returns
     -------
     d_a : float
-        How far the ends are from :math:`\bar a`.
+        How far the ends are from :math:`\hat a`.
     """
     return student(count - 1) * deviation * (1 + 1 / count) ** 0.5
 
