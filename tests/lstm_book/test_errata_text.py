@@ -66,6 +66,16 @@ def test_formulas_hold(finding):
         assert world.holds(formula, PRINTED.get(finding["id"], about)), formula
 
 
+@each_finding
+def test_indices_and_bounds_are_those_of_an_lstm(finding):
+    """Also in an expression that claims nothing: the step before, a start from zero, (-1, 1)."""
+    text = finding["correct"]
+    earlier = {"1", "2"} if finding["id"] == "004-33" else {"1"}
+    assert set(re.findall(r"_\{t-(\w+)\}", text)) <= earlier
+    assert set(re.findall(r"[hcC]_(?:0|\{t-1\}) = (\d+)", text)) <= {"0"}
+    assert set(re.findall(r"(?<=in )\(.\d, \d\)", text)) <= {"(-1, 1)"}
+
+
 RIGHT = {"000-12"}
 """Where the formula is right for what it is, and the finding is what is said of it, or not said."""
 
@@ -442,6 +452,8 @@ def test_a_corrected_citation_is_the_bibliographys(finding):
     tokens += re.findall(r"\w+(?:\.\w+)+(?:/[\w./]*\w)?", said)
     assert all(any(token in written(key) for key in keys) for token in tokens)
     assert any(token in written(keys[0]) for token in tokens)
+    issues = {ledger.bibliography()[key].fields.get("number") for key in keys}
+    assert set(re.findall(r"\d\((\d+)\)", said)) <= issues
 
 
 ORDINARY = set(

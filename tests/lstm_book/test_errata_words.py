@@ -1,0 +1,104 @@
+"""Words in the ledger's corrections that a computation decides: which of two is right.
+
+A template is read as in tests/book/numbers.yml: ``{all|none}`` is the first where the source is
+true. What no computation decides is sealed: see :mod:`lstm_book.seals`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from lstm_book.ledger import ARTICLES, FINDINGS
+
+import lstm
+from lstm import equations as eq
+from lstm.initialise import orthogonal
+from tests.book import changes, numbers
+from tests.lstm_book.frameworks import run
+
+CORRECT = {finding["id"]: finding["correct"] for finding in FINDINGS}
+RNG = np.random.default_rng(0)
+LAYER = lstm.LSTM(3, 4, dtype=np.float64, rng=0)
+OUTPUT, (H_N, C_N) = LAYER(9 * RNG.normal(size=(50, 2, 3)))
+FROM_ZERO = np.array_equal(LAYER(OUTPUT[..., :3])[0], LAYER(OUTPUT[..., :3], (0 * H_N, 0 * C_N))[0])
+SHOWN = np.array_equal(OUTPUT[-1], H_N[0])
+BOUNDED = np.abs(OUTPUT).max() < 1 < np.abs(C_N).max()
+KEPT = eq.cell_state(1, 0.7, 0, 0) == 0.7
+LOST = eq.cell_state(0, 0.7, 0, 0) == 0
+WRITTEN = eq.cell_state(0, 0.7, 1, 0.2) == 0.2 and eq.cell_state(0, 0.7, 0, 0.2) == 0
+HIDDEN = eq.hidden_state(0, 0.7) == 0 != eq.hidden_state(1, 0.7)
+# Shut, the output gate changes what is shown and not the cell.
+AFTER = HIDDEN and np.isclose(eq.cell_state(0.5, 0.7, 0.5, 0.2), 0.45)
+FADES = np.all(np.diff(np.cumprod(RNG.uniform(0.1, 0.99, 30))) < 0)
+PRODUCTS = [np.linalg.norm(g**9 * orthogonal(4, 4, rng=0), 2) for g in (0.5, 2)]
+MODEL = run(ARTICLES["004"]["program_corrected"]).names["model"]
+KINDS = [layer.kind for layer in MODEL.layers]
+
+LENGTHS = LAYER(np.zeros((9, 1, 3)), lengths=[4])[1]
+MASKED = all(
+    np.array_equal(*states) for states in zip(LENGTHS, LAYER(np.zeros((4, 1, 3)))[1], strict=True)
+)
+
+RATE = lstm.Adam(LAYER.parameters()).lr  # TensorFlow’s default, which article 003 takes
+
+DECIDED = [
+    ("000-01", "The {LSTM|MLP} {is|is not} a recurrent", [bool(LAYER.weight_hh_l0.data.any())] * 2),
+    ("000-03", "what {is|is not} written into the memory", WRITTEN),
+    ("000-06", "The LSTM eases the vanishing gradient; it {does not|does}", 0 < 0.9**999 < 1e-9),
+    ("000-10", "unless a state {is|is not} handed over", FROM_ZERO),
+    ("000-13", "$f_t$ {is|is not} the fraction", KEPT and LOST),
+    ("000-13", "that {is|is not} kept: 1 {keeps|forgets} {all|none}", [KEPT] * 3),
+    ("000-13", "0 {forgets|keeps} {all|none}", [LOST] * 2),
+    ("000-17", "the output gate acts {after|before} the cell", AFTER),
+    ("000-18", "{every|no} entry in (-1, 1)", BOUNDED),
+    ("001-08", "$h_t$ {is|is not} the output; {both|neither}", [SHOWN, SHOWN]),
+    ("001-10", "{is|is not} the proportion kept: 1 {keeps|forgets} {all|none}", [KEPT] * 3),
+    ("001-10", "0 {forgets|keeps} {all|none}", [LOST] * 2),
+    ("001-12", "{is|is not} the information kept", KEPT and LOST),
+    ("001-13", "{every|no} entry in (-1, 1)", BOUNDED),
+    ("002-03", "{is|is not} left, and it {can only|cannot} fall with k", [KEPT, FADES]),
+    ("001-11", "{is|is not} a candidate; $C_t", WRITTEN),
+    ("001-11", "{is|is not} the new state", WRITTEN and KEPT),
+    ("002-22", "masked steps {leave|change} h and c as they {are|are not}", [MASKED] * 2),
+    ("002-07", "{is|is not} kept;", KEPT and LOST),
+    (
+        "003-02",
+        "which {shrinks|grows} or {grows|falls} exponentially",
+        [PRODUCTS[0] < 0.01, PRODUCTS[1] > 99],
+    ),
+    (
+        "003-53",
+        "The input gate decides what {is|is not} written, the forget gate what {is|is not} kept",
+        [WRITTEN, KEPT],
+    ),
+    ("003-54", "a {larger|smaller} rate: `AdamOptimizer(0.01)`", RATE < 0.01),
+    ("003-53", "the output gate what {is|is not} shown", HIDDEN),
+    ("004-03", "weights shared by {all|none} steps", LAYER(OUTPUT[:9, :, :3])[0].shape[0] == 9),
+    ("004-14", "it {is|is not} the output and goes", SHOWN),
+    ("004-39", "{No|A} reshape {is|is not} needed", [MODEL.input_shape == (28, 28)] * 2),
+    (
+        "004-45",
+        "{One|No} LSTM layer and {two|three} Dense",
+        [KINDS.count("LSTM") == 1, KINDS.count("Dense") == 2],
+    ),
+]
+
+
+def wrong(text: str, template: str, right) -> bool:
+    """Return whether a text does not say, in this sentence, what is right."""
+    signs, found = numbers.read_by(template, text)
+    given = right if isinstance(right, list) else [right]
+    return len(found) != 1 or not all(map(numbers.fits, found[0].groups(), signs, given))
+
+
+@pytest.mark.parametrize(("number", "template", "right"), DECIDED)
+def test_a_word_is_the_one_that_is_right(number, template, right):
+    assert not wrong(CORRECT[number], template, right)
+
+
+@pytest.mark.parametrize(("number", "template", "right"), DECIDED)
+def test_a_turned_word_is_noticed(number, template, right):
+    _, (found,) = numbers.read_by(template, CORRECT[number])
+    for place, turned in changes.turns(CORRECT[number]):
+        if found.start() <= place < found.end() - 3:
+            assert wrong(turned, template, right), turned
