@@ -21,6 +21,7 @@ from lstm import equations as eq
 from tests.book.latex import FormulaError
 from tests.lstm_book import world
 from tests.lstm_book.frameworks import run
+from tests.lstm_book.test_errata_sources import authors, text
 
 LSTM, ELMAN = world.lstm_world(), world.elman_world()
 PRINTED = {"000-14": world.world_000(start=0.0), "000-18": world.world_000(start=1.0)}
@@ -476,3 +477,25 @@ def test_names_and_titles_are_those_of_the_works(finding):
     names = set(re.findall(r"\b[A-Z][\w-]+\w", text)) - ORDINARY
     titles = re.findall(r"\"([^\"]{13,}?)\"", finding["why"])
     assert [words for words in [*names, *titles] if words not in known] == []
+
+
+CITED = {
+    "hochreiter1997long": "Hochreiter Schmidhuber; Neural Computation; 1997; 9 8 1735 1780",
+    "bengio1994learning": "Bengio Simard Frasconi; IEEE Transactions on Neural Networks; 1994; "
+    "5 2 157 166",
+    "bengio2003neural": "Bengio Ducharme Vincent Jauvin; Journal of Machine Learning Research; "
+    "2003; bengio03a",
+}
+"""How others cite the works of 000-29, 000-30 and 003-41: what several public papers and lists
+agree on, looked up apart from the bibliography."""
+
+
+@pytest.mark.parametrize("key", CITED)
+def test_the_bibliography_says_what_others_cite(key):
+    names, journal, year, rest = CITED[key].split("; ")
+    assert authors(key) == set(names.split())
+    assert (text(key, "journal"), text(key, "year")) == (journal, year)
+    fields = " ".join(text(key, name) for name in ("volume", "number", "pages", "url"))
+    assert set(rest.split()) <= set(re.split(r"[\s/.]+|--", fields))
+    if "neco" in text(key, "doi"):  # year, volume, issue and page
+        assert text(key, "doi").split(".")[-4:] == [year, *rest.split()[:3]]
