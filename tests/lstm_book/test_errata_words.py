@@ -63,7 +63,7 @@ DECIDED = [
     ("002-07", "{is|is not} kept;", KEPT and LOST),
     (
         "003-02",
-        "which {shrinks|grows} or {grows|falls} exponentially",
+        "which as a rule {shrinks|grows} or {grows|falls} exponentially",
         [PRODUCTS[0] < 0.01, PRODUCTS[1] > 99],
     ),
     (
