@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from tests.book.test_book import HTML
-from tests.book.test_quality import NOTEBOOKS, code_cells, read, source, tags
+from tests.book.test_quality import NOTEBOOKS, code_cells, outputs, read, source, tags
 
 CHAPTERS = [path for path in NOTEBOOKS if path.stem[:2].isdigit()]
 SCREEN = {"width": 1280, "height": 800}
@@ -36,6 +36,7 @@ TYPED = re.compile(
     r"(?<![`{/\w-])(?:[Cc]hapters?|[Ee]xercises?|[Ff]igures?|[Ee]quations?|[Ss]ections?)"
     r"[ \u00a0]\(?\d+(?:\.\d+)*"
 )
+FIGURE = re.compile(r'<figure [^>]*id="(fig-[\w-]+)"')
 # Sections of an article, and figures and equations of a paper, are not ours to number.
 ELSEWHERE = re.compile(r"[Aa]rticle|\bits?\b|\bpaper\b|\{cite|says section|”, section")
 
@@ -95,6 +96,18 @@ def test_no_reference_is_typed(path):
     texts = [source(cell) for cell in read(path)["cells"] if cell["cell_type"] == "markdown"]
     sentences = [part for text in texts for part in re.split(r"(?<=[.:;?!])\s|\n\n", text)]
     assert [s for s in sentences if TYPED.search(s) and not ELSEWHERE.search(s)] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_figure_is_spoken_of(path):
+    """A caption has a number, so that the text can say which figure it means."""
+    texts = "".join(source(cell) for cell in read(path)["cells"])
+    shown = [
+        name
+        for _, output in outputs(path)
+        for name in FIGURE.findall("".join(output.get("data", {}).get("text/html", "")))
+    ]
+    assert [name for name in shown if f"{{numref}}`{name}`" not in texts] == []
 
 
 @each_chapter
