@@ -8,9 +8,19 @@ from functools import cache
 import pytest
 
 from tests.book.test_book import HTML
-from tests.book.test_quality import NOTEBOOKS, code_cells, read, source, tags
+from tests.book.test_quality import (
+    NOTEBOOKS,
+    ROOT,
+    code_cells,
+    each_notebook,
+    outputs,
+    read,
+    source,
+    tags,
+)
 
 CHAPTERS = [path for path in NOTEBOOKS if path.stem[:2].isdigit()]
+PAGES = [*NOTEBOOKS, *sorted((ROOT / "book").glob("*.md")), ROOT / "README.md"]
 SCREEN = {"width": 1280, "height": 800}
 SCREENS = 25
 SHARE_OF_CODE = 0.45
@@ -33,9 +43,10 @@ HEIGHTS = """() => {
   return { article: height(article), code };
 }"""
 TYPED = re.compile(
-    r"(?<![`{/\w-])(?:[Cc]hapters?|[Ee]xercises?|[Ff]igures?|[Ee]quations?|[Ss]ections?)"
-    r"[ \u00a0]\(?\d+(?:\.\d+)*"
+    r"(?<![`{/\w-])(?:[Cc]hapters?|[Ee]xercises?|[Ff]ig(?:ures?|\.)|[Ee]q(?:uations?|\.)"
+    r"|[Ss]ections?|[Tt]ables?)[ \u00a0]\(?\d+(?:\.\d+)*|第 ?\d+ ?[章节]|[图表式] ?\(?\d"
 )
+FIGURE = re.compile(r'<figure [^>]*id="(fig-[\w-]+)"')
 # Sections of an article, and figures and equations of a paper, are not ours to number.
 ELSEWHERE = re.compile(r"[Aa]rticle|\bits?\b|\bpaper\b|\{cite|says section|”, section")
 
@@ -50,20 +61,8 @@ def laptop(chromium):
 
 @cache
 def visible_cells(path) -> list[str]:
-    """Return the code that a reader sees without opening anything: none of a solution's."""
-    found, inside = [], False
-    for cell in read(path)["cells"]:
-        text = source(cell)
-        if cell["cell_type"] == "markdown":
-            inside = ("{solution-start}" in text or inside) and "{solution-end}" not in text
-        elif not inside and not tags(cell) & {
-            "hide-input",
-            "hide-cell",
-            "remove-input",
-            "remove-cell",
-        }:
-            found.append(text)
-    return found
+    """Return the code that a reader sees, that of solutions, which a reader opens, included."""
+    return [source(cell) for cell in code_cells(path) if not tags(cell) & HIDDEN]
 
 
 @pytest.mark.book
@@ -78,7 +77,7 @@ def test_chapter_is_short_and_mostly_text(laptop, path):
     assert heights["code"] / heights["article"] <= SHARE_OF_CODE
 
 
-@each_chapter
+@each_notebook
 def test_cells_are_short(path):
     """A cell that is a piece of the package, and says so in its first line, is as long as that."""
     long = {
@@ -90,11 +89,26 @@ def test_cells_are_short(path):
     assert {first: count for first, count in long.items() if first not in LONG_CELLS} == {}
 
 
-@each_chapter
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_no_reference_is_typed(path):
-    texts = [source(cell) for cell in read(path)["cells"] if cell["cell_type"] == "markdown"]
+    if path.suffix == ".md":
+        texts = [path.read_text(encoding="utf-8")]
+    else:
+        texts = [source(cell) for cell in read(path)["cells"] if cell["cell_type"] == "markdown"]
     sentences = [part for text in texts for part in re.split(r"(?<=[.:;?!])\s|\n\n", text)]
     assert [s for s in sentences if TYPED.search(s) and not ELSEWHERE.search(s)] == []
+
+
+@each_notebook
+def test_every_figure_is_spoken_of(path):
+    """A caption has a number, so that the text can say which figure it means."""
+    texts = "".join(source(cell) for cell in read(path)["cells"])
+    shown = [
+        name
+        for _, output in outputs(path)
+        for name in FIGURE.findall("".join(output.get("data", {}).get("text/html", "")))
+    ]
+    assert [name for name in shown if f"{{numref}}`{name}`" not in texts] == []
 
 
 @each_chapter
