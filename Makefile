@@ -16,7 +16,7 @@ export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
 # Another lstm on that path would be imported in the place of this one.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help book live test quick lint pdf lab outputs times bench clean
+.PHONY: help book live test quick lint pdf lab outputs times bench release clean
 
 help:
 	@echo 'LSTM, Checked: every equation derived, every claim run.'
@@ -33,6 +33,7 @@ help:
 	@echo '                one of them alone: make outputs NB=book/NAME.ipynb'
 	@echo '  make times    measure how long each chapter runs, and write the page that says so'
 	@echo '  make bench    measure speed against other libraries'
+	@echo '  make release  make the files of the package, check and install them (needs a network)'
 	@echo '  make clean    remove everything that was built (.venv stays)'
 	@echo
 	@echo 'Each sets up in .venv what it needs, once. With another Python: make book PYTHON=python3.12'
@@ -119,6 +120,20 @@ times: $(VENV)/lab.ready
 
 bench: $(VENV)/lab.ready
 	@$(PY) -m benchmarks
+
+# Wheel and source distribution, each installed alone and run. The tools stay out of .venv.
+RELEASE := _build/release
+release:
+	@rm -rf $(RELEASE)
+	@'$(PYTHON)' -m venv $(RELEASE)/tools
+	@$(RELEASE)/tools/bin/pip install --quiet build==1.6.1 twine==7.0.0
+	@$(RELEASE)/tools/bin/python -m build --outdir $(RELEASE)/dist . >$(RELEASE)/build.log
+	@$(RELEASE)/tools/bin/twine check --strict $(RELEASE)/dist/*
+	@cd $(RELEASE) && for file in dist/*; do \
+	  echo "Installing $$file."; \
+	  '$(PYTHON)' -m venv --clear fresh && fresh/bin/pip install --quiet "$$file" && \
+	  fresh/bin/python -m lstm check || exit 1; \
+	done
 
 # `rm` takes a link itself, never what it leads to; `find` follows none.
 clean:

@@ -2,7 +2,8 @@
 
 ``{run-time}`here` `` becomes "13 seconds on 2 CPU cores", as ``make times`` measured it for the
 page on which it stands; ``{run-time}`longest` `` is the same of the chapter that takes longest.
-``{reading-time}`here` `` becomes "15 minutes": the words of the page's text.
+``{reading-time}`here` `` becomes "15 minutes": the words of the page's text. Names of pages in the
+place of ``here`` give the minutes of all of them.
 """
 
 from __future__ import annotations
@@ -46,10 +47,16 @@ class ReadingTime(SphinxRole):
     """Minutes for the text, without the exercises' code."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Count the words of the page on which the role stands."""
-        words = len(page_text(Path(self.env.doc2path(self.env.docname))).split())
+        """Count the words of the page on which the role stands, or of those it names."""
+        page = Path(self.env.doc2path(self.env.docname))
+        pages = [page] if self.text == "here" else self._named(page.parent)
+        words = sum(len(page_text(each).split()) for each in pages)
         minutes = max(1, round(words / WORDS_A_MINUTE))
         return [nodes.Text(f"{minutes} minute{'s' * (minutes > 1)}")], []
+
+    def _named(self, folder: Path) -> list[Path]:
+        """Return the notebooks whose names begin with the words of the role."""
+        return [path for word in self.text.split() for path in folder.glob(f"{word}*.ipynb")]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
