@@ -48,8 +48,10 @@ ORDERS = (
 NAMES = {  # what an argument's name says it is; the first that fits
     "weights": r"params?|parameters|weights|theta|model",
     "pair": r".*state.*|hx|hc|h_c|hidden_and_cell|prev",
-    "c": r"(prev_?|old_?|last_?)?(c|cs|ct|c_?prev.*|c_?t.*|c_?0|c_?next.*|cell.*|mem.*|c_.*)",
-    "h": r"(prev_?|old_?|last_?)?(h|hs|ht|a|s|h_?prev.*|h_?t.*|h_?0|h_?next.*|hidden.*|[ash]_.*)",
+    "c": r"(prev_?|old_?|last_?)?(c|cs|ct|c_?prev.*|c_?t.*|c_?0|c_?next.*|c_.*)"
+    r"|mem.*|.*cell.*|.*long.*|.*ltm.*",
+    "h": r"(prev_?|old_?|last_?)?(h|hs|ht|a|s|h_?prev.*|h_?t.*|h_?next.*|[ash]_?0|[ash]_.*)"
+    r"|.*hidden.*|.*short.*|.*stm.*",
     "x": r"x.*|inp.*|input.*|data|word.*|token.*|feature.*|embed.*",
 }
 
@@ -284,7 +286,7 @@ class Step:
             if parameter.kind.name.startswith("VAR"):
                 continue
             role = next((r for r, p in NAMES.items() if re.fullmatch(p, name.lower())), None)
-            if self.given is not None and name in self.given:
+            if self.given is not None and name in self.given and name not in ("x", "h", "c"):
                 named[name] = self.given[name]
             elif role == "weights" and self.given is not None and slots:
                 named[name] = self.given

@@ -132,6 +132,33 @@ class LSTM:
         return outputs
 """
 
+# Long names for the two states, forward and backward; gradients are left in attributes.
+MEMORIES = """
+class Cell:
+    def __init__(self, input_size, memory_size):
+        self.size = memory_size
+        for gate in "fico":
+            setattr(self, "W" + gate, np.random.randn(memory_size, memory_size + input_size))
+            setattr(self, "b" + gate, np.zeros((memory_size, 1)))
+
+    def forward(self, x, short_memory, long_memory):
+        z = np.vstack((short_memory, x))
+        f, i, o = (sigmoid(getattr(self, "W" + n) @ z + getattr(self, "b" + n)) for n in "fio")
+        g, old = np.tanh(self.Wc @ z + self.bc), long_memory
+        new = f * old + i * g
+        self.kept = z, f, i, g, o, old, new
+        return o * np.tanh(new), new
+
+    def backward(self, d_short_memory, d_long_memory_next):
+        z, f, i, g, o, old, new = self.kept
+        d = d_long_memory_next + d_short_memory * o * (1 - np.tanh(new) ** 2)
+        d_f, d_i, d_c = d * old * f * (1 - f), d * g * i * (1 - i), d * i * (1 - g**2)
+        d_o = d_short_memory * np.tanh(new) * o * (1 - o)
+        for name, value in zip("fico", (d_f, d_i, d_c, d_o)):
+            setattr(self, "dW" + name, value @ z.T)
+            setattr(self, "db" + name, value.sum(axis=1, keepdims=True))
+"""
+
 
 def changed(program: str, old: str, new: str) -> str:
     """Return a program with one line of it changed."""
@@ -147,6 +174,11 @@ PROGRAMS: dict[str, tuple[str, str, bool, str]] = {
     "sequence of a course": (COURSE, "lstm_forward", True, ""),
     "globals": (GLOBALS, "forward", True, ""),
     "torch": (TORCH, "LSTM", True, ""),
+    "long names": (MEMORIES, "Cell", True, ""),
+    "long names, copied line": (
+        changed(MEMORIES, "d * i * (1 - g**2)", "d * i * (1 - np.tanh(g) ** 2)"),
+        "Cell", False, "already activated (g)",
+    ),
     "state left over": (STATE, "LSTM", False, "a state is left over"),
     "no tanh on the way out": (
         changed(COLUMNS, "h = o * np.tanh(c)", "h = o * c"),
