@@ -173,14 +173,19 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    """Print the probability that each text is positive, the verdict, and which text it is."""
+    """Print the probability that each text is positive, the verdict, and which text it is.
+
+    No verdict on a text of which no word is known: its probability is that of an empty one.
+    """
     from lstm.equations import sigmoid
     from lstm_book.recipes import keep
 
     classifier = keep.load(options.model)
     names, texts = _texts(options)
-    for name, p in zip(names, sigmoid(classifier.logits(texts)), strict=True):
-        print(f"{p:.3f}\t{'positive' if p > 0.5 else 'negative'}\t{name}")
+    known = classifier.known(texts)
+    for name, p, count in zip(names, sigmoid(classifier.logits(texts)), known, strict=True):
+        verdict = ("positive" if p > 0.5 else "negative") if count else "unknown"
+        print(f"{p:.3f}\t{verdict}\t{name}")
 
 
 def _texts(options: argparse.Namespace) -> tuple[list[str], list[str]]:

@@ -121,11 +121,14 @@ class System:
         All that there are, besides those of the data.
     quick : mapping
         What differs at the quick scale.
+    keeps : bool
+        Whether its answers come with a classifier that can be kept.
     """
 
     run: Callable[[Task, Settings, int], Answers]
     settings: Settings
     quick: Settings = field(default_factory=dict)
+    keeps: bool = False
 
     def __call__(self, task: Task, settings: Settings, seed: int) -> Answers:
         """Train, and answer both parts."""

@@ -78,12 +78,12 @@ class Job:
         if self.trial and "final" in self.settings:
             self.settings["final"] = False
         baseline = self.recipe.baselines.get(self.model)
-        self.is_baseline, is_kept = baseline is not None, isinstance(baseline, System)
-        if self.save and not is_kept:
+        self.is_baseline, is_system = baseline is not None, isinstance(baseline, System)
+        if self.save and not (is_system and baseline.keeps):
             raise ValueError(f"save needs a model that can be kept, got {self.model!r}")
         if self.is_baseline:
             self.engine, self.device = None, "cpu"
-            if not is_kept and baseline not in SEEDED:
+            if not is_system and baseline not in SEEDED:
                 self.seeds = self.seeds[:1]  # the others would be the same
         elif self.engine not in ("numpy", "torch"):
             raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")

@@ -296,6 +296,11 @@ class SentenceClassifier:
         """Return what the reader reads."""
         return Readings.of(self.ngrams.encode(texts), self.base).scaled(self.scale)
 
+    def known(self, texts: list[str]) -> np.ndarray:
+        """Return how many tokens of each text are known, shape (N,)."""
+        reviews = self.ngrams.encode(texts)
+        return np.bincount(reviews.review_of[reviews.grams[:, 0] > 0], minlength=len(reviews))
+
     def logits(self, texts: list[str]) -> np.ndarray:
         """Judge texts, shape (N,): positive where the review is."""
         return lstm.predict(self.reader, self.inputs(texts))[:, 0]
@@ -368,4 +373,4 @@ def run(task: Task, settings: Settings, seed: int) -> Answers:
     return Answers(*outputs["lstm"], chosen, parameters, beside, ours)
 
 
-SENTENCES = System(run, SETTINGS, quick={"fits": 1})
+SENTENCES = System(run, SETTINGS, quick={"fits": 1}, keeps=True)

@@ -13,8 +13,17 @@ from lstm_book.recipes.recipe import Answers, Part, Settings, System, Task
 if TYPE_CHECKING:
     import torch
 
-READS = {"vocabulary_size": 20_000, "pairs": 0, "max_length": 200, "keep": "end"}
-TRAINS = {"lr": 3e-3, "batch_size": 32, "dropout": 0.5, "word_dropout": 0.1, "max_norm": 1.0}
+READS = {"vocabulary_size": 20_000, "pairs": 0, "keep": "end", "embedding_scale": 0.1}
+TRAINS = {"batch_size": 32, "dropout": 0.5, "word_dropout": 0.1, "max_norm": 1.0}
+
+
+def _embedding(vocabulary_size: int, settings: Settings) -> torch.nn.Embedding:
+    """Return one vector for each word, at the start of the size that the LSTM's words have."""
+    import torch
+
+    embedding = torch.nn.Embedding(vocabulary_size, settings["embedding_dim"], padding_idx=0)
+    embedding.weight.data *= settings["embedding_scale"]
+    return embedding
 
 
 def convolution(vocabulary_size: int, settings: Settings) -> torch.nn.Module:
@@ -27,7 +36,7 @@ def convolution(vocabulary_size: int, settings: Settings) -> torch.nn.Module:
     class Convolution(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.embedding = nn.Embedding(vocabulary_size, width, padding_idx=0)
+            self.embedding = _embedding(vocabulary_size, settings)
             self.filters = nn.ModuleList(
                 nn.Conv1d(width, filters, size, padding=size // 2) for size in (3, 4, 5)
             )
@@ -52,7 +61,7 @@ def transformer(vocabulary_size: int, settings: Settings) -> torch.nn.Module:
     class Transformer(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.embedding = nn.Embedding(vocabulary_size, width, padding_idx=0)
+            self.embedding = _embedding(vocabulary_size, settings)
             self.position = nn.Parameter(0.02 * torch.randn(settings["max_length"], width))
             layer = nn.TransformerEncoderLayer(
                 width, settings["heads"], 2 * width, dropout=0.1, batch_first=True, norm_first=True
@@ -129,5 +138,5 @@ def _system(build: Any, **own: Any) -> System:
     return System(run, READS | TRAINS | own, quick={"vocabulary_size": 10_000})
 
 
-CONVOLUTION = _system(convolution, embedding_dim=50, filters=50, epochs=4)
-TRANSFORMER = _system(transformer, embedding_dim=32, heads=2, max_length=128, epochs=4)
+CONVOLUTION = _system(convolution, embedding_dim=50, filters=50, max_length=200, lr=3e-3, epochs=4)
+TRANSFORMER = _system(transformer, embedding_dim=32, heads=2, max_length=128, lr=1e-3, epochs=4)
