@@ -5,6 +5,7 @@ Two intervals are easily mixed up: that of the mean of all seeds, and that of on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,12 +13,29 @@ import numpy as np
 
 from lstm.equations.registry import equation
 
+Z = 1.959963984540054
+"""The 97.5 % point of the normal distribution."""
+
 
 def student(freedom: int) -> float:
-    """Return the 97.5 % point of Student's t distribution with so many degrees of freedom."""
-    from scipy import stats  # here: a book is built, and its equations are listed, without SciPy
+    """Return the 97.5 % point of Student's t distribution with so many degrees of freedom.
 
-    return float(stats.t.ppf(0.975, freedom))
+    For a whole number of degrees of freedom integration by parts makes a finite sum of the
+    distribution function; its inverse is found by bisection. So a page needs no SciPy.
+    """
+    low, high = 0.0, math.pi / 2  # angles whose tangent is t / sqrt(freedom)
+    for _ in range(60):
+        angle = (low + high) / 2
+        odd = freedom % 2
+        term = math.sin(angle) * (math.cos(angle) if odd else 1.0)
+        inside = 0.0  # the probability of a value between -t and t
+        for k in range(2 + odd, freedom + 1, 2):
+            inside += term
+            term *= math.cos(angle) ** 2 * (k - 1) / k
+        if odd:
+            inside = 2 / math.pi * (angle + inside)
+        low, high = (angle, high) if inside < 0.95 else (low, angle)
+    return math.tan(low) * freedom**0.5
 
 
 @equation("eq-interval-of-mean", deviation="s", count="n")
@@ -93,8 +111,6 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> Comparison:
     Comparison
         The counts, and what follows from them.
     """
-    from scipy import stats
-
     first, second = np.asarray(first), np.asarray(second)
     if (
         first.shape != second.shape
@@ -108,9 +124,16 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> Comparison:
     ours, theirs = int((first & ~second).sum()), int((second & ~first).sum())
     difference = (ours - theirs) / len(first)
     variance = ((ours + theirs) / len(first) - difference**2) / len(first)
-    p = stats.binomtest(ours, ours + theirs).pvalue if ours + theirs else 1.0
-    half_width = 100 * stats.norm.ppf(0.975) * variance**0.5
-    return Comparison(ours, theirs, 100 * difference, float(half_width), float(p))
+    return Comparison(
+        ours, theirs, 100 * difference, float(100 * Z * variance**0.5), _coin(ours, theirs)
+    )
+
+
+def _coin(heads: int, tails: int) -> float:
+    """Return how likely a fair coin gives numbers at least so far apart."""
+    count = heads + tails
+    tail = sum(math.comb(count, k) for k in range(min(heads, tails) + 1))
+    return min(1.0, 2 * tail / 2**count)
 
 
 def paired(first: Sequence[float], second: Sequence[float]) -> Summary:
@@ -173,7 +196,7 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
     low, high : float
         The rates that the count does not contradict (Wilson, 1927).
     """
-    z, rate = 1.959964, successes / count  # the 97.5 % point of the normal distribution
+    z, rate = Z, successes / count
     middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * (rate * (1 - rate) / count + z**2 / (4 * count**2)) ** 0.5
     return max(middle - half, 0.0), min(middle + half, 1.0)

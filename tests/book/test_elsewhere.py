@@ -25,6 +25,7 @@ from lstm_book.sphinx import address, site
 from nbclient import NotebookClient
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pybtex.database import parse_string
 from traitlets.config import Config
 
 from tests.book.test_book import HTML, WRITTEN
@@ -178,6 +179,20 @@ def test_the_library_is_a_small_wheel_that_trains_with_numpy_alone(tmp_path):
     assert Path(run.stdout.strip()).is_relative_to(target)
 
 
+def test_a_version_has_one_number_and_notes():
+    found = {
+        path: re.search(pattern, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)[1]
+        for path, pattern in {
+            "pyproject.toml": r'^version = "(.*)"',
+            "book/pyproject.toml": r'^version = "(.*)"',
+            "lstm/__init__.py": r'^__version__ = "(.*)"',
+            "CITATION.cff": r"^version: (.*)",
+            "CHANGELOG.md": r"^## (\S+)",
+        }.items()
+    }
+    assert len(set(found.values())) == 1, found
+
+
 def test_binder_installs_the_pinned_pytorch():
     pinned = re.search(
         r"^torch==(.*)$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
@@ -254,43 +269,89 @@ def test_buttons_of_a_built_page(path):
     assert bool(elsewhere) == bool(configured)
 
 
-@pytest.mark.slow
-def test_with_an_address_a_chapter_opens_on_binder_and_colab(tmp_path):
-    """A book of two pages, built with the project's own configuration and an address."""
-    shutil.copytree(ROOT / "book", tmp_path / "book", ignore=shutil.ignore_patterns("*.ipynb"))
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A chapter")])
-    nbformat.write(notebook, tmp_path / "book" / "01_chapter.ipynb")
-    (tmp_path / "book" / "first.md").write_text("# First\n", encoding="utf-8")
-    toc = {"format": "jb-book", "root": "book/first", "chapters": [{"file": "book/01_chapter"}]}
-    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+BASE = "https://somebody.github.io/lstm-checked/"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Build the whole book as it would be with an address, and return its folder."""
+    folder = tmp_path_factory.mktemp("published")
+    for name in ("book", "tests", "_toc.yml", "genindex.md"):
+        (folder / name).symlink_to(ROOT / name)
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["repository"]["url"] = f"{GITHUB}/"
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(tmp_path)]
+    (folder / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(folder)]
     subprocess.run([*command, "-q", "-W", "-n"], check=True, capture_output=True)
-    built = tmp_path / "_build" / "html" / "book"
-    pages = {
-        path.stem: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for path in (built / "first.html", built / "01_chapter.html")
-    }
-    found = buttons(pages["01_chapter"])
-    place = "somebody/lstm-checked"
-    file = "book/01_chapter.ipynb"
+    return folder / "_build" / "html"
+
+
+def soup(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.mark.slow
+def test_with_an_address_a_chapter_opens_on_binder_and_colab(published):
+    place, file = "somebody/lstm-checked", "book/03_gates.ipynb"
+    found = buttons(soup(published / "book" / "03_gates.html"))
     assert f"https://mybinder.org/v2/gh/{place}/main?urlpath=lab/tree/{file}" in found
     assert f"https://colab.research.google.com/github/{place}/blob/main/{file}" in found
     assert f"{GITHUB}/edit/main/{file}" in found
     assert GITHUB in found
     assert f"{GITHUB}/blob/main/{file}" in " ".join(found)
-    assert not any("mybinder" in link for link in buttons(pages["first"]))  # not a notebook
-    base = "https://somebody.github.io/lstm-checked/"
-    chapter = pages["01_chapter"]
-    assert chapter.select_one("link[rel=canonical]")["href"] == f"{base}book/01_chapter.html"
-    assert chapter.select_one("meta[property='og:image']")["content"] == f"{base}_static/card.png"
-    assert (built.parent / "_static" / "card.png").is_file()
-    report = chapter.select_one(".report a")["href"]
-    assert report == f"{GITHUB}/issues/new?title=Error%20on%20book/01_chapter"
-    assert f"<loc>{base}book/first.html</loc>" in (built.parent / "sitemap.xml").read_text()
-    assert f'href="{base}"' in (built.parent / "404.html").read_text()
+    first = buttons(soup(published / "book" / "intro.html"))
+    assert not any("mybinder" in link for link in first)  # not a notebook
+
+
+@pytest.mark.slow
+def test_with_an_address_every_page_names_it_and_takes_reports(published):
+    pages = sorted((published / "book").glob("*.html"))
+    assert len(pages) > 30
+    for path in pages:
+        page, address = soup(path), f"{BASE}book/{path.name}"
+        assert [e["href"] for e in page.select("link[rel=canonical]")] == [address]
+        assert page.select_one("meta[property='og:url']")["content"] == address
+        assert page.select_one("meta[property='og:image']")["content"] == f"{BASE}_static/card.png"
+        assert len(page.select_one("meta[name=description]")["content"]) >= 20, path.name
+        report = f"{GITHUB}/issues/new?title=Error%20on%20book/{path.stem}"
+        assert [e["href"] for e in page.select(".report a")] == [report]
+    assert (published / "_static" / "card.png").is_file()
+    sitemap = BeautifulSoup((published / "sitemap.xml").read_text(encoding="utf-8"), "html.parser")
+    listed = [e.text.removeprefix(BASE) for e in sitemap.select("loc")]
+    assert sorted(listed) == sorted({f"book/{path.name}" for path in pages} | {"genindex.html"})
+
+
+@pytest.mark.slow
+def test_with_an_address_the_two_languages_lead_to_each_other(published):
+    pair = {"en": f"{BASE}book/intro.html", "zh": f"{BASE}book/zh.html"}
+    with_pair = set()
+    for path in (published / "book").glob("*.html"):
+        found = {e["hreflang"]: e["href"] for e in soup(path).select("link[rel=alternate]")}
+        if found:
+            with_pair.add(path.stem)
+            assert found == pair
+    assert with_pair == {"intro", "zh"}
+    assert soup(published / "book" / "zh.html").html["lang"] == "zh"
+
+
+@pytest.mark.slow
+def test_with_an_address_the_first_page_is_cited_and_printed(published):
+    page = soup(published / "book" / "intro.html")
+    (entry,) = parse_string(page.select_one("#cite-it pre").text, "bibtex").entries.values()
+    assert entry.fields["url"] == BASE
+    assert entry.fields["title"].startswith("LSTM, Checked")
+    assert page.select_one("#cite-it a")["href"] == f"{BASE}lstm-checked.pdf"
+    workflow = (ROOT / ".github" / "workflows" / "pages.yml").read_text(encoding="utf-8")
+    assert "cp _build/pdf/*.pdf _build/html/lstm-checked.pdf" in workflow
+    assert not soup(published / "book" / "03_gates.html").select("#cite-it")
+
+
+@pytest.mark.slow
+def test_with_an_address_a_page_that_is_not_there_leads_back(published):
+    links = [link["href"] for link in soup(published / "404.html").select("a")]
+    assert links == [BASE, f"{BASE}search.html"]  # whole addresses: it is shown at any depth
+    for link in links:
+        assert (published / (link.removeprefix(BASE) or "index.html")).is_file()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import functools
 import http.server
 import io
 import json
+import re
 import threading
 import zipfile
 
@@ -126,6 +127,15 @@ def shown(outputs):
 
 
 OUTPUTS = "print", "value", "html"
+# Rows of tables about networks whose steps are chaotic: the last bits of another machine's exp and
+# tanh, too small for any other number, grow to the size of the state in hundreds of steps.
+CHAOTIC = re.compile(r'<tr><th scope="row">bias \d, U times 20</th>.*?</tr>')
+
+
+def comparable(outputs):
+    """Return outputs without what no two libraries agree on."""
+    printed, values, tables = outputs
+    return printed, values, [CHAOTIC.sub("", table) for table in tables]
 
 
 @pytest.mark.book
@@ -154,7 +164,7 @@ def test_a_chapter_prints_in_the_page_what_is_stored(served, path):
             )
             left |= absent
         elif "nbval-ignore-output" not in tags:
-            assert shown(outputs) == stored(cell)
+            assert comparable(shown(outputs)) == comparable(stored(cell))
             compared += 1
     assert compared > len(code) / 2
 
@@ -191,7 +201,8 @@ def test_a_cell_is_changed_stopped_and_reset(served):
     expect(cell.locator(".cell_output")).to_have_text("(4, 2)")
     run("W[")
     expect(cell.locator(".cell_output")).to_contain_text("SyntaxError")
-    page.get_by_role("button", name="Reset the page").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Reset the page").click()
     assert cell.inner_text() == stored
     run("W.shape")  # and it can be run again
     expect(cell.locator(".cell_output")).to_have_text("(4, 2)")

@@ -9,9 +9,11 @@ from lstm_book.statistics import (
     interval_of_seed,
     mcnemar,
     paired,
+    student,
     summary,
     wilson,
 )
+from scipy import stats
 
 
 def test_summary():
@@ -21,6 +23,15 @@ def test_summary():
     assert deviation == pytest.approx(2.5**0.5)
     assert of_mean == pytest.approx(2.776445 * (2.5 / 5) ** 0.5)
     assert of_seed == pytest.approx(2.776445 * (2.5 + 2.5 / 5) ** 0.5)
+
+
+def test_without_scipy_as_with_it():
+    for freedom in (1, 2, 3, 4, 7, 10, 99, 1000):
+        assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-12)
+    for ours, theirs in ((0, 1), (3, 3), (2, 9), (40, 25), (900, 800)):
+        answers = np.repeat([[True, False], [False, True]], (ours, theirs), axis=0).T
+        p = stats.binomtest(ours, ours + theirs).pvalue
+        assert mcnemar(*answers).p == pytest.approx(p, rel=1e-12)
 
 
 def test_summary_of_one_seed_knows_the_mean_alone():

@@ -1,6 +1,7 @@
 """What stands in for a notebook's kernel in a browser: run a cell, and say what it shows."""
 
 import ast
+import io
 import json
 import logging
 import sys
@@ -12,7 +13,7 @@ names = {"__name__": "__main__"}
 outputs = []
 
 
-class Stream:
+class Stream(io.TextIOBase):
     """Take what is printed, in the order in which it comes."""
 
     encoding = "utf-8"
@@ -24,13 +25,6 @@ class Stream:
         elif text:
             outputs.append({"kind": "print", "text": text})
         return len(text)
-
-    def flush(self):
-        """Do nothing: what is printed is there."""
-
-    def isatty(self):
-        """Return False."""
-        return False
 
 
 class HTML:
@@ -46,32 +40,24 @@ class HTML:
 def display(*values, raw=False, **_):
     """As in IPython, for HTML and text."""
     for value in values:
-        html = (
-            value.get("text/html")
-            if raw
-            else getattr(value, "_repr_html_", lambda: None)()
-        )
-        if html is None:
-            outputs.append(
-                {"kind": "value", "text": value["text/plain"] if raw else repr(value)}
-            )
-        else:
-            outputs.append({"kind": "html", "text": html})
+        shown = value if raw else {"text/plain": repr(value)}
+        html = shown.get("text/html") or getattr(value, "_repr_html_", str)()
+        kind = "html" if html else "value"
+        outputs.append({"kind": kind, "text": html or shown["text/plain"]})
 
 
 def run(code):
     """Run a cell; return its outputs as JSON."""
     outputs.clear()
     try:
+        last = None
         tree = ast.parse(code, "this cell")
-        last = (
-            tree.body and isinstance(tree.body[-1], ast.Expr) and tree.body.pop().value
-        )
+        if tree.body and isinstance(tree.body[-1], ast.Expr):
+            last = ast.Expression(tree.body.pop().value)
         exec(compile(tree, "this cell", "exec"), names)
-        if last:
-            value = eval(compile(ast.Expression(last), "this cell", "eval"), names)
-            if value is not None and not code.rstrip().endswith(";"):
-                display(value)
+        value = last and eval(compile(last, "this cell", "eval"), names)
+        if value is not None and not code.rstrip().endswith(";"):
+            display(value)
     except BaseException as error:
         trace = error.__traceback__.tb_next
         text = "".join(traceback.format_exception(type(error), error, trace))
@@ -80,35 +66,11 @@ def run(code):
     return json.dumps(outputs)
 
 
-class Absent(types.ModuleType):
-    """A module that a chapter's tools import and its cells do not use: SciPy."""
-
-    __path__ = ()
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return sys.modules.setdefault(
-            f"{self.__name__}.{name}", Absent(f"{self.__name__}.{name}")
-        )
-
-    def __call__(self, *_, **__):
-        """Say what is absent."""
-        raise ModuleNotFoundError(
-            f"No module named {self.__name__!r}", name=self.__name__
-        )
-
-
-sys.modules["scipy"] = Absent("scipy")
-for name in ("sparse", "special", "stats", "optimize"):
-    sys.modules[f"scipy.{name}"] = getattr(sys.modules["scipy"], name)
 sys.stdout = sys.stderr = Stream()
-logging.getLogger("matplotlib.font_manager").setLevel(
-    logging.ERROR
-)  # it looks for fonts, once
-for name in ("IPython", "IPython.display"):
-    sys.modules[name] = types.ModuleType(name)
-sys.modules["IPython"].get_ipython = lambda: None  # matplotlib asks
-sys.modules["IPython"].display = sys.modules["IPython.display"]
-sys.modules["IPython.display"].display = display
-sys.modules["IPython.display"].HTML = HTML
+# It looks for fonts, once.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+ipython = types.ModuleType("IPython")
+ipython.get_ipython = lambda: None  # matplotlib asks
+ipython.display = types.ModuleType("IPython.display")
+ipython.display.display, ipython.display.HTML = display, HTML
+sys.modules |= {"IPython": ipython, "IPython.display": ipython.display}

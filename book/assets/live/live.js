@@ -6,19 +6,20 @@ const liveBook = (() => {
   const script = document.currentScript;
   const folder = new URL(`${script.dataset.folder}/`, script.src).href;
   const { packages, megabytes, cells } = JSON.parse(document.getElementById("live-cells").textContent);
-  const divs = document.querySelectorAll("div.cell");
   const isFile = location.protocol === "file:";
-  const make = (name, properties = {}, ...children) => {
+  const make = (name, properties, ...children) => {
     const made = Object.assign(document.createElement(name), properties);
     made.append(...children);
     return made;
   };
+  const button = (textContent, onclick) => make("button", { type: "button", textContent, onclick });
 
   // --------------------------------------------------------------------------- what one sees
   const words = make("p", { role: "status" });
-  const stopButton = make("button", { type: "button", textContent: "Stop", onclick: () => stop() });
-  const resetButton = make("button", { type: "button", textContent: "Reset the page", onclick: () => reset() });
-  const bar = make("div", { className: "live-bar", hidden: true }, words, stopButton, resetButton);
+  const stopButton = button("Stop", () => stop());
+  // As it was stored, with fresh names; the reader has agreed once.
+  const bar = make("div", { className: "live-bar", hidden: true },
+    words, stopButton, button("Reset the page", () => location.reload()));
   document.body.append(bar);
   const tell = (text, running = false) => {
     bar.hidden = false;
@@ -26,51 +27,47 @@ const liveBook = (() => {
     stopButton.disabled = !running;
   };
 
+  const AGREED = "live-agreed";
   const ask = () => new Promise((answer) => {
-    const yes = make("button", { type: "button", textContent: "Load and run" });
-    const no = make("button", { type: "button", textContent: "No" });
+    if (sessionStorage.getItem(AGREED)) return answer(true);
     const dialog = make("dialog", { className: "live-ask" },
       make("p", { textContent: `To run code, this page loads Python and NumPy: ${megabytes} MB, from the folder of this book and from nowhere else. Nothing that you write leaves your machine.` }),
-      yes, " ", no);
-    const close = (said) => () => {
+      button("Load and run", () => dialog.close("yes")), " ", button("No", () => dialog.close()));
+    dialog.onclose = () => {
+      if (dialog.returnValue) sessionStorage.setItem(AGREED, "yes");
+      answer(Boolean(dialog.returnValue));
       dialog.remove();
-      answer(said);
     };
-    yes.onclick = close(true);
-    no.onclick = close(false);
-    dialog.oncancel = close(false);
     document.body.append(dialog);
     dialog.showModal();
   });
 
-  const box = (kind, text) => {
-    const made = make("div", { className: kind === "html" ? "output text_html" : "output text_plain highlight-myst-ansi notranslate" });
-    if (kind === "html") made.innerHTML = text;
-    else made.append(make("div", { className: "highlight" }, make("pre", { textContent: text })));
-    return made;
+  const note = ({ div }, text) => {
+    div.querySelector(".live-note")?.remove();
+    if (text) div.append(make("p", { className: "live-note", textContent: text }));
+  };
+  const box = ({ kind, text }) => {
+    if (kind === "html") return make("div", { className: "output text_html", innerHTML: text });
+    return make("div", { className: "output text_plain highlight-myst-ansi notranslate" },
+      make("div", { className: "highlight" }, make("pre", { textContent: text })));
   };
   const show = (cell) => {
-    const { div, outputs } = cell;
-    const { absent, text: said = "" } = outputs.at(-1) ?? {};
-    const left = cells.findIndex((other, n) => other.slow && !done.has(n));
-    const hasLeft = left >= 0 && left < cells.indexOf(cell) && said.includes("NameError");
-    if (absent) note(cell, `This cell needs ${absent}, which does not run in a browser: what is stored stays.`);
-    if (hasLeft) note(cell, "This cell needs one above that takes long here, and was left out: run that one first.");
-    if (absent || hasLeft) return;
-    const numbers = Object.fromEntries([...div.querySelectorAll("figure[id]")]
-      .map((figure) => [figure.id, figure.querySelector(".caption-number")]));
-    const place = make("div", { className: "cell_output docutils container" },
-      ...outputs.map(({ kind, text }) => box(kind, text)));
-    for (const [id, number] of Object.entries(numbers)) {
-      if (number) place.querySelector(`[id="${id}"] figcaption`)?.prepend(number);
+    const { absent, text = "" } = cell.outputs.at(-1) ?? {};
+    const before = cells.slice(0, cells.indexOf(cell));
+    if (absent) {
+      return note(cell, `This cell needs ${absent}, which does not run in a browser: what is stored stays.`);
     }
-    div.querySelector(":scope > .cell_output")?.remove();
-    if (outputs.length) div.append(place);
+    if (text.includes("NameError") && before.some((other) => other.slow && !other.done)) {
+      return note(cell, "This cell needs one above that takes long here, and was left out: run that one first.");
+    }
+    const place = make("div", { className: "cell_output docutils container" }, ...cell.outputs.map(box));
+    for (const figure of place.querySelectorAll("figure[id]")) { // it keeps its number
+      const number = cell.div.querySelector(`[id="${figure.id}"] .caption-number`);
+      if (number) figure.querySelector("figcaption").prepend(number);
+    }
+    cell.div.querySelector(":scope > .cell_output")?.remove();
+    if (cell.outputs.length) cell.div.append(place);
     bookPage.typeset(place);
-  };
-  const note = (cell, text) => {
-    cell.div?.querySelector(".live-note")?.remove();
-    if (text && cell.div) cell.div.append(make("p", { className: "live-note", textContent: text }));
   };
 
   // -------------------------------------------------------------------------- what is written
@@ -98,62 +95,58 @@ const liveBook = (() => {
 
   // ------------------------------------------------------------------------------- what runs
   let worker = null;
-  let agreed = false;
   let interrupt = null;
   let waiting = null; // [answer, fail] of what the worker does now
-  let done = new Set();
   let turn = Promise.resolve();
 
   const send = (message) => new Promise((answer, fail) => {
     waiting = [answer, fail];
     worker.postMessage(message);
   });
-  const start = async () => {
+  const start = () => {
     tell("Loading Python…", true);
     worker = new Worker(new URL("worker.js", script.src));
     worker.onmessage = ({ data }) => (data.failed ? waiting[1](new Error(data.failed)) : waiting[0](data.outputs));
     worker.onerror = ({ message }) => waiting[1](new Error(message));
     if (crossOriginIsolated) interrupt = new Uint8Array(new SharedArrayBuffer(1));
-    await send({ folder, packages, interrupt });
+    return send({ folder, packages, interrupt });
   };
   const end = (text) => {
-    worker?.terminate();
+    worker.terminate();
     worker = null;
-    done = new Set();
-    waiting?.[1](new Error(text));
+    for (const cell of cells) cell.done = false;
+    waiting[1](new Error(text));
   };
   // Where the server allows shared memory, Python is interrupted; elsewhere it ends, with its names.
   const stop = () => {
-    if (interrupt && done.size) interrupt[0] = 2;
+    if (interrupt && cells.some(({ done }) => done)) interrupt[0] = 2;
     else end("Stopped. The next Run begins again with the cells above.");
   };
 
-  const runOne = async (cell, n, shown) => {
-    tell(`Running cell ${n + 1} of ${cells.length}…${cell.slow ? " It takes a while here." : ""}`, true);
+  const runOne = async (cell, shown) => {
+    tell(`Running cell ${cells.indexOf(cell) + 1} of ${cells.length}…${cell.slow ? " It takes a while here." : ""}`, true);
     cell.div?.classList.add("live-running");
     try {
       cell.outputs = await send({ code: code(cell) });
-      done.add(n);
-      if (shown && cell.div) show(cell);
+      cell.done = true;
     } finally {
       cell.div?.classList.remove("live-running");
     }
+    if (!cell.div) return;
+    note(cell, "");
+    if (shown) show(cell);
   };
   const runUntil = async (last) => {
     if (isFile) {
-      tell("A page that was opened as a file may not start Python. Serve the book's folder, as with python -m http.server, and open it at http://127.0.0.1:8000.");
-      return;
+      return tell("A page that was opened as a file may not start Python. Serve the book's folder, as with python -m http.server, and open it at http://127.0.0.1:8000.");
     }
-    agreed ||= await ask();
-    if (!agreed) return;
+    if (!await ask()) return;
     try {
       if (!worker) await start();
-      for (const [n, cell] of cells.entries()) {
-        if (n > last) break;
-        if (n < last && (done.has(n) || cell.slow)) continue;
-        note(cell, "");
-        await runOne(cell, n, n === last || isChanged(cell));
+      for (const cell of cells.slice(0, last)) {
+        if (!cell.done && !cell.slow) await runOne(cell, isChanged(cell));
       }
+      await runOne(cells[last], true);
       tell("Ready.");
     } catch (error) {
       if (worker) end(error.message);
@@ -162,39 +155,27 @@ const liveBook = (() => {
   };
   const run = (cell) => (turn = turn.then(() => runUntil(cells.indexOf(cell))));
 
-  const reset = () => {
-    end("Everything is as it was stored.");
-    tell("Everything is as it was stored.");
-    for (const cell of cells) cell.restore?.();
-  };
-
+  const divs = document.querySelectorAll("div.cell");
   for (const cell of cells) {
     if (cell.place === null) continue;
     cell.div = divs[cell.place];
     const input = cell.div.querySelector(".cell_input");
     if (!input) continue;
-    const prepare = () => {
-      cell.pre = cell.div.querySelector(".cell_input pre");
-      const place = cell.div.querySelector(".cell_input");
-      place.classList.add("live-cell");
-      place.querySelector(".live-run")?.remove();
-      place.append(make("button", { type: "button", className: "live-run", textContent: "Run", onclick: () => run(cell) }));
-      if (isFile) return;
-      cell.pre.contentEditable = "plaintext-only";
-      cell.pre.spellcheck = false;
-      cell.pre.setAttribute("role", "textbox");
-      cell.pre.setAttribute("aria-multiline", "true");
-      cell.pre.setAttribute("aria-label", "Code, which you can change; Shift and Enter run it");
-      cell.pre.addEventListener("keydown", onKey(cell));
-      if (cell.slow) note(cell, "This cell takes more than 20 seconds in a browser.");
-    };
-    let stored;
-    prepare();
-    addEventListener("load", () => (stored = cell.div.innerHTML)); // with what other scripts add
-    cell.restore = () => {
-      cell.div.innerHTML = stored;
-      prepare();
-    };
+    const runButton = button("Run", () => run(cell));
+    runButton.className = "live-run";
+    input.classList.add("live-cell");
+    input.append(runButton);
+    if (isFile) continue;
+    cell.pre = input.querySelector("pre");
+    Object.assign(cell.pre, {
+      contentEditable: "plaintext-only",
+      spellcheck: false,
+      role: "textbox",
+      ariaMultiLine: "true",
+      ariaLabel: "Code, which you can change; Shift and Enter run it",
+    });
+    cell.pre.addEventListener("keydown", onKey(cell));
+    if (cell.slow) note(cell, "This cell takes more than 20 seconds in a browser.");
   }
   return { run, cells, runUntil };
 })();

@@ -44,7 +44,7 @@ PACKAGES = {
 }
 CHAPTERS = "0[1-9]_*.ipynb"
 """What needs NumPy and matplotlib alone; chapter 10 is about PyTorch, which no browser has."""
-SLOW = frozenset({"tr-rates"})
+SLOW = frozenset({"tr-rates", "f90c9722"})
 """Ids of cells that take more than 20 s in a browser."""
 LICENCES = """\
 In this folder: Pyodide 0.27.7 (Mozilla Public License 2.0, https://github.com/pyodide/pyodide),

@@ -7,15 +7,17 @@ n-gram. The vectors make the training better behaved than the weights alone woul
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 import lstm
 from lstm.schedules import linear
 from lstm_book.recipes.ngrams import Reviews
 from lstm_book.recipes.recipe import Settings
+
+if TYPE_CHECKING:  # chapters import this file where there is no SciPy: in a browser
+    from scipy import sparse
 
 EPS = 1e-6
 
@@ -90,7 +92,7 @@ def fit(reviews: Reviews, labels: np.ndarray, size: int, settings: Settings, see
         counts = _counts(reviews.take(batch), share, rng)
         counts.data /= share * reviews.sizes[batch].repeat(np.diff(counts.indptr))
         grams, column = np.unique(counts.indices, return_inverse=True)
-        counts = sparse.csr_matrix((counts.data, column, counts.indptr), (len(batch), len(grams)))
+        counts = type(counts)((counts.data, column, counts.indptr), (len(batch), len(grams)))
         some = vectors[grams]
 
         kept = rng.random((len(batch), settings["width"]), np.float32) >= settings["vector_dropout"]
@@ -127,6 +129,8 @@ def fit_averaged(
 
 def _counts(batch: Reviews, share: float, rng: np.random.Generator) -> sparse.csr_matrix:
     """Return which n-grams each review has, a share of them, as a matrix of ones."""
+    from scipy import sparse
+
     grams = batch.grams.ravel()
     kept = np.flatnonzero((rng.random(grams.shape, np.float32) < share) & (grams > 0))
     starts = np.searchsorted(kept, batch.starts * batch.grams.shape[1])
