@@ -16,8 +16,8 @@ class MLSTM(StepwiseLayer):
 
     .. math::
 
-        C_t = f_t \, C_{t-1} + i_t \, v_t k_t^\top, \qquad
-        \nu_t = f_t \, \nu_{t-1} + i_t \, k_t, \qquad
+        C_t = f_t \, C_{t-1} + i_t \, v_t k_t^\top, \quad
+        \nu_t = f_t \, \nu_{t-1} + i_t \, k_t, \quad
         h_t = o_t \odot \frac{C_t q_t}{\max\left(\left|\nu_t^\top q_t\right|, 1\right)}
 
     with :math:`i_t = e^{a_{i,t}}`, :math:`f_t, o_t = \sigma(\cdot)`, and
