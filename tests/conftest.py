@@ -90,10 +90,14 @@ def browser() -> str | None:
     return pdf.browser()
 
 
+PATIENCE = 120_000
+"""Milliseconds that a test waits for a page: a busy machine is no failure."""
+
+
 @pytest.fixture(scope="module")
 def chromium():
     """Start Chromium; a page that asks for anything but files and loopback is refused."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     # A container's root user cannot start Chromium's sandbox; the pages are our own.
     with sync_playwright() as playwright:
@@ -101,6 +105,15 @@ def chromium():
             executable_path=browser(),
             args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
         )
+        new_context = started.new_context
+
+        def patient(**options):
+            context = new_context(**options)
+            context.set_default_timeout(PATIENCE)
+            return context
+
+        started.new_context = patient
+        expect.set_options(timeout=PATIENCE)
         yield started
         started.close()
 

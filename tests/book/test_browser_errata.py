@@ -19,9 +19,6 @@ pytestmark = [
 ]
 
 
-expect.set_options(timeout=20_000)
-
-
 @pytest.fixture
 def open_page(chromium):
     """Return a function that opens the chapter at a fragment, in a fresh window."""
@@ -30,7 +27,6 @@ def open_page(chromium):
     def open_page(fragment="", viewport=LAPTOP, **options):
         contexts.append(chromium.new_context(viewport=viewport, **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)  # a busy machine is no failure
         page.goto(PAGE.as_uri() + fragment)
         return page
 

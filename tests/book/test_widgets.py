@@ -27,8 +27,6 @@ CLOSE = {"rtol": 0, "atol": 1e-5}
 
 pytestmark = pytest.mark.browser
 
-expect.set_options(timeout=20_000)
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
@@ -59,7 +57,6 @@ def open_widget(chromium, site):
         options = {"reduced_motion": "reduce"} | options
         contexts.append(chromium.new_context(**options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)  # a busy machine is no failure
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
         page.goto((site / "book" / f"{name}.html").as_uri())
@@ -336,19 +333,26 @@ def test_what_is_seen_changes_at_once_and_in_time(watch):
     page.get_by_role("button", name="Clear").click()
     assert seen.inner_text() == "No word yet: type a sentence."
     page.get_by_role("button", name="Example 2").click()
-    milliseconds = page.evaluate(
-        """async () => {
+    # Processor time, which a busy machine does not stretch.
+    chrome = page.context.new_cdp_session(page)
+    chrome.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def seconds():
+        metrics = chrome.send("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+
+    before = seconds()
+    page.evaluate(
+        """() => {
           const range = document.querySelector(".watch-range");
-          const started = performance.now();
           for (let n = 0; n < 50; n++) {
             range.value = String(1 + (n % 15));
             range.dispatchEvent(new Event("input"));
             document.body.getBoundingClientRect();
           }
-          return (performance.now() - started) / 50;
         }"""
     )
-    assert milliseconds < 16
+    assert 0 < (seconds() - before) / 50 < 0.016
 
 
 def test_results_stand_beside_the_controls(open_widget):
