@@ -1,8 +1,9 @@
 """Sphinx extension: the reference describes ``lstm.torch`` where PyTorch is not installed.
 
 A page shows what a notebook stored and what a docstring says; to read them nobody needs hundreds of
-megabytes. While the book is built, whatever imports ``torch`` gets autodoc's stand-in, which here
-also knows ``ndarray | Tensor`` and leaves a class that inherits from it its own signature.
+megabytes. While the book is built, whatever imports ``torch`` or ``numba`` gets a stand-in of
+autodoc, which also knows ``ndarray | Tensor`` and leaves a class that inherits from it its own
+signature.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from sphinx.ext.autodoc.mock import MockFinder, _MockObject
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Put the stand-in before PyTorch, also where that is installed: the pages are the same."""
-    sys.meta_path.insert(0, MockFinder(["torch"]))
+    """Put the stand-in before what is installed, too: the pages are the same."""
+    sys.meta_path.insert(0, MockFinder(["torch", "numba", "llvmlite"]))
     _MockObject.__or__ = _MockObject.__ror__ = lambda stand_in, other: stand_in
     new = _MockObject.__new__
     autodoc._CLASS_NEW_BLACKLIST.append(f"{new.__module__}.{new.__qualname__}")
