@@ -37,8 +37,12 @@ def site(tmp_path_factory):
     styles = "".join(
         f'<link rel="stylesheet" href="../_static/{name}.css">' for name in ("lstm", "figures")
     )
-    for name in WIDGETS:
-        page = (FOLDER / f"{name}.html").read_text(encoding="utf-8")
+    for name in (*WIDGETS, "backwards"):
+        if name == "backwards":  # the reviews as chapter 4 shows them
+            reviews_page = (FOLDER / "reviews.html").read_text(encoding="utf-8")
+            page = f'<div data-watch="gradient">{reviews_page}</div>'
+        else:
+            page = (FOLDER / f"{name}.html").read_text(encoding="utf-8")
         (folder / "book" / f"{name}.html").write_text(
             f'<!doctype html><html lang="en" data-theme="light"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width"><title>{name}</title>{styles}'
@@ -227,22 +231,48 @@ def test_a_ribbon_is_as_wide_as_its_cell(watch):
     )
 
 
-def test_gradient_of_a_cell_is_a_difference_quotient(watch):
-    page, data, inputs = watch
-    got, small, t, k = run_of(page), 1e-5, 4, 6
+def quotient(data, inputs, t, k, shut=None):
+    """Return how the last answer changes with cell k of step t; a step may have f = 0."""
+    small = 1e-5
 
     def answer(nudge):
         def step(at, i, f, g, o, c, h):
-            c = eq.cell_state(f, c, i, g)
+            c = eq.cell_state(f * (at != shut), c, i, g)
             c[0, k] += nudge * (at == t)
             return c, eq.hidden_state(o, c)
 
         _, h = changed(data["weights"], inputs, step)
         return h[-1] @ files.unpack(data["weights"]["V"])[0]
 
-    wanted = (answer(small) - answer(-small)) / (2 * small)
-    assert abs(got["d_c"][t, k] - wanted) < 1e-5
+    return (answer(small) - answer(-small)) / (2 * small)
+
+
+def test_gradient_of_a_cell_is_a_difference_quotient(watch):
+    page, data, inputs = watch
+    wanted = quotient(data, inputs, 4, 6)
+    assert abs(run_of(page)["d_c"][4, 6] - wanted) < 1e-5
     assert abs(wanted) > 0.01
+
+
+def test_a_chapter_may_begin_backwards_and_a_held_gate_leaves_a_ghost(open_widget):
+    page = open_widget("backwards")
+    data = files.read_data(FOLDER / "data" / "reviews.js")
+    inputs = vectors(data, data["examples"][0])
+    expect(page.get_by_label("Show it")).to_have_value("gradient")
+    free = run_of(page)
+    assert page.locator(".watch-ghost").count() == 0
+    page.get_by_label("Hold", exact=True).select_option(label="at this step only")
+    page.get_by_label("Step", exact=True).fill("5")
+    page.get_by_role("button", name="hold the forget gate shut").click()
+    held = run_of(page)
+    for t in (3, 8):
+        assert abs(held["d_c"][t, 6] - quotient(data, inputs, t, 6, shut=4)) < 1e-5
+    # The ghost is the gradient as it was, in the scale of both.
+    largest = [np.abs(run["d_c"]).max() for run in (free, held)]
+    heights = page.locator(".watch .watch-ghost").evaluate_all(
+        "all => all.map((e) => e.getBBox().height)"
+    )
+    assert abs(max(heights) - 22 * largest[0] / max(largest)) < 0.11
 
 
 def test_a_gate_is_held_from_a_step_on_and_released(watch):

@@ -49,7 +49,9 @@ LSTM.watch = (() => {
     const weights = LSTM.unpackAll(data.weights);
     const H = weights.b.length / 4;
     const task = subject({ data, weights, changed: () => read() });
-    const now = { t: 0, k: 0, held: {}, scope: "on", view: "memory" };
+    // A page may begin with another view than the memory.
+    const first = figure.closest("[data-watch]")?.dataset.watch ?? "memory";
+    const now = { t: 0, k: 0, held: {}, scope: "on", view: first };
     let inputs, names, run, plain;
 
     // ------------------------------------------------------------------------- the numbers
@@ -67,12 +69,12 @@ LSTM.watch = (() => {
       });
     };
     // How the last answer (its logit, before sigmoid or softmax) changes with each cell and input.
-    const backward = () => {
-      const { logits } = run.at(-1);
+    const backward = (steps) => {
+      const { logits } = steps.at(-1);
       const best = argmax(logits);
       let d_h = weights.V.slice(best * H, (best + 1) * H);
       let d_c = new Float64Array(H);
-      for (const made of [...run].reverse()) {
+      for (const made of [...steps].reverse()) {
         const back = LSTM.stepBack(made, made.before.c, d_h, d_c);
         made.d_c = back.d_cell;
         made.d_x = LSTM.transposed(weights.W, back.d_a, inputs[0].length);
@@ -86,7 +88,7 @@ LSTM.watch = (() => {
     const compute = () => {
       plain = forward({}, {});
       run = changed() ? forward(now.held, LSTM.RULES[now.view]) : plain;
-      if (run.length && !LSTM.RULES[now.view]) backward();
+      if (run.length && !LSTM.RULES[now.view]) [plain, run].forEach(backward);
       if (H > SHOWN && plain.length) {
         const { logits, h } = plain.at(-1);
         const best = argmax(logits);
@@ -119,13 +121,14 @@ LSTM.watch = (() => {
     // Between the edges of a step a ribbon passes the forget gate, then what is written joins it.
     // Backwards it is the gradient, and the order is the other way round.
     const keeps = (made, k, view) => (view === "001" ? 1 - made.f[k] : made.f[k]);
-    const stages = (made, k, t, view) => {
+    const stages = (steps, k, t, view) => {
+      const made = steps[t];
       if (view !== "gradient") {
         const left = keeps(made, k, view) * made.before.c[k];
         return [[0.05, made.before.c[k]], [0.4, left], [0.5, left], [0.85, made.c[k]]];
       }
       const left = made.f[k] * made.d_c[k];
-      return [[0.05, t ? run[t - 1].d_c[k] : left], [0.3, left], [0.5, left], [0.85, made.d_c[k]]];
+      return [[0.05, t ? steps[t - 1].d_c[k] : left], [0.3, left], [0.5, left], [0.85, made.d_c[k]]];
     };
 
     const edge = (points, middle, side) =>
@@ -160,24 +163,25 @@ LSTM.watch = (() => {
       picture.setAttribute("height", height);
       const values = (steps) => steps.flatMap((made) => cells.map((k) =>
         Math.abs(now.view === "gradient" ? made.d_c[k] : made.c[k])));
-      const largest = Math.max(now.view === "gradient" ? 1e-9 : 1, ...values(run), ...values(now.view === "gradient" ? [] : plain));
+      const largest = Math.max(now.view === "gradient" ? 1e-9 : 1, ...values(run), ...values(plain));
       const thick = (v) => (v / largest) * (row - 3);
+      const ghostly = now.view === "gradient" ? "gradient" : "memory";
       const parts = [];
       const add = (name, d, extra = "") => d && parts.push(shape("path", { class: `watch-${name} ${extra}`, d }));
       cells.forEach((k, n) => {
         const middle = y(n);
-        const signed = (sign, steps, view) => [[left, 0], ...steps.flatMap((made, t) =>
-          stages(made, k, t, view).map(([at, v]) => [x(t + at), Math.max(0, sign * thick(v))]))];
+        const signed = (sign, steps, view) => [[left, 0], ...steps.flatMap((_, t) =>
+          stages(steps, k, t, view).map(([at, v]) => [x(t + at), Math.max(0, sign * thick(v))]))];
         const ends = (points) => [...points, [x(run.length) + 14, points.at(-1)[1]]];
         parts.push(shape("path", { class: "watch-axis", d: `M${left} ${middle}H${x(run.length)}` }));
         if (changed()) {
-          for (const sign of [1, -1]) add("ghost", band(ends(signed(sign, plain, "memory")), middle));
+          for (const sign of [1, -1]) add("ghost", band(ends(signed(sign, plain, ghostly)), middle));
         }
         add("ribbon part-c", band(ends(signed(1, run, now.view)), middle));
         add("ribbon part-c", band(ends(signed(-1, run, now.view)), middle), "watch-negative");
         let bites = "";
         run.forEach((made, t) => {
-          const [first, second, third, fourth] = stages(made, k, t, now.view)
+          const [first, second, third, fourth] = stages(run, k, t, now.view)
             .map(([at, v]) => [x(t + at), Math.abs(thick(v))]);
           bites += now.view === "gradient" ? bite([fourth, third], middle) : bite([first, second], middle);
           const written = made.i[k] * made.g[k];
