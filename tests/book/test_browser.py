@@ -256,9 +256,10 @@ TERMS = """forget gate, gradient clipping, cell state, peephole, vanishing gradi
 embedding, padding, length, complex step, half-life, orthogonal, Adam, checkpoint, projection,
 truncated backpropagation, bidirectional, GRU, softmax, cross-entropy"""
 TERMS = {term: term for term in re.split(r",\s+", TERMS)}
-TERMS |= {"lengths": "length", "遗忘门": "forget gate", "梯度消失": "vanishing gradient"}
-# What a reader of Chinese types to find the page in that language.
+TERMS |= {"lengths": "length"}
+# What a reader of Chinese types: the page in that language, or a term of the glossary.
 TERMS |= dict.fromkeys(("中文", "五篇文章", "六行公式", "逐式推导", "看它怎样记忆"), "逐式推导")
+TERMS |= {"遗忘门": "forget gate", "梯度消失": "vanishing gradient"}
 
 
 def words(text):
