@@ -442,7 +442,7 @@ def test_whatever_is_changed_in_a_record_is_named_or_harmless(tmp_path_factory, 
 # --- signals --------------------------------------------------------------------------------------
 
 
-LONG = ["--set", "epochs=20", "--set", "train_size=200", "--seeds", "5,6"]
+LONG = ["--set", "epochs=60", "--set", "train_size=200", "--seeds", "5,6"]
 
 
 def start(*args, **options):
