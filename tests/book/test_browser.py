@@ -191,10 +191,13 @@ def test_equations_are_set(visit):
 
 def test_a_formula_can_be_read_from_its_beginning(visit):
     """What stands left of where a box begins is not reached by moving it sideways."""
-    left = """() => [...document.querySelectorAll(".bd-article div.math")].filter((box) =>
-      box.checkVisibility() && box.scrollWidth > box.clientWidth && [...box.querySelectorAll("mjx-c")]
-        .some((letter) => letter.getBoundingClientRect().left < box.getBoundingClientRect().left - 2)
-    ).map((box) => box.textContent.slice(0, 60))"""
+    left = """() => {
+      const start = (element) => element.getBoundingClientRect().left;
+      return [...document.querySelectorAll(".bd-article div.math")].filter((box) =>
+        box.checkVisibility() && box.scrollWidth > box.clientWidth &&
+        [...box.querySelectorAll("mjx-c")].some((letter) => start(letter) < start(box) - 2)
+      ).map((box) => box.textContent.slice(0, 60));
+    }"""
     visit.page.evaluate(OPEN)
     assert visit.page.evaluate(left) == []
 
