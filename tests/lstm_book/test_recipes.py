@@ -442,7 +442,7 @@ def test_whatever_is_changed_in_a_record_is_named_or_harmless(tmp_path_factory, 
 # --- signals --------------------------------------------------------------------------------------
 
 
-LONG = ["--set", "epochs=60", "--set", "train_size=200", "--seeds", "5,6"]
+LONG = ["--set", "epochs=20", "--set", "train_size=200", "--seeds", "5,6"]
 
 
 def start(*args, **options):
@@ -461,13 +461,18 @@ def deaf():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def heard():
+    """Do not ignore SIGHUP, also where nohup started the tests."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "before", "engine"),
     [
         (signal.SIGINT, None, "numpy"),
         (signal.SIGTERM, deaf, "numpy"),
-        (signal.SIGHUP, None, "torch"),
+        (signal.SIGHUP, heard, "torch"),
     ],
 )
 def test_a_signal_saves_and_resume_ends_in_the_same_record(tmp_path, how, before, engine, capsys):
