@@ -24,7 +24,9 @@ MARK = re.compile(r"# (lstm/(?:\w+/)*\w+\.py)$")
 # What a chapter must show in full: (file, definition), a class with every method of its own.
 SHOWN = {
     "06_one_cell": [("lstm/cell.py", "step"), ("lstm/cell.py", "step_backward")],
-    "07_whole_sequences": [("lstm/scan.py", "by_gate")],
+    "07_whole_sequences": [
+        ("lstm/scan.py", name) for name in ("by_gate", "Rows", "forward", "backward")
+    ],
     "10_pytorch": [("lstm/torch/layer.py", name) for name in ("step", "scan", "LSTM")],
 }
 # Methods of these classes that the chapter takes from the package, in a cell that says so.
