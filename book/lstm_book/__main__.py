@@ -150,8 +150,16 @@ def jobs(options: argparse.Namespace) -> list:
     models = names if options.model == "all" else [options.model or names[0]]
     of_job = ("scale", "seeds", "engine", "device", "out", "resume", "overwrite", "trial", "save")
     given = {name: getattr(options, name) for name in of_job}
-    given |= {"overrides": options.set, "progress": not options.quiet}
-    return [Job(recipe, model, **given) for model in models]
+    given |= {"progress": not options.quiet}
+    known = {model: recipe.settings(model, options.scale) for model in models}
+    everywhere = set().union(*known.values())
+
+    def overrides(model: str) -> list[str]:
+        """Return what a model has of what is set; what none has, so that it is refused."""
+        names = everywhere - set(known[model])
+        return [each for each in options.set if each.partition("=")[0] not in names]
+
+    return [Job(recipe, model, overrides=overrides(model), **given) for model in models]
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -41,7 +41,11 @@ TINY = {
 
 
 def arguments(name, out, *more, model=None):
-    settings = [word for override in TINY[name] for word in ("--set", override)]
+    recipe = RECIPES[name]
+    one = recipe.model_names[0] if model in (None, "all") else model
+    taken = recipe.settings(one, "quick")  # a baseline takes fewer than a network
+    settings = [each for each in TINY[name] if each.partition("=")[0] in taken]
+    settings = [word for each in settings for word in ("--set", each)]
     model = ["--model", model] if model else []
     return ["train", name, "--out", str(out), "--quiet", *settings, *model, *more]
 
@@ -168,6 +172,31 @@ def test_baselines_on_texts(tmp_path):
     assert 0.45 < accuracy["majority"] < 0.55
     counting = accuracy["tfidf"], accuracy["tfidf-bigrams"], accuracy["nbsvm"]
     assert min(*counting, accuracy["sentences"]) > 0.65
+
+
+def test_a_record_says_what_ran_and_nothing_else(tmp_path):
+    """A baseline has none of the network's settings, and refuses them."""
+    data = {"train_size", "validation_size", "test_size"}
+    assert run(*arguments("stacked", tmp_path, model="majority")) == 0
+    assert record(tmp_path)["settings"].keys() == data | {"lengths"}
+    for recipe in RECIPES.values():
+        for model in recipe.baselines:
+            settings = recipe.settings(model, "full")
+            assert "optimizer" not in settings
+    own = RECIPES["imdb"].settings("averaged-embeddings", "quick")
+    assert (own["embedding_dim"], own["max_length"], own["patience"]) == (64, 200, 2)
+    with pytest.raises(ValueError, match="got 'lr=1'"):
+        RECIPES["stacked"].settings("majority", "quick", ["lr=1"])
+
+
+def test_all_models_take_what_they_have_of_what_is_set():
+    words = ["train", "stacked", "--model", "all", "--set", "lr=0.5", "--set", "train_size=70"]
+    found = command_line.jobs(command_line.parser().parse_args(words))
+    assert [job.model for job in found] == RECIPES["stacked"].model_names
+    assert [job.settings.get("lr") for job in found] == [0.5] * 4 + [None] * 2
+    assert all(job.settings["train_size"] == 70 for job in found)
+    with pytest.raises(ValueError, match="got 'rl="):
+        command_line.jobs(command_line.parser().parse_args([*words, "--set", "rl=0.5"]))
 
 
 # --- going on, beginning again, refusing --------------------------------------------------------

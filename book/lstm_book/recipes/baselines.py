@@ -11,7 +11,7 @@ from lstm.models import SequenceClassifier
 from lstm.module import Module
 from lstm.text import tokenise
 from lstm.training import accuracy
-from lstm_book.recipes.recipe import Settings, Task
+from lstm_book.recipes.recipe import Answers, Settings, System, Task
 
 Result = tuple[np.ndarray, np.ndarray, dict[str, Any]]
 
@@ -124,35 +124,54 @@ class Identity(Module):
         return (x, x[None, :, -1]), lambda d_output, d_state=None: (d_output, None)
 
 
-def averaged_embeddings(task: Task, settings: Settings, seed: int) -> Result:
-    """Train embeddings, their mean over the text, and a linear layer: the order does not count."""
-    rng = np.random.default_rng(seed)
-    embedding = lstm.Embedding(task.vocabulary_size, 64, padding_idx=0, rng=rng)
-    embedding.weight.data *= 0.1
-    head = lstm.Linear(64, 1, rng=rng)
+def averaged_embeddings(task: Task, settings: Settings, seed: int) -> Answers:
+    """Train embeddings, their mean over the text, and a linear layer: the order does not count.
+
+    The settings are those of :data:`AVERAGED_EMBEDDINGS`.
+    """
+    rng, width = np.random.default_rng(seed), settings["embedding_dim"]
+    embedding = lstm.Embedding(task.vocabulary_size, width, padding_idx=0, rng=rng)
+    embedding.weight.data *= settings["embedding_scale"]
+    head = lstm.Linear(width, 1, rng=rng)
     model = SequenceClassifier(Identity(), head, embedding, pooling="mean")
     trainer = lstm.Trainer(
         model,
         lstm.binary_cross_entropy_with_logits,
-        lstm.Adam(model.parameters(), lr=5e-3),
-        batch_size=128,
+        lstm.Adam(model.parameters(), lr=settings["lr"]),
+        batch_size=settings["batch_size"],
         rng=rng,
     )
-    rest = _not_held_out(task)
+    rest, patience = _not_held_out(task), settings["patience"]
     history = trainer.fit(
         [array[rest] for array in task.train.inputs],
         task.train.targets[rest],
-        epochs=20,
+        epochs=settings["epochs"],
         validation=task.validation,
-        patience=2,
+        patience=patience,
         bucket_by=None if task.bucket_by is None else task.bucket_by[rest],
     )
-    scores = [lstm.predict(model, part.inputs) for part in (task.validation, task.test)]
-    return scores[0], scores[1], {"epochs": len(history) - 2}
+    outputs = [lstm.predict(model, part.inputs) for part in (task.validation, task.test)]
+    best = min(history, key=lambda epoch: epoch["validation_loss"])
+    return Answers(*outputs, {"epochs": best["epoch"]}, sum(p.size for p in model.parameters()))
 
 
-SEEDED = {averaged_embeddings}
-"""Baselines whose result depends on the seed."""
+AVERAGED_EMBEDDINGS = System(
+    averaged_embeddings,
+    {
+        "vocabulary_size": 20_000,
+        "pairs": 0,
+        "max_length": 400,
+        "keep": "end",
+        "embedding_dim": 64,
+        "embedding_scale": 0.1,
+        "lr": 5e-3,
+        "batch_size": 128,
+        "epochs": 20,
+        "patience": 2,
+    },
+    quick={"vocabulary_size": 10_000, "max_length": 200},
+)
+"""The mean of word vectors, with what it reads and how it is trained."""
 
 
 def _best_linear(matrices: list, task: Task, strengths: tuple = (0.001, 0.01, 0.1, 1.0)) -> Result:

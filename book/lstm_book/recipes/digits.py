@@ -172,6 +172,7 @@ ROWS = Recipe(
         "majority": baselines.majority,
         "logistic-regression": baselines.logistic_regression,
     },
+    data=("source", "train_size", "validation_size"),
 )
 
 COLUMNS = replace(

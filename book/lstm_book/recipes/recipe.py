@@ -162,7 +162,7 @@ class Recipe:
     baselines : mapping of str to Baseline or System
         What to compare with; also models on the command line.
     data : tuple of str
-        The settings that a system takes from the defaults: those of the data.
+        The settings of the data: all that a baseline takes from the defaults.
     """
 
     name: str
@@ -175,7 +175,7 @@ class Recipe:
     models: Mapping[str, Settings]
     quick: Settings
     baselines: Mapping[str, Baseline | System]
-    data: tuple[str, ...] = ()
+    data: tuple[str, ...]
 
     @property
     def model_names(self) -> list[str]:
@@ -205,10 +205,12 @@ class Recipe:
             raise ValueError(f"scale must be 'quick' or 'full', got {scale!r}")
         settings = dict(self.defaults) | (dict(self.quick) if scale == "quick" else {})
         settings |= self.models.get(model, {})
-        system = self.baselines.get(model)
-        if isinstance(system, System):
-            settings = {name: settings[name] for name in self.data} | dict(system.settings)
-            settings |= dict(system.quick) if scale == "quick" else {}
+        baseline = self.baselines.get(model)
+        if baseline is not None:
+            settings = {name: settings[name] for name in self.data}
+        if isinstance(baseline, System):
+            settings |= dict(baseline.settings)
+            settings |= dict(baseline.quick) if scale == "quick" else {}
         for override in overrides:
             name, equals, value = override.partition("=")
             if not equals or name not in settings:

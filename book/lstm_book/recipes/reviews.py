@@ -234,7 +234,7 @@ IMDB = Recipe(
         "tfidf": baselines.tfidf(1),
         "tfidf-bigrams": baselines.tfidf(2),
         "nbsvm": baselines.nbsvm,
-        "averaged-embeddings": baselines.averaged_embeddings,
+        "averaged-embeddings": baselines.AVERAGED_EMBEDDINGS,
         "sentences": SENTENCES,
         "convolution": CONVOLUTION,
         "transformer": TRANSFORMER,

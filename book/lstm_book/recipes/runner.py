@@ -19,7 +19,6 @@ from lstm.equations import sigmoid
 from lstm.schedules import SCHEDULES
 from lstm.training import Trainer, predict, scores
 from lstm_book.recipes import answers, keep, processes, recipe, records, trials
-from lstm_book.recipes.baselines import SEEDED
 from lstm_book.recipes.description import describe
 from lstm_book.recipes.processes import Signals, Stopped
 from lstm_book.recipes.progress import ProgressBar
@@ -83,7 +82,7 @@ class Job:
             raise ValueError(f"save needs a model that can be kept, got {self.model!r}")
         if self.is_baseline:
             self.engine, self.device = None, "cpu"
-            if not is_system and baseline not in SEEDED:
+            if not is_system:
                 self.seeds = self.seeds[:1]  # the others would be the same
         elif self.engine not in ("numpy", "torch"):
             raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")

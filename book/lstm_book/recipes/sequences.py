@@ -128,6 +128,7 @@ def _build_random(task: Task, settings: Settings, rng: np.random.Generator) -> S
     return SequenceClassifier(_reader(rng, 10, 10), lstm.Sequential())
 
 
+SIZES = ("train_size", "validation_size", "test_size")
 DEFAULTS = TRAINING | {"train_size": 10_000, "validation_size": 2_000, "test_size": 10_000}
 WAVES = {"optimizer": "adam", "lr": 3e-3, "schedule": "cosine"}
 SYMBOLS = {"lr": 8e-3, "schedule": "linear", "max_norm": 1.0}
@@ -150,6 +151,7 @@ SCALAR = Recipe(
         "majority": baselines.majority,
         "logistic-regression": baselines.logistic_regression,
     },
+    data=SIZES,
 )
 
 STACKED = Recipe(
@@ -169,6 +171,7 @@ STACKED = Recipe(
     },
     quick={"train_size": 4_000, "validation_size": 500, "test_size": 2_000},
     baselines={"majority": baselines.majority, "bag-of-steps": baselines.bag_of_steps},
+    data=(*SIZES, "lengths"),
 )
 
 RANDOM = Recipe(
@@ -192,4 +195,5 @@ RANDOM = Recipe(
     },
     quick={"validation_size": 500, "test_size": 1_000},
     baselines={"mean": baselines.mean},
+    data=(*SIZES, "target"),
 )
