@@ -272,17 +272,40 @@ def test_buttons_of_a_built_page(path):
 BASE = "https://somebody.github.io/lstm-checked/"
 
 
+# What Python does at its start where only that is installed which a reader needs.
+READERS = """import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def absent() -> set[str]:
+    """Return the modules that are here, and are not where `make book` alone has set up."""
+    there = closure(brought("lstm-book", "book")) | {"setuptools", "pip", *PROJECTS}
+    return {
+        module
+        for module, names in metadata.packages_distributions().items()
+        if not there & set(map(canonicalize_name, names))
+    }
+
+
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """Build the whole book as it would be with an address, and return its folder."""
+    """Build the whole book as readers do, but with an address, and return its folder."""
     folder = tmp_path_factory.mktemp("published")
     for name in ("book", "tests", "_toc.yml", "genindex.md"):
         (folder / name).symlink_to(ROOT / name)
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["repository"]["url"] = f"{GITHUB}/"
     (folder / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (folder / "sitecustomize.py").write_text(READERS.format(absent=absent()), encoding="utf-8")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT, ROOT / "book")))}
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(folder)]
-    subprocess.run([*command, "-q", "-W", "-n"], check=True, capture_output=True)
+    build = subprocess.run([*command, "-q", "-W", "-n"], env=env, capture_output=True, text=True)
+    assert build.returncode == 0, build.stderr[-3000:]
     return folder / "_build" / "html"
 
 
