@@ -6,15 +6,31 @@ Started again after it was broken off, it goes on where it was.
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
+from time import time
 
 from lstm_book.experiments.record import FOLDER, Journal, save_record
-from lstm_book.experiments.recorded import EXPERIMENTS
+from lstm_book.experiments.recorded import EXPERIMENTS, PARALLEL
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m lstm_book.experiments", description=__doc__)
-    parser.add_argument("name", choices=sorted(EXPERIMENTS), help="which experiment")
-    name = parser.parse_args().name
-    journal = Journal(FOLDER / f"{name}.partial")
-    content = EXPERIMENTS[name](journal.once)
-    print(save_record(name, content, journal.seconds))
+    add = parser.add_argument
+    add("name", choices=sorted(EXPERIMENTS | PARALLEL), help="which experiment")
+    add("--out", type=Path, default=FOLDER, help="folder of the record; default: %(default)s")
+    many = parser.add_argument_group("of " + " and ".join(PARALLEL))
+    many.add_argument("--processes", type=int, default=1, help="runs at a time; default: 1")
+    many.add_argument("--within", type=float, default=float("inf"), help="seconds to end in")
+    many.add_argument("--share", type=float, default=1.0, help="of each run's time, for a trial")
+    options = parser.parse_args()
+    name, until = options.name, time() + options.within
+    journal = Journal(options.out / f"{name}.partial")
+    try:
+        if name in PARALLEL:
+            content = PARALLEL[name](journal, options.processes, options.share, until)
+        else:
+            content = EXPERIMENTS[name](journal.once)
+    except TimeoutError as error:
+        sys.exit(str(error))
+    print(save_record(name, content, journal.seconds, options.out))
     journal.close()

@@ -54,9 +54,11 @@ def runs_of(record: dict[str, Any], name: str, **wanted: Any) -> list[dict[str, 
     ]
 
 
-def save_record(name: str, content: dict[str, Any], seconds: float) -> Path:
-    """Write a record beside the others and return its path."""
-    path = FOLDER / f"{name}.json"
+def save_record(
+    name: str, content: dict[str, Any], seconds: float, folder: Path | None = None
+) -> Path:
+    """Write a record beside the others, or to another folder, and return its path."""
+    path = (folder or FOLDER) / f"{name}.json"
     about = {"experiment": name, "command": command(name), **records.environment()}
     record = about | {"seconds": round(seconds, 1)} | content
     replace_file(path, _text(record).encode())
@@ -98,15 +100,18 @@ class Journal:
         """Return the result of that name; compute it if it is not here yet."""
         if key not in self.results:
             start = perf_counter()
-            result = rounded(compute())
-            seconds = perf_counter() - start
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                line = {"key": key, "seconds": seconds, "result": result}
-                file.write(json.dumps(line) + "\n")
-            self.results[key] = result
-            self.seconds += seconds
+            result = compute()
+            self.keep(key, result, perf_counter() - start)
         return self.results[key]
+
+    def keep(self, key: str, result: Any, seconds: float) -> None:
+        """Add a result that was computed elsewhere, and the seconds that it took."""
+        line = {"key": key, "seconds": seconds, "result": rounded(result)}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self.results[key] = line["result"]
+        self.seconds += seconds
 
     def close(self) -> None:
         """Delete the file."""

@@ -1,0 +1,193 @@
+"""What reads all steps at once, in PyTorch: a small Transformer, mLSTM and minLSTM."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lstm_book.experiments.tracking import DIM, IGNORED, WIDTH, Task, fitting_size
+
+LAYERS, HEADS = 2, 4
+
+
+class Tagger(nn.Module):
+    """Embedding → a body → one vector of logits for each step.
+
+    Parameters
+    ----------
+    name : str
+        Contestant.
+    task : Task
+        Tells the numbers of tokens and labels.
+    seed : int
+        Of the initial weights.
+    """
+
+    def __init__(self, name: str, task: Task, seed: int) -> None:
+        super().__init__()
+        size = fitting_size(name, task)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.embedding = nn.Embedding(task.tokens, WIDTH)
+            if name.startswith("Transformer"):
+                self.body, size = Transformer(name.partition(", ")[2], size), DIM
+            else:
+                layer = MatrixLayer if name == "mLSTM" else MinLayer
+                self.body = nn.Sequential(layer(WIDTH, size), layer(size, size))
+                if name == "minLSTM, signed":
+                    for each in self.body:
+                        each.signed = True
+            self.head = nn.Linear(size, task.classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Tokens (B, T), or (B, T, n), to logits (B, T, K)."""
+        vectors = self.embedding(x)
+        return self.head(self.body(vectors if x.ndim == 2 else vectors.sum(2)))
+
+
+class Transformer(nn.Module):
+    """Causal attention, layer norm first; two layers.
+
+    Parameters
+    ----------
+    positions : {"no positions", "distances"}
+        Nothing but the mask; or ALiBi (Press, Smith and Lewis, 2022): a penalty for distance, of
+        another slope in each head.
+    dense_size : int
+        Units of the dense layers.
+    """
+
+    def __init__(self, positions: str, dense_size: int) -> None:
+        super().__init__()
+        self.widen = nn.Linear(WIDTH, DIM)
+        self.blocks = nn.ModuleList(Block(dense_size) for _ in range(LAYERS))
+        self.norm = nn.LayerNorm(DIM)
+        alibi = [2.0**-k for k in (2, 4, 6, 8)]
+        self.slopes = [0.0] * HEADS if positions == "no positions" else alibi
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T, WIDTH) to (B, T, DIM)."""
+        where = torch.arange(x.shape[1])
+        distance = (where[:, None] - where).float()
+        bias = -torch.tensor(self.slopes)[:, None, None] * distance
+        bias = bias.masked_fill(distance < 0, -torch.inf)
+        h = self.widen(x)
+        for block in self.blocks:
+            h = block(h, bias)
+        return self.norm(h)
+
+
+class Block(nn.Module):
+    """Attention and two dense layers, each added to what goes in."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([nn.LayerNorm(DIM), nn.LayerNorm(DIM)])
+        self.qkv, self.out = nn.Linear(DIM, 3 * DIM), nn.Linear(DIM, DIM)
+        self.dense = nn.Sequential(nn.Linear(DIM, size), nn.GELU(), nn.Linear(size, DIM))
+
+    def forward(self, h: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        """(B, T, DIM) to the same; ``bias`` (heads, T, T) is added to the scores."""
+        qkv = self.qkv(self.norms[0](h)).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(*qkv, attn_mask=bias)
+        h = h + self.out(seen.transpose(1, 2).flatten(2))
+        return h + self.dense(self.norms[1](h))
+
+
+class MatrixLayer(nn.Module):
+    """:class:`lstm.variants.MLSTM` from zero states, with all steps at once and the same weights.
+
+    Each step reads every value written so far, weighted by how well its key fits the query, by its
+    input gate and by the forget gates since: attention with a decay, computed as in Beck et al.
+    (2024), their parallel form.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.affine = nn.Linear(input_size, 4 * hidden_size + 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T, D) to the hidden states (B, T, H)."""
+        H = self.hidden_size
+        q, k, v, o, gates = self.affine(x).split([H, H, H, H, 2], dim=-1)
+        since = F.logsigmoid(gates[..., 1]).cumsum(1)
+        weight = since[:, :, None] - since[:, None] + gates[:, None, :, 0]
+        weight = weight.masked_fill(torch.ones_like(weight[0]).triu(1) > 0, -torch.inf)
+        scale = weight.amax(-1, keepdim=True).clamp(min=0)
+        scores = q @ k.mT * H**-0.5 * (weight - scale).exp()
+        norm = scores.sum(-1, keepdim=True).abs().maximum((-scale).exp())
+        return o.sigmoid() * (scores @ v / norm)
+
+
+class MinLayer(nn.Module):
+    """:class:`lstm.variants.MinLSTM` from a zero state, with the same weights.
+
+    What each step multiplies the state by and adds to it is computed for all steps at once.
+    """
+
+    signed = False
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.affine = nn.Linear(input_size, 3 * hidden_size)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T, D) to the states (B, T, H)."""
+        f, i, g = self.affine(x).chunk(3, dim=-1)
+        keep = (F.logsigmoid(f) - F.logsigmoid(i)).sigmoid()
+        factor = 2 * keep - 1 if self.signed else keep
+        return Recurrence.apply(factor, (1 - keep) * g)
+
+
+class Recurrence(torch.autograd.Function):
+    """``h_t = factor_t * h_{t-1} + added_t`` from zero, over the second axis."""
+
+    @staticmethod
+    def forward(ctx, factor, added):
+        """Return all h, (B, T, H)."""
+        h, state = torch.empty_like(added), torch.zeros_like(added[:, 0])
+        for t in range(added.shape[1]):
+            torch.addcmul(added[:, t], factor[:, t], state, out=h[:, t])
+            state = h[:, t]
+        ctx.save_for_backward(factor, h)
+        return h
+
+    @staticmethod
+    def backward(ctx, d_h):
+        """Return the gradients of ``factor`` and ``added``."""
+        factor, h = ctx.saved_tensors
+        d_added = d_h.clone()
+        for t in range(h.shape[1] - 1, 0, -1):
+            d_added[:, t - 1].addcmul_(factor[:, t], d_added[:, t])
+        before = F.pad(h[:, :-1], (0, 0, 1, 0))
+        return d_added * before, d_added
+
+
+class ParallelLearner:
+    """One of them with Adam, called like the networks in NumPy."""
+
+    def __init__(self, name: str, task: Task, seed: int) -> None:
+        self.model = Tagger(name, task, seed)
+        self.optimizer = torch.optim.Adam(self.model.parameters())
+        self.num_parameters = sum(p.numel() for p in self.model.parameters())
+
+    def learn(self, x: np.ndarray, y: np.ndarray, lr: float) -> float:
+        """Take one step on a batch and return its loss."""
+        logits = self.model(torch.from_numpy(x.swapaxes(0, 1).copy()))
+        labels = torch.from_numpy(y.T.copy())
+        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+        self.optimizer.param_groups[0]["lr"] = lr
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def answers(self, x: np.ndarray) -> np.ndarray:
+        """Return the likeliest label at each step, (T, B)."""
+        parts = torch.from_numpy(x.swapaxes(0, 1).copy()).split(8)
+        return torch.cat([self.model(part).argmax(-1) for part in parts]).numpy().T
