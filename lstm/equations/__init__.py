@@ -19,6 +19,7 @@ from lstm.equations.flow import *  # noqa: F403
 from lstm.equations.registry import EQUATIONS, equation
 from lstm.equations.rnn import *  # noqa: F403
 from lstm.equations.sequence import *  # noqa: F403
+from lstm.equations.state import *  # noqa: F403
 from lstm.equations.step import *  # noqa: F403
 from lstm.equations.variants import *  # noqa: F403
 

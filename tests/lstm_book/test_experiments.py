@@ -30,7 +30,14 @@ from lstm_book.experiments.digits import EQUAL_SIZE, MODELS, count_parameters, t
 from lstm_book.experiments.memory import Training
 from lstm_book.experiments.passes import INPUT_SIZE, KINDS, Passes, mask
 from lstm_book.experiments.record import FOLDER, Journal, command
-from lstm_book.experiments.recorded import CONTESTANTS, EXPERIMENTS, LONG, SEEDS, WIDTHS
+from lstm_book.experiments.recorded import (
+    CONTESTANTS,
+    EXPERIMENTS,
+    LONG,
+    PARALLEL,
+    SEEDS,
+    WIDTHS,
+)
 
 import lstm
 from lstm.gradcheck import complex_step, relative_error
@@ -38,7 +45,7 @@ from lstm.module import Parameter
 from lstm.optim import Adam
 from lstm.variants import GRU, RNN
 
-RECORDED = [*EXPERIMENTS, "cost"]
+RECORDED = [*EXPERIMENTS, *PARALLEL, "cost"]
 TRAININGS = ("remember", "activations", "clipping", "budget")
 CELLS = {
     "rnn": Cell("rnn", 5, "orthogonal"),

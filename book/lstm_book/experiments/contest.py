@@ -137,7 +137,6 @@ def tracking(
         os.environ[name] = "1"  # of the processes that are started from here on
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     _compile()
-    pairs = list(itertools.product(TASKS, CONTESTANTS))
 
     def all_of(calls: list[Call]) -> list[dict[str, Any]]:
         runs = run_all(journal, calls, processes, share, until)
@@ -145,6 +144,7 @@ def tracking(
             raise TimeoutError(f"{len(calls) - len(runs)} runs are missing; {journal.path} goes on")
         return runs
 
+    pairs = list(itertools.product(TASKS, CONTESTANTS))
     choices = all_of(
         [
             (*pair, lr, seed, "choice")
