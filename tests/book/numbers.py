@@ -17,6 +17,7 @@ from textwrap import wrap
 import numpy as np
 import yaml
 from lstm_book import binding, experiments, statistics
+from lstm_book.experiments import tracked
 from lstm_book.recipes import records
 
 from lstm import equations
@@ -150,6 +151,19 @@ class Sources:
         return sum(experiments.learnt(self.run(*run, **settings)))
 
     @staticmethod
+    def shares(task: str, *names: str, size: int, part: str = "result", above: float = 0) -> list:
+        """Return right answers in percent, of all runs of some contestants of state and recall.
+
+        ``above`` leaves out the runs with a learning rate of so much or less.
+        """
+        return [
+            100 * run["accuracy"][str(size)]
+            for name in names
+            for run in tracked.runs(experiments.load_record("tracking"), task, name, part)
+            if run["lr"] > above
+        ]
+
+    @staticmethod
     def written(path: str, expression: str) -> float:
         """Return the one number that an expression finds in a program."""
         (number,) = set(re.findall(expression, (ROOT / path).read_text(encoding="utf-8")))
@@ -157,7 +171,7 @@ class Sources:
 
     def of(self, source: str) -> tuple:
         """Return what a source gives, one number or truth for each brace of its template."""
-        names = {"row", "record", "accuracy", "run", "learnt", "written"}
+        names = {"row", "record", "accuracy", "run", "learnt", "shares", "written"}
         found = eval(source, {name: getattr(self, name) for name in names} | GIVEN)
         return tuple(found) if isinstance(found, list | tuple) else tuple(np.atleast_1d(found))
 
