@@ -29,6 +29,22 @@ def test_the_same_input_again_and_again_is_a_geometric_series(signed):
     np.testing.assert_allclose(h_n[0, 0], expected, rtol=1e-12)
 
 
+LAYERS = {
+    "minLSTM": (lambda: variants.MinLSTM(3, 5, 2, rng=1), {1}),
+    "minLSTM, signed": (lambda: variants.MinLSTM(3, 5, 2, signed=True, rng=1), {1, 2, 4}),
+    "mLSTM": (lambda: variants.MLSTM(3, 5, 2, rng=1), {1}),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_same_input_again_and_again_ends_in_rest_or_a_short_period(name):
+    """The theorem of the chapter, for floating-point numbers as they are."""
+    make, periods = LAYERS[name]
+    output, _ = make()(np.full((3000, 1, 3), 0.7, np.float32))
+    end = output[-16:, 0]
+    assert min(p for p in range(1, 9) if (end[p:] == end[:-p]).all()) in periods
+
+
 @pytest.mark.equation("eq-recall-bits")
 def test_as_many_bits_as_there_are_lists_of_values():
     lists = len(list(itertools.product(range(8), repeat=4)))
