@@ -25,7 +25,7 @@ help:
 	@echo '  make live     build the book with chapters that run in the page (77 MB, once)'
 	@echo '  make test     run every check: style, package, equations, notebooks, pages, links;'
 	@echo '                one file alone: make test FILE=tests/lstm/test_cell.py'
-	@echo '  make quick    run the tests that take a minute together'
+	@echo '  make quick    run the quick tests: a minute or two'
 	@echo '  make lint     run the style checks alone (seconds)'
 	@echo '  make pdf      build the book and print it, as one PDF (needs Chromium)'
 	@echo '  make lab      open the notebooks in JupyterLab'

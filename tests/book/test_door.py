@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import yaml
 from lstm_book import binding
-from lstm_book.press import moving, picture, setup
+from lstm_book.figures.widgets import files
+from lstm_book.press import live, moving, picture, setup
 from lstm_book.recipes import RECIPES
 from PIL import Image
 
 import lstm
+from lstm.equations import EQUATIONS
 from tests.book.test_book import HTML
 from tests.conftest import ROOT
 from tests.lstm import parity
@@ -27,6 +29,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 FRONT = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
 FINDINGS = yaml.safe_load((ROOT / "book" / "errata.yml").read_text(encoding="utf-8"))["findings"]
 CHAPTERS = sorted((ROOT / "book").glob("[0-9]*.ipynb"))
+FIRST = CHAPTERS[0]
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 
@@ -76,6 +79,37 @@ def test_the_moving_picture_is_of_todays_weights():
     assert f"({moving.PICTURE.relative_to(ROOT)})" in README
 
 
+def test_the_first_chapter_is_as_the_front_page_says():
+    """Twelve lines of NumPy, in which the import is one; a network of eight cells."""
+    assert "six lines, one run by hand, twelve lines of NumPy" in FRONT
+    cells = json.loads(FIRST.read_text(encoding="utf-8"))["cells"]
+    heading = next(
+        n for n, cell in enumerate(cells) if "## Twelve lines" in "".join(cell["source"])
+    )
+    code = "".join(cells[heading + 1]["source"])
+    assert len([line for line in code.splitlines() if line.strip()]) == 12 - 1
+    assert "import" not in code
+    assert "each of its eight cells" in " ".join(README.split())
+    assert "This network has eight cells" in binding.page_text(FIRST)
+    weights = files.read_data(ROOT / "book" / "assets" / "widgets" / "data" / "reviews.js")[
+        "weights"
+    ]
+    assert weights["U"]["shape"] == [4 * 8, 8]
+
+
+def test_the_chapters_that_run_in_the_page_end_with_training():
+    assert "chapters up to {numref}`%s <ch-training>`" in " ".join(FRONT.split())
+    assert "(ch-training)=" in binding.page_text(max((ROOT / "book").glob(live.CHAPTERS)))
+
+
+def test_equations_stand_where_the_page_of_checks_says():
+    text = (ROOT / "book" / "how_checked.md").read_text(encoding="utf-8")
+    modules = {equation.__module__ for equation in EQUATIONS.values()}
+    homes = {re.sub(r"(lstm\.equations)\..*", r"\1", module) for module in modules}
+    assert homes == {"lstm.equations", "lstm.losses", "lstm.optim", "lstm_book.statistics"}
+    assert all(f"`{home}`" in text for home in homes)
+
+
 @pytest.mark.parametrize("text", [README, FRONT], ids=["README", "front page"])
 def test_nobody_is_accused_at_the_door(text):
     """What one gets comes first: the articles come after the facts."""
@@ -122,6 +156,7 @@ def test_a_chapter_is_as_the_front_page_says(path):
     """It says what it needs; each exercise that is not open has a solution; all is compared."""
     text = binding.page_text(path)
     assert "**You need**" in text[:3000]
+    assert text.index("## Exercises") < text.index("{exercise}")
     exercises = re.findall(r"\{exercise\} ?(.*)\n:label: (\S+)", text)
     solved = re.findall(r"\{solution-start\} (\S+)\n:class: dropdown", text)
     assert [label for title, label in exercises if label not in solved and title != "open"] == []
