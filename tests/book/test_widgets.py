@@ -354,6 +354,45 @@ def test_a_step_is_taken_apart_by_keyboard(watch):
     expect(live).to_have_attribute("data-lit", "h")
 
 
+def test_a_product_inside_a_line_is_lit_with_its_wire_its_ribbons_and_its_code(watch):
+    page, _, _ = watch
+    line = page.locator(".watch-line.part-c")
+    for part, code, shape, other in (
+        ("kept", "f_t * c_prev", ".watch-ribbon", ".watch-drop"),
+        ("written", "i_t * g_t", ".watch-drop", ".watch-ribbon"),
+    ):
+        line.locator(f".watch-sum .part-{part}").focus()
+        assert line.locator("code .watch-lit").first.inner_text() == code
+        assert line.locator(".watch-sum .watch-lit").count() == 1
+        lit = page.locator(".watch-cell .watch-wire.watch-lit")
+        assert [
+            f"part-{part}" in e for e in lit.evaluate_all("a => a.map(e => e.className.baseVal)")
+        ] == [True]
+        assert page.locator(f"{shape}.watch-lit").count() == page.locator(f".watch {shape}").count()
+        assert page.locator(f"{other}.watch-lit").count() == 0
+    page.locator(".watch-gate[data-gate=f]").hover()
+    assert page.locator(".watch-line.watch-lit").get_attribute("class").split()[1] == "part-f"
+    assert line.locator("code .watch-lit").all_inner_texts() == ["f_t"]
+
+
+def test_backwards_the_lines_are_the_formulas_of_the_chapter(open_widget):
+    page = open_widget("backwards")
+    run, t, k = run_of(page), 4, 6
+    page.get_by_label("Step", exact=True).fill(str(t + 1))
+    page.get_by_label("Cell", exact=True).select_option(str(k + 1))
+    i, f, g, o, c, d_c = (run[key][t, k] for key in ("i", "f", "g", "o", "c", "d_c"))
+    d_next = run["f"][t + 1, k] * run["d_c"][t + 1, k]
+    d_h = (d_c - d_next) / (o * (1 - np.tanh(c) ** 2))
+    wanted = {"f": d_c * run["c"][t - 1, k], "i": d_c * g, "g": d_c * i, "o": d_h * np.tanh(c)}
+    for part, value in (wanted | {"c": d_c, "h": d_h}).items():
+        shown = page.locator(f".watch-line.part-{part} b").inner_text()
+        assert shown == f"{value:.3f}".replace("-", "−")
+    kept = page.locator(".watch-cell text.part-f").text_content()
+    assert kept == f"{wanted['f']:.2f}".replace("-", "−")
+    before = page.locator(".watch-cell text.part-c").first.text_content()
+    assert before == f"{f * d_c:.2f}".replace("-", "−")
+
+
 def test_what_is_seen_changes_at_once_and_in_time(watch):
     page, _, _ = watch
     area = page.get_by_label("Write about a film")

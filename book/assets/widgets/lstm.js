@@ -99,7 +99,10 @@ window.LSTM = (() => {
 
   // ----------------------------------------------------------------------------------- a page
   // The parts of a cell in words, as the style sheet has them, too.
-  const NAMES = { i: "input", f: "forget", g: "candidate", o: "output", c: "cell", h: "hidden" };
+  const NAMES = {
+    i: "input", f: "forget", g: "candidate", o: "output", c: "cell", h: "hidden",
+    kept: "cell", written: "candidate",
+  };
 
   const element = (name, properties = {}, ...children) => {
     const { dataset, style, ...rest } = properties;

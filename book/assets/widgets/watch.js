@@ -14,32 +14,49 @@ LSTM.watch = (() => {
     "004": "as articles 001 and 004 say it",
   };
   const WHY = {
-    gradient: "The ribbons now carry the gradient of the last answer from right to left. The forget gates bite into it, too; the bars are what reaches each input.",
+    gradient: "Ribbons, wires and lines now carry the gradient of the last answer, from right to left. The forget gates bite into it, too; the bars are what reaches each input.",
     "000": "Article 000 multiplies its output gate by the old h and has no cell. h begins at 0, so it is 0 for ever.",
     "001": "Article 001 calls f the proportion to forget. Then an open gate, near 1, erases: the memory is gone where it was kept.",
     "004": "Articles 001 and 004 leave out the tanh in words. Then nothing bounds h, and the gates that read it shut or open wholly.",
   };
 
-  // What the lines of a step say: the same in symbols, numbers and code.
+  // What the lines of a step say: the same in symbols, numbers and code. Every number and name in
+  // them is a part of the cell; f · c and i · g are parts, too: what is kept, and what is written.
+  const term = (part, text) => `<span class="part-${part} widget-${NAMES[part]}">${text}</span>`;
+  const times = (...factors) => factors.map((v) => (/^(<[^>]*>)?−/.test(v) ? `(${v})` : v)).join(" · ");
+  const sum = (left, right) => `${term("kept", left)} + ${term("written", right)}`;
+  const coded = (code) => code.replace(/\b(?:d_)?([figoch])(?:_t)?\b/g, (name, part) => term(part, name));
   const LINES = {
     f: ({ a, f }) => [`σ(${a.f})`, f, "f_t = sigmoid(a_f)"],
     i: ({ a, i }) => [`σ(${a.i})`, i, "i_t = sigmoid(a_i)"],
     g: ({ a, g }) => [`tanh(${a.g})`, g, "g_t = np.tanh(a_g)"],
     o: ({ a, o }) => [`σ(${a.o})`, o, "o_t = sigmoid(a_o)"],
-    c: ({ f, i, g, c, before }) => [`${f} · ${before.c} + ${i} · ${g}`, c, "c_t = f_t * c_prev + i_t * g_t"],
-    h: ({ o, c, h }) => [`${o} · tanh(${c})`, h, "h_t = o_t * np.tanh(c_t)"],
+    c: ({ f, i, g, c, before }) => [sum(times(f, before.c), times(i, g)), c, `c_t = ${sum("f_t * c_prev", "i_t * g_t")}`],
+    h: ({ o, c, h }) => [times(o, `tanh(${c})`), h, "h_t = o_t * np.tanh(c_t)"],
   };
   const PRINTED = {
     "000": {
-      o: ({ a, o, before }) => [`σ(${a.o}) · ${before.h}`, o, "o_t = sigmoid(a_o) * h_prev"],
+      o: ({ a, o, before }) => [times(`σ(${a.o})`, before.h), o, "o_t = sigmoid(a_o) * h_prev"],
       c: ({ c }) => ["there is none", c, "c_t = c_prev"],
-      h: ({ f, i, g, o, h, before }) => [`${f} · ${before.h} + ${i} · ${g} · ${o}`, h, "h_t = f_t * h_prev + i_t * g_t * o_t"],
+      h: ({ f, i, g, o, h, before }) => [`${times(f, before.h)} + ${times(i, g, o)}`, h, "h_t = f_t * h_prev + i_t * g_t * o_t"],
     },
     "001": {
-      c: ({ f, i, g, c, before }) => [`(1 − ${f}) · ${before.c} + ${i} · ${g}`, c, "c_t = (1 - f_t) * c_prev + i_t * g_t"],
+      c: ({ f, i, g, c, before }) => [sum(`(1 − ${f}) · ${times(before.c)}`, times(i, g)), c, `c_t = ${sum("(1 - f_t) * c_prev", "i_t * g_t")}`],
     },
-    "004": { h: ({ o, c, h }) => [`${o} · ${c}`, h, "h_t = o_t * c_t"] },
+    "004": { h: ({ o, c, h }) => [times(o, c), h, "h_t = o_t * c_t"] },
   };
+  // Backwards: what the last answer asks of each part, from below to above.
+  const BACK = {
+    f: ({ before, d }) => [times(d.c, before.c), d.f, "d_f = d_c * c_prev"],
+    i: ({ g, d }) => [times(d.c, g), d.i, "d_i = d_c * g"],
+    g: ({ i, d }) => [times(d.c, i), d.g, "d_g = d_c * i"],
+    o: ({ c, d }) => [times(d.h, `tanh(${c})`), d.o, "d_o = d_h * np.tanh(c)"],
+    c: ({ o, c, d }) => [`${d.next} + ${times(d.h, o)} · (1 − tanh²(${c}))`, d.c, "d_c = d_c_next + d_h * o * (1 - np.tanh(c) ** 2)"],
+    h: ({ d }) => (d.isLast
+      ? ["the weight of the answer", d.h, "d_h = V[answer]"]
+      : ["what the next step asks", d.h, "d_h = U.T @ d_a_next"]),
+  };
+  const lines = (view) => (view === "gradient" ? BACK : { ...LINES, ...PRINTED[view] });
 
   const HOW_TO_READ =
     "A ribbon is as wide as one cell’s memory, and hollow below 0; <b class='widget-forget'>bites</b> " +
@@ -75,6 +92,7 @@ LSTM.watch = (() => {
       let d_h = weights.V.slice(best * H, (best + 1) * H);
       let d_c = new Float64Array(H);
       for (const made of [...steps].reverse()) {
+        [made.d_h, made.d_next] = [d_h, d_c];
         const back = LSTM.stepBack(made, made.before.c, d_h, d_c);
         made.d_c = back.d_cell;
         made.d_x = LSTM.transposed(weights.W, back.d_a, inputs[0].length);
@@ -177,8 +195,8 @@ LSTM.watch = (() => {
         if (changed()) {
           for (const sign of [1, -1]) add("ghost", band(ends(signed(sign, plain, ghostly)), middle));
         }
-        add("ribbon part-c", band(ends(signed(1, run, now.view)), middle));
-        add("ribbon part-c", band(ends(signed(-1, run, now.view)), middle), "watch-negative");
+        add("ribbon part-c part-kept", band(ends(signed(1, run, now.view)), middle));
+        add("ribbon part-c part-kept", band(ends(signed(-1, run, now.view)), middle), "watch-negative");
         let bites = "";
         run.forEach((made, t) => {
           const [first, second, third, fourth] = stages(run, k, t, now.view)
@@ -188,11 +206,11 @@ LSTM.watch = (() => {
           const radius = Math.sqrt(Math.abs(thick(written)) * (row - 3)) / 2.6;
           if (now.view === "gradient" || now.view === "000" || radius < 0.8) return;
           parts.push(shape("circle", {
-            class: `watch-drop part-i part-g ${written < 0 ? "watch-negative" : ""}`,
+            class: `watch-drop part-written part-i part-g ${written < 0 ? "watch-negative" : ""}`,
             cx: x(t + 0.66).toFixed(1), cy: middle, r: Math.min(radius, row / 2).toFixed(1),
           }));
         });
-        add("bite part-f", bites);
+        add("bite part-f part-kept", bites);
         const label = shape("text", { class: "watch-label", x: left - 6, y: middle + 4, "text-anchor": "end", "data-cell": k });
         label.append(layout.narrow ? `${k + 1}` : `cell ${k + 1}`);
         parts.push(label);
@@ -264,27 +282,57 @@ LSTM.watch = (() => {
       if (!made) return say(task.empty);
       const k = now.k;
       const digits = (v) => number(v, 2);
-      const values = Object.fromEntries(PARTS.map((part) => [part, digits(made[part][k])]));
-      values.a = Object.fromEntries([..."ifgo"].map((gate, at) => [gate, digits(made.a[at * H + k])]));
-      values.before = { c: factor(made.before.c[k]), h: factor(made.before.h[k]) };
+      const said = values(made, k);
+      const line = lines(now.view);
       for (const part of PARTS) {
-        let [sum, value, code] = (PRINTED[now.view]?.[part] ?? LINES[part])({ ...values, g: part === "c" || part === "h" ? factor(made.g[k]) : values.g });
-        if (part in made.held) [sum, code] = ["held", `${part}_t = ${made.held[part]}`];
-        rows[part].sum.innerHTML = `<var>${part}<sub>t</sub></var> = ${sum} = <b>${value}</b>`;
-        rows[part].code.textContent = code;
+        const isHeld = part in made.held;
+        const [sum, value, code] = isHeld ? ["held", made.held[part], `${part}_t = ${made.held[part]}`] : line[part](said);
+        const name = now.view === "gradient" && !isHeld ? `<span class="watch-bar">${part}</span>` : part;
+        rows[part].sum.innerHTML = `<var>${name}<sub>t</sub></var> = ${sum} = <b>${value}</b>`;
+        rows[part].code.innerHTML = coded(code);
         rows[part].row.classList.toggle("watch-printed", PRINTED[now.view]?.[part] !== undefined);
       }
-      const share = keeps(made, k, now.view);
-      diagram.show(made, k, share, digits);
+      for (const product of rows.c.sum.querySelectorAll(".part-kept, .part-written")) product.tabIndex = 0;
+      diagram.show(...carried(made, k));
+      relight();
       if (now.view === "gradient") {
         return say(`Gradient of the last answer that arrives at ${names[now.t]}: ${number(made.reach, 3)}.`);
       }
       const memory = now.view === "000"
         ? "It has no memory cell."
-        : `Cell ${k + 1} keeps ${Math.round(100 * share)}% of ${digits(made.before.c[k])}, adds ${digits(made.i[k] * made.g[k])}: ${values.c}.`;
+        : `Cell ${k + 1} keeps ${Math.round(100 * keeps(made, k, now.view))}% of ${digits(made.before.c[k])}, adds ${digits(made.i[k] * made.g[k])}: ${digits(made.c[k])}.`;
       say(`${task.verdict(names[now.t], made.logits)} ${memory}`);
     };
-    const factor = (v) => (v < 0 ? `(${number(v, 2)})` : number(v, 2));
+    // What one cell of a step asks of its parts, on the way back.
+    const asked = (made, k) => {
+      const [d_c, d_h, tanh] = [made.d_c[k], made.d_h[k], Math.tanh(made.c[k])];
+      return {
+        c: d_c, h: d_h, next: made.d_next[k], shown: d_h * made.o[k] * (1 - tanh ** 2),
+        f: d_c * made.before.c[k], i: d_c * made.g[k], g: d_c * made.i[k], o: d_h * tanh,
+      };
+    };
+    // The numbers of one cell as its lines show them, each marked as the part that it is.
+    const values = (made, k) => {
+      const said = Object.fromEntries(PARTS.map((part) => [part, term(part, number(made[part][k], 2))]));
+      said.a = Object.fromEntries([..."ifgo"].map((gate, at) => [gate, number(made.a[at * H + k], 2)]));
+      said.before = { c: number(made.before.c[k], 2), h: number(made.before.h[k], 2) };
+      if (now.view === "gradient") {
+        const d = Object.entries(asked(made, k)).map(([part, v]) => [part, term(part, number(v, 3))]);
+        said.d = { ...Object.fromEntries(d), isLast: made === run.at(-1) };
+      }
+      return said;
+    };
+    // The numbers at the wires of the drawing, with their digits and the largest of them.
+    const carried = (made, k) => {
+      const [f, i, g, o, c, h] = PARTS.map((part) => made[part][k]);
+      if (now.view !== "gradient") {
+        const before = made.before.c[k];
+        return [{ before, kept: keeps(made, k, now.view) * before, f, i, g, written: i * g, o, c, after: c, shown: c, h }, 2, 1];
+      }
+      const d = asked(made, k);
+      const numbers = { ...d, before: f * d.c, kept: d.c, written: d.c, c: d.next, after: d.next };
+      return [numbers, 2, Math.max(1e-9, ...Object.values(numbers).map(Math.abs))];
+    };
 
     // -------------------------------------------------------------------------- the controls
     const range = element("input", { type: "range", min: "1", step: "1", className: "watch-range", "aria-label": "Step" });
@@ -378,13 +426,18 @@ LSTM.watch = (() => {
     };
 
     // Hover or focus: the same part is lit in line, wire, ribbon and code.
-    const light = ({ target }) => {
-      const part = [...(target.closest?.("[class*=part-]")?.classList ?? [])].find((name) => name.startsWith("part-"));
-      if (part) live.dataset.lit = part.slice(5);
-      else delete live.dataset.lit;
+    const relight = () => {
+      for (const lit of live.querySelectorAll(`.part-${live.dataset.lit}`)) lit.classList.add("watch-lit");
     };
-    for (const event of ["pointerover", "focusin"]) live.addEventListener(event, light);
-    live.addEventListener("pointerleave", () => delete live.dataset.lit);
+    const light = (part) => {
+      for (const lit of live.querySelectorAll(".watch-lit")) lit.classList.remove("watch-lit");
+      if (part) live.dataset.lit = part;
+      else delete live.dataset.lit;
+      relight();
+    };
+    const partAt = ({ target }) => /\bpart-(\w+)/.exec(target.closest?.("[class*=part-]")?.getAttribute("class"))?.[1];
+    for (const event of ["pointerover", "focusin"]) live.addEventListener(event, (at) => light(partAt(at)));
+    live.addEventListener("pointerleave", () => light());
     diagram.svg.addEventListener("click", ({ target }) => {
       const gate = target.closest("[data-gate]")?.dataset.gate;
       if (gate) hold(gate, now.held[gate] ? 1 - now.held[gate].to : 0);
