@@ -49,6 +49,20 @@ def test_parity_with_torch(name, options):
             np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=0, atol=1e-12)
 
 
+def test_rmsprop_with_epsilon_under_the_root():
+    """As in Keras 3: v + eps, then the root."""
+    theta, v = 1.0, 0.0
+    for g in (0.5, -0.002, 0.3):
+        v = 0.8 * v + 0.2 * g**2
+        theta -= 0.1 * g / np.sqrt(v + 0.01)
+    parameter = lstm.Parameter(np.array([1.0]))
+    optimizer = lstm.RMSprop([parameter], lr=0.1, alpha=0.8, eps=0.01, eps_inside=True)
+    for g in (0.5, -0.002, 0.3):
+        parameter.grad[...] = g
+        optimizer.step()
+    assert parameter.data[0] == pytest.approx(theta, rel=1e-14)
+
+
 @pytest.mark.parametrize("gradient", [0.0, 1e-45, 1e30, 3e38, np.inf, np.nan])
 @pytest.mark.parametrize(("name", "options"), [*CASES, ("Adam", {"eps": 0.0})])
 def test_overflow_is_that_of_torch_without_a_warning(name, options, gradient):

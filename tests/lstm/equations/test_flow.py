@@ -146,17 +146,3 @@ def test_relu_growth_is_the_state_itself(values):
     )[0]
     expected = [eq.relu_growth(c_0, i, f, o, u, t) for t in range(1, T + 1)]
     np.testing.assert_allclose(c[:, 0], expected, rtol=1e-11)
-
-
-@pytest.mark.equation("eq-parameter-ratio")
-@pytest.mark.parametrize(("D", "H"), [(1, 1), (2, 16), (28, 128)])
-def test_parameter_ratio_is_that_of_torchs_layers(D, H):
-    layers = torch.nn.LSTM(D, H), torch.nn.RNN(D, H)
-    lstm_count, rnn_count = (sum(p.numel() for p in layer.parameters()) for layer in layers)
-    assert eq.parameter_ratio(D, H) == lstm_count / rnn_count == 4
-
-
-@pytest.mark.equation("eq-equal-parameters")
-@pytest.mark.parametrize(("D", "H"), [(1, 1), (2, 33), (28, 140)])
-def test_equal_parameters_inverts_the_count(D, H):
-    assert eq.equal_parameters(eq.rnn_parameter_count(D, H), D) == pytest.approx(H)

@@ -53,22 +53,6 @@ def packed(x, layer):
 MASK = (np.arange(T)[:, None] < LENGTHS)[..., None].astype(float)
 
 
-@pytest.mark.equation("eq-mask")
-def test_masked_state_is_the_state_at_each_sequences_own_end(rng, weights):
-    x = rng.normal(size=(T, B, D))
-    _, h_n, c_n = packed(x, weights)
-    _, h, c = run(x, weights, mask=MASK)
-    np.testing.assert_allclose(h, h_n[0], rtol=0, atol=1e-14)
-    np.testing.assert_allclose(c, c_n[0], rtol=0, atol=1e-14)
-
-
-@pytest.mark.equation("eq-mask-output")
-def test_masked_output_is_zero_after_the_end(rng, weights):
-    x = rng.normal(size=(T, B, D))
-    y, _, _ = run(x, weights, mask=MASK)
-    np.testing.assert_allclose(y, packed(x, weights)[0][..., :H], rtol=0, atol=1e-14)
-
-
 @pytest.mark.equation("eq-reverse")
 def test_reversed_sequence(rng):
     x = rng.normal(size=(T, B, D))
@@ -79,13 +63,19 @@ def test_reversed_sequence(rng):
     np.testing.assert_array_equal(eq.reversed_sequence(value, LENGTHS), x)
 
 
+@pytest.mark.equation("eq-mask")
+@pytest.mark.equation("eq-mask-output")
 @pytest.mark.equation("eq-bidirectional")
-def test_bidirectional_output(rng, weights):
+def test_both_directions_of_a_masked_batch_are_those_of_packed_sequences(rng, weights):
+    """Zeros behind the ends, and the state at each sequence's own end."""
     x = rng.normal(size=(T, B, D))
-    forward, _, _ = run(x, weights, mask=MASK)
-    backward, _, _ = run(eq.reversed_sequence(x, LENGTHS), weights, "_reverse", MASK)
-    y = eq.bidirectional_output(forward, eq.reversed_sequence(backward, LENGTHS))
-    np.testing.assert_allclose(y, packed(x, weights)[0], rtol=0, atol=1e-14)
+    y, *states = packed(x, weights)
+    forward, *ends = run(x, weights, mask=MASK)
+    backward, *starts = run(eq.reversed_sequence(x, LENGTHS), weights, "_reverse", MASK)
+    both = eq.bidirectional_output(forward, eq.reversed_sequence(backward, LENGTHS))
+    np.testing.assert_allclose(both, y, rtol=0, atol=1e-14)
+    for found, expected in zip(zip(ends, starts, strict=True), states, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.equation("eq-d-bidirectional")

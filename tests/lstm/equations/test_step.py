@@ -1,6 +1,4 @@
-"""The equations of one step against loops over plain Python numbers, and against PyTorch."""
-
-import math
+"""The equations of one step, its unrolled sum and its parameters, against PyTorch and loops."""
 
 import numpy as np
 import pytest
@@ -11,93 +9,38 @@ from lstm import equations as eq
 B, D, H = 3, 2, 4
 
 
-def logistic(z):
-    return 1 / (1 + math.exp(-z))
-
-
 @pytest.fixture
 def rng():
     return np.random.default_rng(4)
 
 
-@pytest.fixture
-def arrays(rng):
-    """x_t, h_prev, W, U, b of one gate."""
-    return (
-        rng.normal(size=(B, D)),
-        rng.normal(size=(B, H)),
-        rng.normal(size=(H, D)),
-        rng.normal(size=(H, H)),
-        rng.normal(size=H),
-    )
-
-
-def by_hand(function, x, h, W, U, b):
-    """Apply ``function`` to the affine part, entry by entry, from the sum over all inputs."""
-    return [
-        [
-            function(
-                sum(W[k][j] * x[n][j] for j in range(len(x[n])))
-                + sum(U[k][j] * h[n][j] for j in range(len(h[n])))
-                + b[k]
-            )
-            for k in range(len(b))
-        ]
-        for n in range(len(x))
-    ]
-
-
-AFFINE = [
-    pytest.param(eq.preactivation, float, marks=pytest.mark.equation("eq-preactivation")),
-    pytest.param(eq.input_gate, logistic, marks=pytest.mark.equation("eq-input-gate")),
-    pytest.param(eq.forget_gate, logistic, marks=pytest.mark.equation("eq-forget-gate")),
-    pytest.param(eq.candidate, math.tanh, marks=pytest.mark.equation("eq-candidate")),
-    pytest.param(eq.output_gate, logistic, marks=pytest.mark.equation("eq-output-gate")),
-]
-
-
-@pytest.mark.parametrize(("equation", "function"), AFFINE)
-def test_gates_by_hand(equation, function, arrays):
-    np.testing.assert_allclose(equation(*arrays), by_hand(function, *arrays), rtol=1e-13)
-
-
+@pytest.mark.equation("eq-preactivation")
+@pytest.mark.equation("eq-input-gate")
+@pytest.mark.equation("eq-forget-gate")
+@pytest.mark.equation("eq-candidate")
+@pytest.mark.equation("eq-output-gate")
 @pytest.mark.equation("eq-cell-state")
-def test_cell_state():
-    # Exact in binary: each term is seen, and no two can be exchanged.
-    f_t, c_prev, i_t, g_t = (np.array([[value]]) for value in (0.5, 3.0, 0.25, -0.75))
-    assert eq.cell_state(f_t, c_prev, i_t, g_t)[0, 0] == 0.5 * 3.0 + 0.25 * -0.75
-
-
 @pytest.mark.equation("eq-hidden-state")
-def test_hidden_state():
-    value = eq.hidden_state(np.array([[0.25, 0.5]]), np.array([[0.3, -2.0]]))
-    np.testing.assert_allclose(value, [[0.25 * math.tanh(0.3), 0.5 * math.tanh(-2.0)]], rtol=1e-15)
-
-
 @pytest.mark.equation("eq-concatenated")
-def test_one_matrix_for_both_inputs(arrays):
-    x, h, W, U, b = arrays
-    value = eq.preactivation_concatenated(x, h, np.hstack([U, W]), b)
-    np.testing.assert_allclose(value, by_hand(float, *arrays), rtol=1e-13)
-
-
 @pytest.mark.equation("eq-gates")
-def test_gates_in_the_order_of_pytorch(rng):
-    a_t = rng.normal(size=(B, 4 * H))
-    apply = (logistic, logistic, math.tanh, logistic)
-    for k, value in enumerate(eq.gates(a_t)):
-        expected = np.vectorize(apply[k])(a_t[:, k * H : (k + 1) * H])
-        np.testing.assert_allclose(value, expected, rtol=1e-14)
-
-
 @pytest.mark.equation("eq-two-biases")
-def test_step_with_two_biases_is_pytorchs(rng):
+@pytest.mark.parametrize("way", ["gate by gate", "one product", "one matrix"])
+def test_a_step_is_pytorchs(rng, way):
+    """In the order i, f, g, o, whichever way the gates are computed."""
     cell = torch.nn.LSTMCell(D, H, dtype=torch.float64)
     for parameter in cell.parameters():
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
     W, U, b_ih, b_hh = (parameter.detach().numpy() for parameter in cell.parameters())
     x, h, c = (rng.normal(size=(B, size)) for size in (D, H, H))
-    i, f, g, o = eq.gates(eq.preactivation(x, h, W, U, eq.two_biases(b_ih, b_hh)))
+    b = eq.two_biases(b_ih, b_hh)
+    if way == "gate by gate":
+        blocks = zip(*(np.split(matrix, 4) for matrix in (W, U, b)), strict=True)
+        gates = (eq.input_gate, eq.forget_gate, eq.candidate, eq.output_gate)
+        i, f, g, o = (gate(x, h, *block) for gate, block in zip(gates, blocks, strict=True))
+    elif way == "one product":
+        i, f, g, o = eq.gates(eq.preactivation(x, h, W, U, b))
+    else:
+        i, f, g, o = eq.gates(eq.preactivation_concatenated(x, h, np.hstack([U, W]), b))
     c_t = eq.cell_state(f, c, i, g)
     h_torch, c_torch = cell(torch.tensor(x), (torch.tensor(h), torch.tensor(c)))
     np.testing.assert_allclose(c_t, c_torch.detach(), rtol=0, atol=1e-14)
@@ -131,19 +74,27 @@ def test_cell_bound_holds_and_is_reached():
     np.testing.assert_allclose(eq.cell_bound(q, T, c_0), worst, rtol=1e-13)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (10, 64)])
-@pytest.mark.equation("eq-parameter-count-two-biases")
-def test_parameter_count_of_pytorch(shape):
-    layer = torch.nn.LSTM(*shape)
-    assert eq.parameter_count_two_biases(*shape) == sum(p.numel() for p in layer.parameters())
+def numbers(kind, D, H, biases=2, **options):
+    """Count the parameters of a layer of PyTorch's, with one bias or both."""
+    named = kind(D, H, **options).named_parameters()
+    return sum(p.numel() for name, p in named if biases == 2 or "bias_hh" not in name)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (10, 64)])
 @pytest.mark.equation("eq-parameter-count")
-def test_parameter_count_with_one_bias(shape):
-    layer = torch.nn.LSTM(*shape)
-    one_bias = sum(p.numel() for name, p in layer.named_parameters() if "bias_hh" not in name)
-    assert eq.parameter_count(*shape) == one_bias
+@pytest.mark.equation("eq-parameter-count-two-biases")
+@pytest.mark.equation("eq-parameter-count-projection")
+@pytest.mark.equation("eq-rnn-parameter-count")
+@pytest.mark.equation("eq-parameter-ratio")
+@pytest.mark.equation("eq-equal-parameters")
+@pytest.mark.parametrize(("D", "H"), [(1, 1), (3, 5), (28, 140)])
+def test_parameters_are_as_many_as_pytorchs(D, H):
+    LSTM, RNN = torch.nn.LSTM, torch.nn.RNN
+    assert eq.parameter_count(D, H) == numbers(LSTM, D, H, 1)
+    assert eq.parameter_count_two_biases(D, H) == numbers(LSTM, D, H)
+    assert eq.parameter_count_projection(D, H + 2, H) == numbers(LSTM, D, H + 2, proj_size=H)
+    assert eq.rnn_parameter_count(D, H) == numbers(RNN, D, H, 1)
+    assert eq.parameter_ratio(D, H) == numbers(LSTM, D, H) / numbers(RNN, D, H) == 4
+    assert eq.equal_parameters(numbers(RNN, D, H, 1), D) == pytest.approx(H)
 
 
 @pytest.mark.parametrize(

@@ -141,10 +141,3 @@ def test_projection_is_pytorchs(rng):
         h = eq.projected_hidden_state(o, c, W_hr)
         y.append(h)
     np.testing.assert_allclose(np.stack(y), layer(torch.tensor(x))[0].detach(), **EXACT)
-
-
-@pytest.mark.equation("eq-parameter-count-projection")
-def test_parameter_count_with_projection():
-    layer = torch.nn.LSTM(D, H, proj_size=P)
-    expected = sum(parameter.numel() for parameter in layer.parameters())
-    assert eq.parameter_count_projection(D, H, P) == expected
