@@ -7,6 +7,7 @@ knows shapes and no arrays.
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -16,6 +17,9 @@ from numpy.typing import ArrayLike
 from lstm import checks
 
 Shape = tuple[int, ...]
+
+MOST_LAYERS = 10_000
+"""More than anybody stacks; names for a billion layers would fill the memory on their own."""
 
 
 class RecurrentArguments:
@@ -56,7 +60,7 @@ class RecurrentArguments:
         """
         self.input_size = checks.positive_int("input_size", input_size)
         self.hidden_size = checks.positive_int("hidden_size", hidden_size)
-        self.num_layers = checks.positive_int("num_layers", num_layers)
+        self.num_layers = checks.positive_int("num_layers", num_layers, maximum=MOST_LAYERS)
         self.bias = checks.boolean("bias", bias)
         self.batch_first = checks.boolean("batch_first", batch_first)
         self.dropout = checks.number("dropout", dropout, "[0, 1]")
@@ -68,6 +72,12 @@ class RecurrentArguments:
             raise ValueError(
                 f"proj_size must be smaller than hidden_size = {self.hidden_size}, got {proj_size}"
             )
+        checks.room(
+            sum(map(math.prod, self.named_shapes().values())),
+            input_size=self.input_size,
+            hidden_size=self.hidden_size,
+            num_layers=self.num_layers,
+        )
         if self.dropout > 0 and self.num_layers == 1:
             warnings.warn(
                 "dropout acts between layers, so it does nothing here: "
@@ -201,10 +211,7 @@ class RecurrentArguments:
         sizes = self.state_sizes()
         names = [name.format(state) for state in sizes]
         given = (hx,) if len(names) == 1 else (None,) * len(names) if hx is None else hx
-        if not isinstance(given, tuple | list) or len(given) != len(names):
-            several = isinstance(given, tuple | list)
-            got = f"{len(given)} array(s)" if several else type(given).__name__
-            raise ValueError(f"{whole} must be a pair ({', '.join(names)}), got {got}")
+        given = checks.several(whole, given, f"({', '.join(names)})", len(names))
         many = self.num_layers * self.num_directions
         rows = (many,) if batch is None else (many, batch)
         shapes = [(*rows, width) for width in sizes.values()]

@@ -121,12 +121,15 @@ class LSTMCell(Module):
         self.bias = checks.boolean("bias", bias)
         dtype, rng = checks.float_dtype(dtype), checks.generator(rng)
         bound, rows = self.hidden_size**-0.5, 4 * self.hidden_size
+        sizes = {"input_size": self.input_size, "hidden_size": self.hidden_size}
+        checks.room(rows * (sum(sizes.values()) + 2), **sizes)
         self.weight_ih = uniform(rng, bound, (rows, self.input_size), dtype)
         self.weight_hh = uniform(rng, bound, (rows, self.hidden_size), dtype)
         if self.bias:
             self.bias_ih = uniform(rng, bound, (rows,), dtype)
             self.bias_hh = uniform(rng, bound, (rows,), dtype)
 
+    @checks.quiet
     def forward(self, input: ArrayLike, hx: State | None = None) -> State:
         """Compute one step.
 
@@ -152,6 +155,7 @@ class LSTMCell(Module):
         h_t, c_t, _ = step(*rows, W, U, b)
         return (h_t, c_t) if batch else (h_t[0], c_t[0])
 
+    @checks.quiet
     def vjp(self, input: ArrayLike, hx: State | None = None) -> tuple[State, Backward]:
         """Do the same; ``backward(d_h, d_c=None)`` returns ``d_x, (d_h_prev, d_c_prev)``."""
         batch, *rows = self._check(input, hx)
@@ -192,12 +196,10 @@ class LSTMCell(Module):
         checks.last_size("input", x, self.input_size)
         batch, H = x.shape[:-1], self.hidden_size
         if hx is None:
-            hx = np.zeros((2, *batch, H), x.dtype)
-        elif not isinstance(hx, tuple | list) or len(hx) != 2:
-            raise ValueError(f"hx must be a pair (h, c), got {type(hx).__name__}")
+            hx = [*np.zeros((2, *batch, H), x.dtype)]
         h, c = (
             checks.array(name, value, x.dtype, (*batch, H))
-            for name, value in zip(("h", "c"), hx, strict=True)
+            for name, value in zip(("h", "c"), checks.several("hx", hx, "(h, c)"), strict=True)
         )
         return batch, *map(np.atleast_2d, (x, h, c))
 

@@ -21,7 +21,7 @@ import inspect
 import math
 import operator
 import reprlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any
 
@@ -53,8 +53,8 @@ def wrong(name: str, wanted: str, value: Any) -> ValueError:
 # --- single values ---------------------------------------------------------------------------
 
 
-def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
-    """Return ``value`` as an int of at least ``minimum``."""
+def positive_int(name: str, value: Any, *, minimum: int = 1, maximum: int = LARGEST) -> int:
+    """Return ``value`` as an int from ``minimum`` to ``maximum``."""
     wanted = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
     try:
         number = operator.index(value)
@@ -62,9 +62,27 @@ def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
         raise wrong(name, wanted, value) from None
     if isinstance(value, bool) or number < minimum:
         raise wrong(name, wanted, value if isinstance(value, bool) else number)
-    if number > LARGEST:
-        raise wrong(name, f"at most {LARGEST}", number)
+    if number > maximum:
+        raise wrong(name, f"at most {maximum}", number)
     return number
+
+
+def room(count: int, **sizes: int) -> None:
+    """Check, before any of it is made, that the arrays of these sizes fit into memory.
+
+    Parameters
+    ----------
+    count : int
+        How many numbers they hold together. Each takes 16 bytes for a moment: it is drawn in
+        float64, or has a gradient beside it.
+    **sizes : int
+        The arguments that the count follows from, by their names.
+    """
+    try:
+        np.empty(2 * count)  # addresses alone: the system refuses what it could never give
+    except (MemoryError, ValueError):
+        names, values = (", ".join(map(str, each)) for each in (sizes, sizes.values()))
+        raise ValueError(f"{names} must fit into memory, got {values}") from None
 
 
 def boolean(name: str, value: Any) -> bool:
@@ -80,7 +98,7 @@ def number(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
     try:
         is_number = isinstance(value, Real) and not isinstance(value, bool | np.timedelta64)
         found = float(value) if is_number else math.nan
-    except OverflowError:  # a large integer
+    except Exception:  # a large integer; whatever a foreign __float__ raises
         found = math.nan
     above = found >= low if interval[0] == "[" else found > low
     below = found <= high if interval[-1] == "]" else found < high
@@ -117,12 +135,30 @@ def having(name: str, value: Any, wanted: str, *attributes: str) -> Any:
     return value
 
 
+def text(name: str, value: Any) -> str:
+    """Return ``value`` if it is a text."""
+    if not isinstance(value, str):
+        raise wrong(name, "a text", value)
+    return value
+
+
+def several(name: str, value: Any, wanted: str, count: int = 2) -> tuple:
+    """Return the members of a tuple or list, if there are so many."""
+    try:
+        found = tuple(value) if isinstance(value, tuple | list) else ()
+    except Exception:  # whatever a foreign __iter__ raises
+        found = ()
+    if len(found) != count:
+        raise wrong(name, wanted, value)
+    return found
+
+
 def texts(name: str, value: Iterable[str]) -> list[str]:
     """Return ``value`` as a list, if it holds texts and is not one itself."""
     try:
         found = value if isinstance(value, str) else list(value)
     except Exception:  # whatever a foreign __iter__ raises
-        found = value
+        found = None
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         raise wrong(name, "a list of texts", value)
     return found
@@ -153,15 +189,6 @@ def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     if not isinstance(rng, int | np.integer) or isinstance(rng, bool | np.timedelta64) or rng < 0:
         raise wrong("rng", "a Generator, a seed or None", rng)
     return np.random.default_rng(rng)
-
-
-@contextlib.contextmanager
-def memory(name: str, shape: tuple[int, ...]) -> Iterator[None]:
-    """Say which array is too large for the memory."""
-    try:
-        yield
-    except (MemoryError, ValueError):
-        raise ValueError(f"{name} must fit into memory, got shape {shape}") from None
 
 
 # --- arrays ----------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ def _number(value: complex) -> complex:
     return value[()]
 
 
+@checks.quiet
 def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
     r"""Return :math:`\max|a - e| / \max|e|`: one number for a whole array.
 

@@ -29,8 +29,8 @@ def orthogonal(rows: int, columns: int, *, rng: Rng = None) -> np.ndarray:
     """
     rows, columns = checks.positive_int("rows", rows), checks.positive_int("columns", columns)
     rng = checks.generator(rng)
-    with checks.memory("the matrix", (rows, columns)):
-        tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    checks.room(rows * columns, rows=rows, columns=columns)
+    tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(tall)
     q *= np.sign(np.diag(r))  # without it some matrices would be drawn more often than others
     return q if rows >= columns else q.T
@@ -56,8 +56,8 @@ def glorot_uniform(rows: int, columns: int, *, rng: Rng = None) -> np.ndarray:
     rows, columns = checks.positive_int("rows", rows), checks.positive_int("columns", columns)
     bound = np.sqrt(6 / (rows + columns))
     rng = checks.generator(rng)
-    with checks.memory("the matrix", (rows, columns)):
-        return rng.uniform(-bound, bound, (rows, columns))
+    checks.room(rows * columns, rows=rows, columns=columns)
+    return rng.uniform(-bound, bound, (rows, columns))
 
 
 def initialise_lstm(

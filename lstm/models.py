@@ -42,6 +42,7 @@ class SequenceClassifier(Module):
         self.recurrent = _recurrent("recurrent", recurrent)
         self.head = is_module("head", head)
 
+    @checks.quiet
     def forward(self, input: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
         """Judge sequences.
 
@@ -62,6 +63,7 @@ class SequenceClassifier(Module):
         output, state = self.recurrent.forward(x, lengths=lengths)
         return self.head.forward(self._pool(output, state, lengths)[0])
 
+    @checks.quiet
     def vjp(
         self, input: ArrayLike, lengths: ArrayLike | None = None
     ) -> tuple[np.ndarray, Backward]:
@@ -118,10 +120,11 @@ class SequenceClassifier(Module):
         steps_first = np.moveaxis(output, self._time, 0)
         share = _shares(self.pooling, steps_first, lengths)
 
+        @checks.quiet
         def to_output(d_features: np.ndarray) -> tuple:
-            return np.moveaxis(share * d_features, 0, self._time), None
+            return np.moveaxis(_shared(share, d_features), 0, self._time), None
 
-        return (share * steps_first).sum(axis=0), to_output
+        return _shared(share, steps_first).sum(axis=0), to_output
 
     def extra_repr(self) -> str:
         """Return the arguments shown by ``repr``."""
@@ -176,6 +179,11 @@ def _recurrent(name: str, value: Module) -> Module:
     """Return ``value`` if it says what a reader of its output must know."""
     wanted, attributes = "a layer with the contract of lstm.LSTM", ("num_directions", "batch_first")
     return checks.having(name, is_module(name, value), wanted, *attributes)
+
+
+def _shared(share: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return ``share * values``; infinity that does not count is 0 then, and not NaN."""
+    return np.where(share == 0, 0, share * values)
 
 
 def _shares(pooling: str, output: np.ndarray, lengths: ArrayLike | None) -> np.ndarray:

@@ -15,6 +15,7 @@ it.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from lstm import checks
+from lstm.interrupts import held
 
 Rng = np.random.Generator | int | None
 Backward = Callable[..., Any]
@@ -53,6 +55,8 @@ class Parameter:
         if name in ("data", "grad"):
             # Another shape might broadcast, or be read in another order, without a word.
             value, old = checks.array(name, value), vars(self).get(name)
+            if not value.flags.writeable:
+                raise ValueError(f"{name} must be an array that can be written to, got one to read")
             if old is not None:
                 checks.of_shape(name, value, old.shape)
         super().__setattr__(name, value)
@@ -122,7 +126,7 @@ def once(backward: Backward) -> Backward:
     RuntimeError
         By the returned function, at its second use.
     """
-    held = [backward]
+    held = [checks.quiet(backward)]
 
     def run_once(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -234,12 +238,19 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         old = vars(self).get(name)
-        if isinstance(old, Parameter) and not isinstance(value, Parameter | None):
-            raise ValueError(
-                f"{name} must stay a Parameter, got {type(value).__name__}: "
-                f"to change its values, assign to {name}.data[...]"
-            )
+        if isinstance(old, Parameter):
+            if not isinstance(value, Parameter):
+                raise ValueError(
+                    f"{name} must stay a Parameter, got {type(value).__name__}: "
+                    f"to change its values, assign to {name}.data[...]"
+                )
+            checks.array(name, value, old.dtype, old.shape)
         super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if isinstance(vars(self).get(name), Parameter):
+            raise ValueError(f"{name} must stay: it is a Parameter of this {type(self).__name__}")
+        super().__delattr__(name)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies and pickles hold: not what ``backward`` needs."""
@@ -282,6 +293,7 @@ class Module:
         remove_duplicate : bool
             Whether a parameter that has several names comes only with the first.
         """
+        checks.text("prefix", prefix)
         own, twice = vars(self).items(), not checks.boolean("remove_duplicate", remove_duplicate)
         named = [(f"{prefix}{name}", value) for name, value in own if isinstance(value, Parameter)]
         for name, child in self.named_children():
@@ -321,6 +333,7 @@ class Module:
         named = self.named_parameters(remove_duplicate=False)
         return {name: parameter.data.copy() for name, parameter in named}
 
+    @held()
     def load_state_dict(self, mapping: Mapping[str, ArrayLike]) -> None:
         """Copy values into the parameters; all or none of them.
 
@@ -386,8 +399,7 @@ def uniform(
     rng: np.random.Generator, bound: float, shape: tuple[int, ...], dtype: DTypeLike
 ) -> Parameter:
     """Draw a parameter uniformly in ± ``bound``, as PyTorch's layers do."""
-    with checks.memory("a parameter", shape):
-        return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
+    return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
 
 
 class Linear(Module):
@@ -424,6 +436,8 @@ class Linear(Module):
         self.in_features = checks.positive_int("in_features", in_features)
         self.out_features = checks.positive_int("out_features", out_features)
         bias = checks.boolean("bias", bias)
+        sizes = {"in_features": self.in_features, "out_features": self.out_features}
+        checks.room(math.prod(sizes.values()), **sizes)
         dtype, rng, bound = checks.float_dtype(dtype), checks.generator(rng), self.in_features**-0.5
         self.weight = uniform(rng, bound, (self.out_features, self.in_features), dtype)
         self.bias = uniform(rng, bound, (self.out_features,), dtype) if bias else None
@@ -442,7 +456,6 @@ class Linear(Module):
         x, W, shape = np.asarray(input).copy(), weight.data.copy(), y.shape
 
         @once
-        @checks.quiet
         def backward(d_output: ArrayLike) -> np.ndarray:
             d_y = checks.array("d_output", d_output, W.dtype, shape)
             d_rows = d_y.reshape(-1, len(W))
@@ -502,8 +515,8 @@ class Embedding(Module):
                 )
         dtype, rng = checks.float_dtype(dtype), checks.generator(rng)
         shape = self.num_embeddings, self.embedding_dim
-        with checks.memory("weight", shape):
-            vectors = rng.standard_normal(shape).astype(dtype)
+        checks.room(math.prod(shape), num_embeddings=shape[0], embedding_dim=shape[1])
+        vectors = rng.standard_normal(shape).astype(dtype)
         if self.padding_idx is not None:
             vectors[self.padding_idx] = 0
         self.weight = Parameter(vectors)
@@ -557,10 +570,16 @@ class Dropout(Module):
     def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
         """Return ``input`` with a fresh mask (training) or as it is (evaluation)."""
         x = checks.array("input", input)
-        if not self.training:
-            return x, times(1, x)
-        mask = dropout_mask(self.rng, x.shape, self.p, x.dtype)
-        return x * mask, times(mask, x)
+        dtype, shape, mask, y = x.dtype, x.shape, 1, x
+        if self.training:
+            mask = dropout_mask(self.rng, shape, self.p, dtype)
+            y = x * mask
+
+        @once
+        def backward(d_output: ArrayLike) -> np.ndarray:
+            return checks.array("d_output", d_output, dtype, shape) * mask
+
+        return y, backward
 
     def extra_repr(self) -> str:
         """Return the arguments shown by ``repr``."""
@@ -581,19 +600,22 @@ class ReLU(Module):
     def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
         """Return ``max(input, 0)`` elementwise."""
         x = checks.array("input", input)
-        return np.maximum(x, 0), times(x > 0, x)
+        y, dtype, shape = rectified(x), x.dtype, x.shape
+
+        @once
+        def backward(d_output: ArrayLike) -> np.ndarray:
+            return rectified(sign, checks.array("d_output", d_output, dtype, shape))
+
+        sign = y.copy()  # the caller may change y
+        return y, backward
 
 
-def times(factor: np.ndarray | int, x: np.ndarray) -> Backward:
-    """Return the backward pass of ``factor * x``: the gradient, of the shape of x, times factor."""
-    dtype, shape = x.dtype, x.shape
+def rectified(x: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
+    """Return ``values``, those of x if none are given, where x is positive, and 0 elsewhere.
 
-    @once
-    @checks.quiet
-    def backward(d_output: ArrayLike) -> np.ndarray:
-        return checks.array("d_output", d_output, dtype, shape) * factor
-
-    return backward
+    NaN in x counts as positive, and nothing is multiplied by 0: infinity would become NaN.
+    """
+    return np.where(np.real(x) <= 0, 0, x if values is None else values)
 
 
 class Sequential(Module):

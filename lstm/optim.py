@@ -9,6 +9,7 @@ import numpy as np
 
 from lstm import checks
 from lstm.equations.registry import equation
+from lstm.interrupts import held
 from lstm.module import Parameter, distinct, same_names
 
 
@@ -69,9 +70,10 @@ class Optimizer:
         for name in names:
             self._state[name] = [np.zeros_like(p.data) for p in self.parameters]
 
+    @held()
     @checks.quiet
     def step(self) -> None:
-        """Change every parameter once, from its ``grad``."""
+        """Change every parameter once, from its ``grad``: all of them, though Ctrl-C comes."""
         self.steps += 1
         for index, parameter in enumerate(self.parameters):
             buffers = {name: arrays[index] for name, arrays in self._state.items()}
@@ -103,6 +105,7 @@ class Optimizer:
         }
         return arrays | {"lr": np.float64(self.lr), "steps": np.int64(self.steps)}
 
+    @held()
     def load_state_dict(self, mapping: Mapping[str, np.ndarray]) -> None:
         """Restore what :meth:`state_dict` returned; all of it or nothing."""
         own = self.state_dict()
@@ -233,8 +236,7 @@ class Adam(Optimizer):
         eps: float = 1e-8,
     ) -> None:
         super().__init__(parameters, lr)
-        if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise checks.wrong("betas", "a pair of numbers", betas)
+        betas = checks.several("betas", betas, "a pair of numbers")
         self.betas = tuple(checks.number(f"betas[{k}]", betas[k], "[0, 1)") for k in (0, 1))
         self.eps = checks.number("eps", eps, "[0, inf)")
         self._buffers("mean", "square")

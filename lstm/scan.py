@@ -198,7 +198,9 @@ def fastest_steps(dtype: np.dtype) -> Any:
         state = np.zeros((1, 1), dtype), np.zeros((1, 1), dtype)
         _, _, tape = forward(weights, np.zeros((1, 1, 1), dtype), state, steps=compiled)
         backward(tape, None, state)
-    except Exception as problem:  # whatever is wrong with it, NumPy can do its work
+    except BaseException as problem:  # whatever is wrong with it, NumPy can do its work
+        if isinstance(problem, KeyboardInterrupt):
+            raise
         if not (isinstance(problem, ModuleNotFoundError) and problem.name == "numba"):
             text = f"lstm does without numba, which fails here: {type(problem).__name__}: {problem}"
             warnings.warn(text, RuntimeWarning, stacklevel=3)
@@ -215,7 +217,8 @@ def say_if_it_compiles(done: threading.Event) -> None:
     while not done.wait(0.5):
         if compiled.forward_steps.stats.cache_misses or compiled.backward_steps.stats.cache_misses:
             text = "lstm: compiling its steps with numba, once for this machine, for some seconds"
-            print(text, file=sys.stderr, flush=True)
+            if sys.stderr is not None:  # closed
+                print(text, file=sys.stderr, flush=True)
             return
 
 

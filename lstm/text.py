@@ -30,9 +30,7 @@ def tokenise(text: str) -> list[str]:
     >>> tokenise("It's not bad!<br />But 2 hours?")
     ["it's", 'not', 'bad', '!', 'but', '2', 'hours', '?']
     """
-    if not isinstance(text, str):
-        raise checks.wrong("text", "a text", text)
-    return _TOKEN.findall(_TAG.sub(" ", text).replace("\u2019", "'").lower())
+    return _TOKEN.findall(_TAG.sub(" ", checks.text("text", text)).replace("\u2019", "'").lower())
 
 
 class Vocabulary:
@@ -93,7 +91,7 @@ class Vocabulary:
         checks.function("tokeniser", tokeniser, 1)
         checks.positive_int("min_count", min_count)
         texts = checks.texts("texts", texts)
-        counts = Counter(word for text in texts for word in tokeniser(text))
+        counts = Counter(word for text in texts for word in _words(tokeniser, text))
         words = [word for word, count in counts.items() if count >= min_count]
         words = sorted(set(words) - {PADDING, UNKNOWN}, key=lambda word: (-counts[word], word))
         if max_size is not None:
@@ -140,8 +138,8 @@ class Vocabulary:
             slice(max_length) if keep == "start" or max_length is None else slice(-max_length, None)
         )
         rows = [
-            [self._ids.get(word, UNKNOWN_ID) for word in self.tokeniser(text)[cut]] or [UNKNOWN_ID]
-            for text in texts
+            [self._ids.get(word, UNKNOWN_ID) for word in words[cut]] or [UNKNOWN_ID]
+            for words in (_words(self.tokeniser, text) for text in texts)
         ]
         lengths = np.array([len(row) for row in rows], np.int64)
         ids = np.full((len(rows), lengths.max(initial=0)), PADDING_ID, np.int32)
@@ -153,3 +151,8 @@ class Vocabulary:
         """Return the words of one row of numbers, without the padding."""
         ids = checks.integers("ids", ids, 0, len(self) - 1)
         return [self.tokens[number] for number in ids.ravel() if number != PADDING_ID]
+
+
+def _words(tokeniser: Tokeniser, text: str) -> list[str]:
+    """Return what a tokeniser, which may be the caller's own, makes of a text."""
+    return checks.texts("what tokeniser returns", tokeniser(text))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lstm import checks, losses
+from lstm.interrupts import held
 from lstm.module import Module, Rng
 from lstm.optim import Optimizer
 
@@ -226,16 +227,18 @@ class Trainer:
         """Train on examples that are known to be right: a whole data set is looked at once."""
         size, steps = len(targets), self._steps(len(targets))
         if not len(self.order):
-            self.order = shuffled(size, self.batch_size, self.rng, bucket_by)
+            with held():
+                self.order = shuffled(size, self.batch_size, self.rng, bucket_by)
         self.model.train()
         while self.place < steps:
-            self.optimizer.lr = self._rate(self.place, steps)
-            batch = self.order[self.place * self.batch_size :][: self.batch_size]
-            examples = [array[batch] for array in inputs]
-            if self.augment is not None:
-                examples = self.augment(self.rng, *examples)
-            self.total += self.step(examples, targets[batch]) * len(batch)
-            self.place += 1
+            with held():
+                self.optimizer.lr = self._rate(self.place, steps)
+                batch = self.order[self.place * self.batch_size :][: self.batch_size]
+                examples = [array[batch] for array in inputs]
+                if self.augment is not None:
+                    examples = self.augment(self.rng, *examples)
+                self.total += self.step(examples, targets[batch]) * len(batch)
+                self.place += 1
             if callback is not None:
                 callback(self)
         row = {"epoch": len(self.history) + 1, "loss": self.total / size}
@@ -243,10 +246,11 @@ class Trainer:
         if validation is not None:
             measured = evaluate(self.model, *validation, self.loss)
             row |= {f"validation_{name}": value for name, value in measured.items()}
-        self.history.append(row)
-        self.order, self.place, self.total = np.arange(0), 0, 0.0
-        if validation is not None and self._epochs_since_best() == 0:
-            self.best = self.model.state_dict()
+        with held():
+            self.history.append(row)
+            self.order, self.place, self.total = np.arange(0), 0, 0.0
+            if validation is not None and self._epochs_since_best() == 0:
+                self.best = self.model.state_dict()
         return row
 
     def fit(
@@ -279,7 +283,8 @@ class Trainer:
             goes into padding. Batches are still drawn at random.
         callback : callable, optional
             ``callback(trainer)`` is called after every step. What it raises ends the training,
-            which can go on from there: weights and counters have changed together.
+            which can go on from there: weights and counters have changed together. So they have
+            where Ctrl-C ends it, which waits for the end of the step.
 
         Returns
         -------
@@ -320,20 +325,33 @@ class Trainer:
     ) -> tuple:
         """Return all data as arrays, or say what is wrong with it."""
         inputs, targets = _as_examples(self.model, inputs, targets)
+        self._try_out(inputs, targets)
         if len(self.order) not in (0, len(targets)):
             raise ValueError(
                 f"targets must hold {len(self.order)} examples, as in the epoch that is running, "
                 f"got {len(targets)}"
             )
         if validation is not None:
-            if not isinstance(validation, tuple | list) or len(validation) != 2:
-                raise checks.wrong("validation", "a pair (inputs, targets)", validation)
+            validation = checks.several("validation", validation, "a pair (inputs, targets)")
             validation = _as_examples(self.model, *validation, kind="validation ")
+            self._try_out(*validation)
         if bucket_by is not None:
             bucket_by = _lengths(bucket_by, len(targets))
         if callback is not None:
             checks.function("callback", callback, 1)
         return inputs, targets, validation, bucket_by
+
+    def _try_out(self, inputs: list[np.ndarray], targets: np.ndarray) -> None:
+        """See before anything changes whether the loss takes every target.
+
+        The first batch says what outputs are like; a target may be wrong in the last batch of an
+        epoch, or in the validation part.
+        """
+        first = [array[: self.batch_size] for array in inputs]
+        output = predict(self.model, first, batch_size=self.batch_size)[:1]
+        for start in range(0, len(targets), self.batch_size):
+            batch = targets[start : start + self.batch_size]
+            _loss_of(np.repeat(output, len(batch), axis=0), batch, self.loss)
 
     def _go_on(self) -> None:
         """Take up the last weights again, unless somebody has changed the best ones."""
@@ -396,6 +414,7 @@ class Trainer:
         info["generators"] = [rng.bit_generator.state for rng in self._generators()]
         return json.dumps(info, default=lambda array: array.tolist())
 
+    @held()
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Go back to where :meth:`state_dict` was called, in this process or another.
 
@@ -478,6 +497,7 @@ def shuffled(
     themselves, and the batches shuffled again (all but the last, which may be smaller).
     """
     size = checks.positive_int("size", size, minimum=0)
+    checks.room(size, size=size)
     batch_size = checks.positive_int("batch_size", batch_size)
     order = checks.generator(rng).permutation(size)
     if bucket_by is None:

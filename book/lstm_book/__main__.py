@@ -63,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _tell(message: str) -> None:
     """Say something that is no result, once where there are several processes."""
-    if os.environ.get("RANK", "0") == "0":
+    processes = sys.modules.get("lstm_book.recipes.processes")
+    if processes is None or processes.IS_FIRST:
         print(_wrapped(message, indent=""), file=sys.stderr)
 
 

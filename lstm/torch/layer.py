@@ -217,7 +217,11 @@ class LSTM(RecurrentArguments, nn.Module):
         """Check an input or a state; autocast converts it, nothing else does."""
         if not isinstance(value, Tensor):
             raise ValueError(f"{name} must be a Tensor, got {type(value).__name__}")
-        dtype, autocast = next(self.parameters()).dtype, self._autocast(value.device.type)
+        first = next(self.parameters())
+        dtype, autocast = first.dtype, self._autocast(value.device.type)
+        if value.layout != torch.strided or value.device != first.device:
+            got = f"{value.layout}, {value.device}"
+            raise ValueError(f"{name} must be a dense tensor on {first.device}, got {got}")
         if autocast is None and value.dtype != dtype:
             raise ValueError(f"{name} must have dtype {dtype}, got {value.dtype}")
         if shape is not None and value.shape != shape:

@@ -6,6 +6,7 @@ import numpy as np
 
 from lstm import checks
 from lstm.equations.activations import tanh_derivative
+from lstm.module import rectified
 from lstm.variants.stepwise import StepwiseLayer
 
 
@@ -50,11 +51,12 @@ class RNN(StepwiseLayer):
     def step(self, weights, a_x, a_h, previous):
         """Compute one step; see :meth:`lstm.variants.StepwiseLayer.step`."""
         a_t = a_x + a_h
-        h_t = np.tanh(a_t) if self.nonlinearity == "tanh" else a_t * (a_t.real > 0)
+        h_t = np.tanh(a_t) if self.nonlinearity == "tanh" else rectified(a_t)
         return (h_t,), (h_t,)
 
     def step_backward(self, weights, previous, saved, d_current):
         """Differentiate it; see :meth:`lstm.variants.StepwiseLayer.step_backward`."""
         (h_t,), (d_h_t,) = saved, d_current
-        d_a_t = d_h_t * (tanh_derivative(h_t) if self.nonlinearity == "tanh" else h_t > 0)
+        tanh = self.nonlinearity == "tanh"
+        d_a_t = d_h_t * tanh_derivative(h_t) if tanh else rectified(h_t, d_h_t)
         return d_a_t, d_a_t, (0,), {}

@@ -16,7 +16,19 @@ import lstm
 from lstm.initialise import glorot_uniform, initialise_lstm, orthogonal
 from tests.lstm.parity import KINDS
 
+
+def fail(*_, **__):
+    raise ZeroDivisionError("whatever is asked of it")
+
+
+def foreign(kind: type) -> object:
+    """Return a number, a list or an object that raises whatever one asks of it."""
+    names = ("float", "index", "iter", "len", "array", "bool")
+    return type("Foreign", (kind,), {f"__{name}__": fail for name in names})()
+
+
 ODD = [None, "abc", "", b"x", 1j, object(), [], {}, (1, 2, 3), [1, [2, 3]], np.nan, lambda: None]
+ODD += map(foreign, (object, float, list))
 """What no argument takes that is a number, a switch, a dtype or an array (each its exceptions)."""
 NO_NUMBERS = [*(value for value in ODD if value is not np.nan), True, np.zeros(2)]
 
@@ -283,6 +295,32 @@ def bad_calls(draw_from):
     target = TARGETS[draw_from(st.sampled_from(sorted(TARGETS)))]
     argument = draw_from(st.sampled_from(sorted(target.bad)))
     return target, argument, draw_from(target.bad[argument])
+
+
+HUGE = st.integers(10**14, 10**400) | st.sampled_from([2**53, 2**63, 2**64, 10**18])
+SIZED = {
+    lstm.Linear: ("in_features", "out_features"),
+    lstm.Embedding: ("num_embeddings", "embedding_dim"),
+    lstm.LSTMCell: ("input_size", "hidden_size"),
+    orthogonal: ("rows", "columns"),
+    glorot_uniform: ("rows", "columns"),
+    **{getattr(lstm, kind): ("input_size", "hidden_size", "num_layers") for kind in KINDS},
+    lstm.torch.LSTM: ("input_size", "hidden_size", "num_layers"),
+}
+
+
+@settings(max_examples=300)
+@given(st.sampled_from([(call, name) for call in SIZED for name in SIZED[call]]), HUGE)
+def test_what_has_no_room_is_refused_before_it_is_made(drawn, size):
+    call, name = drawn
+    with pytest.raises(ValueError, match=rf"{name}\b.* must (fit into memory|be at most)"):
+        call(**dict.fromkeys(SIZED[call], 3) | {name: size})
+
+
+@given(st.integers(10_001, 10**30))
+def test_there_are_not_so_many_layers(number):
+    with pytest.raises(ValueError, match="num_layers must be at most 10000, got"):
+        lstm.LSTM(1, 1, number)
 
 
 @settings(max_examples=1500)

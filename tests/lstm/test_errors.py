@@ -74,8 +74,8 @@ convert it: np.array(input, np.float32)
     LSTM(3, 4)(zeros(0, 3)) : input must have at least one step, got shape (0, 3)
     LSTM(3, 4)(X[:0]) : input must have at least one step, got shape (0, 2, 3)
     LSTM(3, 4, batch_first=True)(zeros(2, 0, 3)) : input must have at least one step
-    LSTM(3, 4)(X, zeros(1, 2, 4)) : hx must be a pair (h_0, c_0), got ndarray
-    LSTM(3, 4)(X, (None,)) : hx must be a pair (h_0, c_0), got 1 array
+    LSTM(3, 4)(X, zeros(1, 2, 4)) : hx must be (h_0, c_0), got array(
+    LSTM(3, 4)(X, (None,)) : hx must be (h_0, c_0), got (None,)
     LSTM(3, 4)(X, (zeros(1, 3, 4), None)) : h_0 must have shape (1, 2, 4), got (1, 3, 4)
     LSTM(3, 4)(X, (None, zeros(2, 4))) : c_0 must have shape (1, 2, 4), got (2, 4)
     LSTM(3, 4)(X[:, 0], (zeros(1, 1, 4), None)) : h_0 must have shape (1, 4), got (1, 1, 4)
@@ -93,11 +93,11 @@ convert it: np.array(input, np.float32)
     LSTM(3, 4)(X[:, 0], None, [5]) : lengths must be None for a single sequence (T, D), got [5]
     LSTMCell(3, 5)(zeros(4, 2, 3)) : input must have shape (B, D) or (D,), got (4, 2, 3)
     LSTMCell(3, 5)(zeros(4, 7)) : input must have shape (..., 3), got (4, 7)
-    LSTMCell(3, 5)(zeros(3), zeros(2, 5)) : hx must be a pair (h, c), got ndarray
+    LSTMCell(3, 5)(zeros(3), zeros(2, 5)) : hx must be (h, c), got array(
     LSTMCell(3, 5)(zeros(3), (zeros(1, 5), zeros(5))) : h must have shape (5,), got (1, 5)
     # --- gradients: of what was given, and one example is no batch of one
     LSTM(3, 4).vjp(X)[1](X) : d_output must have shape (5, 2, 4), got (5, 2, 3)
-    LSTM(3, 4).vjp(X)[1](None, zeros(1, 2, 4)) : d_state must be a pair (d_h_n, d_c_n), got ndarray
+    LSTM(3, 4).vjp(X)[1](None, zeros(1, 2, 4)) : d_state must be (d_h_n, d_c_n), got array(
     LSTM(3, 4).vjp(X)[1](None, (X, None)) : d_h_n must have shape (1, 2, 4), got (5, 2, 3)
     LSTM(3, 4).vjp(X)[1](None, (None, X)) : d_c_n must have shape (1, 2, 4), got (5, 2, 3)
     LSTMCell(3, 5).vjp(zeros(1, 3))[1](zeros(5)) : d_h must have shape (1, 5), got (5,)

@@ -90,6 +90,19 @@ def test_numerical_gradient(pooling, ragged, options):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
+def test_infinite_states_are_pooled_as_in_torch(pooling):
+    reader = lstm.RNN(1, 1, nonlinearity="relu", bias=False, batch_first=True)
+    head = lstm.Linear(1, 1, bias=False)
+    for parameter in (*reader.parameters(), *head.parameters()):
+        parameter.data[...] = 1
+    model = lstm.SequenceClassifier(reader, head, pooling=pooling)
+    x = np.float32([[[1], [np.inf], [np.inf]], [[1], [2], [np.inf]]])
+    output, backward = model.vjp(x, [3, 2])
+    assert output.tolist() == [[np.inf], [{"last": 3, "mean": 2, "max": 3}[pooling]]]
+    assert np.isfinite(backward(np.ones((2, 1), np.float32))[1]).all()
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_gradient_of_the_embedding(pooling):
     model = make(pooling, embedded=True)
     weights = np.random.default_rng(2).standard_normal((B, K))

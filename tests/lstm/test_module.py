@@ -6,6 +6,9 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import lstm
 from lstm.gradcheck import check_module
@@ -160,6 +163,60 @@ def test_an_array_does_not_replace_a_parameter():
     layer.weight_ih_l0.data[...] = values
     layer.bias_hh_l0 = lstm.Parameter(np.zeros(16, np.float32))
     assert len(list(layer.parameters())) == 4
+
+
+MODULES = [lstm.LSTM(3, 4), lstm.GRU(3, 4), lstm.LSTMCell(3, 4), lstm.Linear(3, 4)]
+MODULES += [lstm.Embedding(3, 4), lstm.LSTM(3, 4, dtype=np.float64)]
+
+
+@given(st.data())
+def test_only_a_parameter_that_fits_takes_the_place_of_another(data):
+    module = data.draw(st.sampled_from(MODULES))
+    name, old = data.draw(st.sampled_from(list(module.named_parameters())))
+    shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=16) | st.just(old.shape))
+    dtype = data.draw(st.sampled_from([np.float32, np.float64]))
+    value = data.draw(
+        st.sampled_from([None, 3, old.data, module, lstm.Parameter(np.zeros(shape, dtype))])
+    )
+    if isinstance(value, lstm.Parameter) and (value.shape, value.dtype) == (old.shape, old.dtype):
+        setattr(module, name, value)
+        assert dict(module.named_parameters())[name] is value
+        return
+    for refused in (lambda: setattr(module, name, value), lambda: delattr(module, name)):
+        with pytest.raises(ValueError, match=f"^{name} must "):
+            refused()
+    assert dict(module.named_parameters())[name] is old
+
+
+def test_a_parameters_array_can_be_written_to():
+    parameter = lstm.Parameter(np.zeros((2, 3)))
+    for name in ("data", "grad"):
+        with pytest.raises(ValueError, match=f"{name} must be an array that can be written to"):
+            setattr(parameter, name, np.broadcast_to(1.0, (2, 3)))
+
+
+@given(
+    st.sampled_from([lstm.ReLU(), lstm.RNN(3, 3, nonlinearity="relu", rng=0)]),
+    st.sampled_from([np.nan, np.inf, -np.inf]),
+    st.sampled_from(["x", "d_y"]),
+    st.integers(0, 5),
+)
+def test_what_is_not_finite_goes_through_a_rectifier_as_in_torch(module, value, where, place):
+    rng = np.random.default_rng(place)
+    arrays = {name: rng.standard_normal((1, 2, 3)).astype(np.float32) for name in ("x", "d_y")}
+    arrays[where].flat[place] = value
+    x = torch.tensor(arrays["x"], requires_grad=True)
+    if isinstance(module, lstm.RNN):
+        expected = lstm.torch.to_torch(module)(x)[0]
+        (y, _), backward = module.vjp(arrays["x"])
+        d_x, _ = backward(arrays["d_y"])
+    else:
+        expected = x.relu()
+        y, backward = module.vjp(arrays["x"])
+        d_x = backward(arrays["d_y"])
+    expected.backward(torch.tensor(arrays["d_y"]))
+    np.testing.assert_allclose(y, expected.detach(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(d_x, x.grad, rtol=1e-5, atol=1e-6)
 
 
 def test_a_parameter_is_an_array_to_numpy():

@@ -207,6 +207,7 @@ def test_without_numba():
         "AttributeError('no attribute')",
         "OSError('cannot open shared object file')",
         "RuntimeError('cannot cache function: no locator available')",
+        "SystemExit(3)",
     ],
 )
 def test_broken_numba(error, tmp_path):

@@ -91,6 +91,11 @@ def test_padding_is_never_a_word():
         (lambda v: Vocabulary.from_texts("one text"), "texts must be a list of texts, got 'one te"),
         (lambda v: v.encode("one text"), "texts must be a list of texts, got 'one text'"),
         (lambda v: v.encode([b"one"]), r"texts must be a list of texts, got \[b'one'\]"),
+        (lambda v: Vocabulary.from_texts(["a"], tokeniser=len), "what tokeniser returns must be a"),
+        (
+            lambda v: Vocabulary(["a"], lambda text: [[]]).encode(["a"]),
+            "what tokeniser returns mus",
+        ),
         (lambda v: v.decode([99]), r"ids must be in \[0, "),
         (lambda v: v.encode(["a"], max_length=0), "max_length must be a positive integer, got 0"),
         (lambda v: v.encode(["a"], keep="middle"), "keep must be one of"),

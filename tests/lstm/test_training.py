@@ -251,6 +251,16 @@ def test_errors_leave_the_weights_alone(options, message):
     assert same(model, classifier())
 
 
+@given(st.integers(0, N - 1), st.sampled_from(["targets", "validation"]), st.integers(K, 9))
+def test_a_bad_target_is_found_wherever_it_is_before_anything_changes(place, where, label):
+    model, (x, labels) = classifier(), data()
+    labels[place] = label
+    options = {"targets": labels} if where == "targets" else {"validation": (x, labels)}
+    with pytest.raises(ValueError, match=rf"labels must be in \[0, 3\], got .* to {label}"):
+        train(model, **options)
+    assert same(model, classifier())
+
+
 def test_another_models_optimizer_is_refused():
     """It would train nothing."""
     adam = lstm.Adam(classifier().parameters())

@@ -328,7 +328,7 @@ def words(text):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ("--model transformer", "stacked has the models .*, got 'transformer'"),
+        ("--model transformer", "model must be one of .*, got 'transformer'"),
         ("--device cuda", "device 'cuda' needs engine 'torch', got 'numpy'"),
         ("--engine torch --device no", "device must be one that PyTorch has here, got 'no'"),
         ("--engine torch --device hpu", "device must be one that PyTorch has here"),
@@ -656,6 +656,8 @@ def test_the_command_names_what_was_set():
         ("PYTHONIOENCODING=ascii {} results", 0, "imdb, full", ""),
         ("{} train stacked --out $(printf '\\377')/ --set lr=None", 1, "", "lr must be"),
         ("WORLD_SIZE=abc {} results", 1, "", "WORLD_SIZE, which torchrun sets, must be a positive"),
+        ("WORLD_SIZE=2 {} results", 1, "", "RANK, which torchrun sets, must be an integer of at"),
+        ("WORLD_SIZE=2 RANK=2 {} results", 1, "", "RANK, which torchrun sets, must be at most 1"),
     ],
 )
 def test_no_terminal_and_no_pipe_ends_in_a_traceback(tmp_path, shell, status, output, error):

@@ -13,15 +13,16 @@ from typing import Any
 from lstm import checks
 
 
-def _from_torchrun(name: str, usual: str) -> int:
-    text = os.environ.get(name, usual)
-    number = int(text) if text.isdecimal() else text
-    return checks.positive_int(f"{name}, which torchrun sets,", number, minimum=int(usual))
+def _from_torchrun(name: str, low: int, high: int) -> int:
+    text = os.environ.get(name)
+    number = int(text) if text and text.isdecimal() and len(text) < 10 else text
+    wanted = f"{name}, which torchrun sets,"
+    return checks.positive_int(wanted, number, minimum=low, maximum=high)
 
 
-COUNT = _from_torchrun("WORLD_SIZE", "1")
+COUNT = _from_torchrun("WORLD_SIZE", 1, 1_000_000) if "WORLD_SIZE" in os.environ else 1
 """How many processes ``torchrun`` started together, this one counted."""
-IS_FIRST = COUNT == 1 or _from_torchrun("RANK", "0") == 0
+IS_FIRST = COUNT == 1 or _from_torchrun("RANK", 0, COUNT - 1) == 0
 
 
 @contextlib.contextmanager
@@ -35,7 +36,7 @@ def joined(device: str) -> Iterator[None]:
 
     on_gpu = device.startswith("cuda")
     if on_gpu:
-        torch.cuda.set_device(_from_torchrun("LOCAL_RANK", "0"))
+        torch.cuda.set_device(_from_torchrun("LOCAL_RANK", 0, COUNT - 1))
     # The others wait while the first one computes a baseline.
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=1))
     try:

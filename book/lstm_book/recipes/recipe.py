@@ -199,10 +199,8 @@ class Recipe:
         ValueError
             If there is no such model, scale or setting, or the value does not fit.
         """
-        if model not in self.model_names:
-            raise ValueError(f"{self.name} has the models {self.model_names}, got {model!r}")
-        if scale not in ("quick", "full"):
-            raise ValueError(f"scale must be 'quick' or 'full', got {scale!r}")
+        checks.one_of("model", model, self.model_names)
+        checks.one_of("scale", scale, ("quick", "full"))
         settings = dict(self.defaults) | (dict(self.quick) if scale == "quick" else {})
         settings |= self.models.get(model, {})
         baseline = self.baselines.get(model)
@@ -211,7 +209,7 @@ class Recipe:
         if isinstance(baseline, System):
             settings |= dict(baseline.settings)
             settings |= dict(baseline.quick) if scale == "quick" else {}
-        for override in overrides:
+        for override in checks.texts("overrides", overrides):
             name, equals, value = override.partition("=")
             if not equals or name not in settings:
                 raise ValueError(
@@ -239,6 +237,7 @@ KINDS = {
 
 def parse(name: str, text: str, default: Any, may_be_none: bool = False) -> Any:
     """Read a setting as the kind of value that its default is; some may also be None."""
+    text, may_be_none = checks.text("text", text), checks.boolean("may_be_none", may_be_none)
     if isinstance(default, str):
         return text
     try:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import lstm
+from lstm import checks
 from lstm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from lstm.equations import sigmoid
 from lstm.schedules import SCHEDULES
@@ -73,6 +74,8 @@ class Job:
     save: Path | None = None
 
     def __post_init__(self) -> None:
+        for name in ("resume", "overwrite", "progress", "trial"):
+            checks.boolean(name, getattr(self, name))
         self.settings = self.recipe.settings(self.model, self.scale, self.overrides)
         if self.trial and "final" in self.settings:
             self.settings["final"] = False
@@ -84,19 +87,16 @@ class Job:
             self.engine, self.device = None, "cpu"
             if not is_system:
                 self.seeds = self.seeds[:1]  # the others would be the same
-        elif self.engine not in ("numpy", "torch"):
-            raise ValueError(f"engine must be 'numpy' or 'torch', got {self.engine!r}")
-        elif self.engine == "numpy" and self.device != "cpu":
-            raise ValueError(f"device {self.device!r} needs engine 'torch', got 'numpy'")
-        elif self.engine == "numpy" and processes.COUNT > 1:
-            raise ValueError("several processes need engine 'torch', got 'numpy'")
+        elif checks.one_of("engine", self.engine, ("numpy", "torch")) == "numpy":
+            if self.device != "cpu":
+                raise ValueError(f"device {self.device!r} needs engine 'torch', got 'numpy'")
+            if processes.COUNT > 1:
+                raise ValueError("several processes need engine 'torch', got 'numpy'")
         if self.device != "cpu":
             _check_device(self.device)
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if name in self.settings and self.settings[name] not in known:
-                raise ValueError(
-                    f"{name} must be one of {list(known)}, got {self.settings[name]!r}"
-                )
+            if name in self.settings:
+                checks.one_of(name, self.settings[name], known)
 
     @property
     def name(self) -> str:
