@@ -47,9 +47,9 @@ def save_checkpoint(
     CheckpointError
         If the disk is full or the folder cannot be written to. What was there is unchanged.
     ValueError
-        If ``state`` or ``belongs_to`` is nothing that could be read again.
+        If ``path`` is none, or ``state`` or ``belongs_to`` nothing that could be read again.
     """
-    buffer, text = io.BytesIO(), np.array(_as_json(belongs_to))
+    path, buffer, text = checks.path("path", path), io.BytesIO(), np.array(_as_json(belongs_to))
     if not isinstance(state, Mapping):
         raise checks.wrong("state", "a mapping of names to arrays", state)
     try:
@@ -61,7 +61,7 @@ def save_checkpoint(
         raise ValueError(f"state must be a mapping of names to arrays: {error}") from None
     try:
         replace_file(path, buffer.getvalue())
-    except (OSError, TypeError, ValueError) as error:  # no path at all, too
+    except (OSError, ValueError) as error:  # not encodable, too
         raise CheckpointError(
             f"{path} could not be written: {error}. Nothing was changed"
         ) from error
@@ -76,9 +76,9 @@ def load_checkpoint(path: str | os.PathLike, belongs_to: Any = None) -> dict[str
         If the file is missing, damaged, no checkpoint, or of another training; the message then
         says in what they differ.
     """
-    text = _as_json(belongs_to)
+    path, text = checks.path("path", path), _as_json(belongs_to)
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             state = dict(content)
         saved = json.loads(str(state.pop("belongs_to")))
     except OSError as error:
@@ -107,7 +107,7 @@ def differences(old: Any, new: Any, name: str = "it") -> Iterator[str]:
 def _as_json(belongs_to: Any) -> str:
     try:
         return json.dumps(belongs_to)
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # whatever a foreign __iter__ raises, too
         raise checks.wrong("belongs_to", "what JSON can hold", belongs_to) from None
 
 

@@ -23,6 +23,7 @@ import operator
 import reprlib
 from collections.abc import Callable, Iterable
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,11 @@ def function(name: str, value: Any, arguments: int | None = None) -> Callable:
 
 def having(name: str, value: Any, wanted: str, *attributes: str) -> Any:
     """Return ``value`` if it is an object, ours or another library's, that has these attributes."""
-    if isinstance(value, type) or not all(hasattr(value, each) for each in attributes):
+    try:
+        has = not isinstance(value, type) and all(hasattr(value, each) for each in attributes)
+    except Exception:  # whatever a foreign __getattr__ raises
+        has = False
+    if not has:
         raise wrong(name, wanted, value)
     return value
 
@@ -140,6 +145,17 @@ def text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise wrong(name, "a text", value)
     return value
+
+
+def path(name: str, value: Any) -> Path:
+    """Return ``value`` as the path of a file."""
+    try:
+        found = Path(value)
+    except Exception:  # whatever a foreign __fspath__ raises
+        found = Path()
+    if not found.name or "\0" in str(found):
+        raise wrong(name, "the path of a file", value)
+    return found
 
 
 def several(name: str, value: Any, wanted: str, count: int = 2) -> tuple:

@@ -219,12 +219,11 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("path", [5, None, "a\0b"])
+@pytest.mark.parametrize("path", [5, None, "a\0b", "", b"x", [], "/"])
 def test_what_is_no_path_is_refused(path):
-    with pytest.raises(CheckpointError, match=r"could not be written: .*Nothing was"):
-        save_checkpoint(path, STATE)
-    with pytest.raises(CheckpointError, match="is damaged, or no checkpoint: "):
-        load_checkpoint(path)
+    for call in (lambda: save_checkpoint(path, STATE), lambda: load_checkpoint(path)):
+        with pytest.raises(ValueError, match="path must be the path of a file, got "):
+            call()
 
 
 def test_a_planted_link_is_not_followed(path, tmp_path, monkeypatch):

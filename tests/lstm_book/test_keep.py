@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -10,7 +11,9 @@ import shlex
 import lstm_book.__main__ as command_line
 import numpy as np
 import pytest
-from lstm_book.recipes import keep, trials
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lstm_book.recipes import keep, records, trials
 from lstm_book.recipes.sentences import SETTINGS, train_classifiers
 from numpy.testing import assert_array_equal
 
@@ -69,16 +72,23 @@ def damaged(content):
     for change in (
         {"__metadata__": header["__metadata__"] | {"kind": "another"}},
         {"__metadata__": header["__metadata__"] | {"words": "one"}},
+        {"__metadata__": header["__metadata__"] | {"settings": "[" * 9999}},
         {"__metadata__": 3},
         {"scale": header["scale"] | {"dtype": "F16"}},
         {"scale": header["scale"] | {"shape": [-8]}},
         {"scale": header["scale"] | {"data_offsets": [-64, 0]}},
         {"scale": 0},
     ):
-        text = json.dumps(header | change).encode()
-        yield len(text).to_bytes(8, "little") + text + content[8 + size :]
-    text = json.dumps({k: v for k, v in header.items() if k != "reader.trust"}).encode()
-    yield len(text).to_bytes(8, "little") + text + content[8 + size :]
+        yield made(header | change, content[8 + size :])
+    yield made({k: v for k, v in header.items() if k != "reader.trust"}, content[8 + size :])
+
+
+def made(header, body):
+    """Return a file that somebody made to do harm: its digest fits."""
+    if isinstance(about := header["__metadata__"], dict):
+        about["sha256"] = keep.digest(header, body)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
 
 
 def test_other_files_are_refused(path, tmp_path):
@@ -89,6 +99,27 @@ def test_other_files_are_refused(path, tmp_path):
             keep.load(other)
     with pytest.raises(keep.ModelError, match="could not be read"):
         keep.load(tmp_path / "nothing")
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_one_changed_byte_is_noticed_wherever_it_is(path, classifier, data):
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    other = path.with_name("changed")
+    other.write_bytes(content)
+    with contextlib.suppress(keep.ModelError):
+        assert_array_equal(keep.load(other).logits(NEW), classifier.logits(NEW))  # a space, perhaps
+        assert keep.about(other) == {"seed": 0}
+
+
+def test_a_damaged_log_of_trials_is_named(tmp_path):
+    path = tmp_path / trials.NAME
+    for content in (b'{"a": 1}\n{"b"', b"\xff", b"[" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(records.RecordError, match=f"{path} is not a log of trials"):
+            trials.read(tmp_path)
 
 
 def test_only_known_types_are_written(tmp_path):

@@ -2,11 +2,12 @@
 
 The file is in the format of safetensors: eight bytes with the size of a header, the header in JSON
 with the type, shape and place of every array and texts about them, then the arrays. It holds no
-code, so that opening one from a stranger runs nothing.
+code, so that opening one from a stranger runs nothing. One of the texts is a SHA-256 of all else.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm import checks
 from lstm.checkpoint import replace_file
 from lstm_book.recipes.linear import Linear
 from lstm_book.recipes.ngrams import NGrams
@@ -50,9 +52,18 @@ def write_safetensors(
         content.append(np.ascontiguousarray(array, DTYPES[kind]).tobytes())
         ends = [place, place := place + len(content[-1])]
         header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": ends}
+    body = b"".join(content)
+    header["__metadata__"]["sha256"] = digest(header, body)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    replace_file(path, len(text).to_bytes(8, "little") + text + b"".join(content))
+    replace_file(path, len(text).to_bytes(8, "little") + text + body)
+
+
+def digest(header: Mapping[str, Any], body: bytes) -> str:
+    """Return the SHA-256 of what a file holds, but for that text itself."""
+    about = {name: text for name, text in header["__metadata__"].items() if name != "sha256"}
+    text = json.dumps({**header, "__metadata__": about}, sort_keys=True)
+    return hashlib.sha256(text.encode() + body).hexdigest()
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -63,14 +74,16 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
     ModelError
         If the file is damaged or no such file.
     """
+    path = checks.path("path", path)
     try:
-        content = Path(path).read_bytes()
+        content = path.read_bytes()
         size = int.from_bytes(content[:8], "little")
         if not 2 <= size <= min(LARGEST_HEADER, len(content) - 8):
             raise ValueError(f"its header cannot have {size} bytes")
-        header = json.loads(content[8 : 8 + size])
-        about = {name: str(text) for name, text in header.pop("__metadata__", {}).items()}
-        body, arrays = content[8 + size :], {}
+        header, body, arrays = json.loads(content[8 : 8 + size]), content[8 + size :], {}
+        if header["__metadata__"]["sha256"] != digest(header, body):
+            raise ValueError("it is damaged: its SHA-256 is another than that in it")
+        about = header.pop("__metadata__")
         for name, entry in header.items():
             dtype, shape = DTYPES[entry["dtype"]], tuple(entry["shape"])
             first, end = entry["data_offsets"]
@@ -80,8 +93,10 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
                 raise ValueError(f"{name} has another size than {shape}")
             arrays[name] = np.frombuffer(body[first:end], dtype).reshape(shape)
         return arrays, about
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} could not be read as a model: {error}") from error
+    except OSError as error:
+        raise ModelError(f"{path} could not be read: {error}") from error
+    except Exception as error:  # a damaged file can raise anything
+        raise ModelError(f"{path} could not be read as a model: {error!r}") from error
 
 
 def save(
@@ -129,8 +144,8 @@ def load(path: Path) -> SentenceClassifier:
         own = {n.removeprefix("reader."): a for n, a in arrays.items() if n.startswith("reader.")}
         reader.load_state_dict(own)
         return SentenceClassifier(ngrams, base, arrays["scale"], reader.eval())
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ModelError(f"{path} is damaged: {error}") from error
+    except Exception as error:  # a file that was made to do harm can raise anything
+        raise ModelError(f"{path} is damaged: {error!r}") from error
 
 
 def about(path: Path) -> dict[str, Any]:

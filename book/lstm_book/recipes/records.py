@@ -156,7 +156,7 @@ def try_out(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             _content(path)
-        with _locked(path.parent):
+        with locked(path.parent):
             replace_file(trial, bytes(2**16))
             trial.unlink()
     except OSError as error:
@@ -185,7 +185,7 @@ def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None)
         If the file is the record of something else by now, or cannot be written.
     """
     try:
-        with _locked(path.parent):
+        with locked(path.parent):
             record = fresh
             if path.exists() and path.read_bytes() != instead_of:
                 record = read(path)
@@ -202,7 +202,7 @@ def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None)
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder; the system ends this when a process dies."""
     if fcntl is None:
         yield

@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lstm.checkpoint import replace_file
+from lstm_book.recipes import records
+
 Trial = dict[str, Any]
 
 NAME = "trials.jsonl"
@@ -28,14 +31,25 @@ def trial(record: dict[str, Any], run: dict[str, Any], changed: Iterable[str]) -
 
 
 def add(folder: Path, line: Trial) -> None:
-    """Add a line to the log of a folder."""
+    """Add a line to the log of a folder: it is on disk when this returns, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / NAME).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    path = folder / NAME
+    with records.locked(folder):
+        before = path.read_bytes() if path.exists() else b""
+        replace_file(path, before + json.dumps(line).encode() + b"\n")
 
 
 def read(folder: Path) -> list[Trial]:
-    """Return the log of a folder, empty if there is none."""
+    """Return the log of a folder, empty if there is none.
+
+    Raises
+    ------
+    RecordError
+        If it is damaged.
+    """
     path = folder / NAME
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+    except (OSError, ValueError, RecursionError) as error:
+        raise records.RecordError(f"{path} is not a log of trials ({error})") from None
