@@ -191,16 +191,17 @@ def fastest_steps(dtype: np.dtype) -> Any:
         return NumpySteps
     done = threading.Event()
     try:
-        from lstm import compiled
+        try:
+            from lstm import compiled
+        except SystemExit as end:  # not one that a signal asks for while the code compiles
+            raise ImportError(f"numba ends the program: {end!r}") from end
 
         threading.Thread(target=say_if_it_compiles, args=[done], daemon=True).start()
         weights = {"weight_ih": np.zeros((4, 1), dtype), "weight_hh": np.zeros((4, 1), dtype)}
         state = np.zeros((1, 1), dtype), np.zeros((1, 1), dtype)
         _, _, tape = forward(weights, np.zeros((1, 1, 1), dtype), state, steps=compiled)
         backward(tape, None, state)
-    except BaseException as problem:  # whatever is wrong with it, NumPy can do its work
-        if isinstance(problem, KeyboardInterrupt):
-            raise
+    except Exception as problem:  # whatever is wrong with it, NumPy can do its work
         if not (isinstance(problem, ModuleNotFoundError) and problem.name == "numba"):
             text = f"lstm does without numba, which fails here: {type(problem).__name__}: {problem}"
             warnings.warn(text, RuntimeWarning, stacklevel=3)

@@ -172,7 +172,7 @@ class Trainer:
         self.last: State = {}
         self.order, self.place, self.total = np.arange(0), 0, 0.0
 
-    def step(self, inputs: Inputs, targets: np.ndarray) -> float:
+    def step(self, inputs: Inputs, targets: ArrayLike) -> float:
         """Make one step with a batch, and return its loss from before.
 
         Raises
@@ -180,7 +180,7 @@ class Trainer:
         RuntimeError
             If the loss is not finite: the weights stay as they are.
         """
-        inputs = _as_arrays(self.model, inputs)
+        inputs, targets = _together(self.model, inputs, targets)
         self._go_on()
         self.optimizer.zero_grad()
         outputs, backward = self.model.vjp(*inputs)
@@ -325,7 +325,8 @@ class Trainer:
     ) -> tuple:
         """Return all data as arrays, or say what is wrong with it."""
         inputs, targets = _as_examples(self.model, inputs, targets)
-        self._try_out(inputs, targets)
+        if self.augment is None:  # else nobody knows yet what the model will see
+            self._try_out(inputs, targets)
         if len(self.order) not in (0, len(targets)):
             raise ValueError(
                 f"targets must hold {len(self.order)} examples, as in the epoch that is running, "
@@ -541,14 +542,21 @@ def _as_arrays(
     return arrays
 
 
-def _as_examples(
+def _together(
     model: Module, inputs: Inputs, targets: ArrayLike, kind: str = ""
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the arrays, or say which of them has another number of examples, or NaN."""
+    """Return the arrays, or say which of them has another number of examples."""
     targets = checks.numbers(f"{kind}targets", targets)
     if targets.ndim == 0 or not len(targets):
         raise ValueError(f"{kind}targets must hold at least one example, got shape {targets.shape}")
-    inputs = _as_arrays(model, inputs, kind, len(targets))
+    return _as_arrays(model, inputs, kind, len(targets)), targets
+
+
+def _as_examples(
+    model: Module, inputs: Inputs, targets: ArrayLike, kind: str = ""
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Do the same, and say where there is NaN or infinity."""
+    inputs, targets = _together(model, inputs, targets, kind)
     named = {f"inputs[{i}]": array for i, array in enumerate(inputs)} | {"targets": targets}
     for name, array in named.items():
         bad = ~np.isfinite(array.reshape(len(targets), -1)).all(axis=1)

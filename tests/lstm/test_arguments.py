@@ -23,7 +23,7 @@ def fail(*_, **__):
 
 def foreign(kind: type) -> object:
     """Return a number, a list or an object that raises whatever one asks of it."""
-    names = ("float", "index", "iter", "len", "array", "bool")
+    names = ("float", "index", "iter", "len", "array", "bool", "fspath")
     return type("Foreign", (kind,), {f"__{name}__": fail for name in names})()
 
 
@@ -295,6 +295,16 @@ def bad_calls(draw_from):
     target = TARGETS[draw_from(st.sampled_from(sorted(TARGETS)))]
     argument = draw_from(st.sampled_from(sorted(target.bad)))
     return target, argument, draw_from(target.bad[argument])
+
+
+def test_an_object_that_cannot_be_asked_is_no_model():
+    class Foreign:
+        modules = vjp = property(fail)
+
+    with pytest.raises(ValueError, match="model must be a Module, got "):
+        lstm.predict(Foreign(), X)
+    with pytest.raises(ValueError, match="model must be a Module, got "):
+        lstm.Trainer(Foreign(), lstm.mse_loss, lstm.SGD(parameters()))
 
 
 HUGE = st.integers(10**14, 10**400) | st.sampled_from([2**53, 2**63, 2**64, 10**18])

@@ -129,6 +129,23 @@ def test_augment_changes_what_training_sees_and_nothing_else():
     assert history[-1]["validation_loss"] != pytest.approx(blanked, rel=1e-3)
 
 
+def test_augment_may_give_the_model_another_shape():
+    wide = np.zeros((40, 5), np.float32)
+    history = train(lstm.Linear(2, 3, rng=0), inputs=wide, augment=lambda _, x: (x[:, :2],))
+    assert np.isfinite(history[-1]["loss"])
+
+
+def test_a_step_sees_its_arguments_as_fit_does():
+    model = lstm.Linear(3, 2, rng=0)
+    step, x = trainer(model).step, np.ones((4, 3), np.float32)
+    for targets in (None, 3, len, [], [0, 1]):
+        with pytest.raises(
+            ValueError, match=r"targets|inputs.0. must hold one entry for each of 2"
+        ):
+            step(x, targets)
+    assert step(x, [0, 1, 1, 0]) > 0
+
+
 def test_schedule_scales_the_rate_and_max_norm_bounds_the_gradient():
     model, rates, norms = classifier(), [], []
     sgd = lstm.SGD(model.parameters(), lr=0.5)

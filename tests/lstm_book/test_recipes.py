@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from lstm_book.recipes import RECIPES, records
 from lstm_book.recipes.digits import Distort
 from lstm_book.recipes.recipe import parse
+from lstm_book.recipes.runner import Job
 from lstm_book.recipes.sequences import first_repeat, gaussian_sequences, waves
 from numpy.testing import assert_array_equal
 
@@ -394,6 +395,13 @@ def test_wrong_seeds(seeds, capsys):
     with pytest.raises(SystemExit):
         run("train", "stacked", f"--seeds={seeds}")
     assert "must be a number (5), a range (10-14) or a list (3,7)" in words(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("seeds", [None, "0", ["a"], [-1], [0.5], {}, 10**30, [True]])
+def test_a_job_has_seeds_that_are_integers(seeds):
+    with pytest.raises(ValueError, match="seeds must "):
+        Job(RECIPES["stacked"], "lstm", seeds=seeds)
+    assert Job(RECIPES["stacked"], "lstm", seeds=range(2)).seeds == [0, 1]
 
 
 def test_seeds_and_settings_are_read():

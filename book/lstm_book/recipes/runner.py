@@ -76,6 +76,7 @@ class Job:
     def __post_init__(self) -> None:
         for name in ("resume", "overwrite", "progress", "trial"):
             checks.boolean(name, getattr(self, name))
+        self.seeds = checks.integers("seeds", self.seeds, 0, checks.LARGEST).ravel().tolist()
         self.settings = self.recipe.settings(self.model, self.scale, self.overrides)
         if self.trial and "final" in self.settings:
             self.settings["final"] = False
