@@ -38,7 +38,7 @@ TEXTS = ["a b c", "a b c. d", "b a", "a b a b"]
 
 def test_n_grams_of_at_least_two_texts_by_hand():
     """Words a and b in four, c in two; pairs "a b" in three, "b c" and "b a" in two each."""
-    ngrams = NGrams.from_texts(TEXTS)
+    ngrams, _ = NGrams.counted(TEXTS)
     assert ngrams.words == ["a", "b", "c"]
     assert_array_equal(ngrams.codes[0], [1 * 4 + 2, 2 * 4 + 1, 2 * 4 + 3])
     assert len(ngrams.codes[1]) == 1  # "a b c": the pair 4, then c
@@ -51,7 +51,9 @@ def test_n_grams_of_at_least_two_texts_by_hand():
 
 
 def test_taking_reviews_keeps_their_tokens():
-    reviews = NGrams.from_texts(TEXTS).encode(TEXTS)
+    ngrams, reviews = NGrams.counted(TEXTS)
+    for ours, again in zip(reviews, ngrams.encode(TEXTS), strict=True):
+        assert_array_equal(ours, again)
     some = reviews.take(np.array([3, 1]))
     assert_array_equal(some.grams, np.concatenate([reviews.grams[-4:], reviews.grams[3:8]]))
     assert_array_equal(some.starts, [0, 4, 9])
@@ -73,14 +75,14 @@ def toy(count, seed=0):
 
 
 def test_logits_are_the_mean_weight_of_the_tokens():
-    reviews = NGrams.from_texts(TEXTS).encode(["a b c", "", "a"])
+    reviews = NGrams.counted(TEXTS)[0].encode(["a b c", "", "a"])
     weights = np.array([0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6])
     found = Linear(weights, 0.5).logits(reviews)
     assert_allclose(found, [(111 + 1e3 + 1e5 + 1e6) / 3 + 0.5, 0.5, 1.5], rtol=1e-6)
 
 
 def test_log_ratio_counts_reviews_not_words():
-    reviews = NGrams.from_texts(["a b", "a a"]).encode(["a a a", "a b", "b"])
+    reviews = NGrams.counted(["a b", "a a"])[0].encode(["a a a", "a b", "b"])
     ratio = linear.log_ratio(reviews, np.array([1, 0, 0]), 3)
     assert_allclose(ratio[1], np.log(2 / (1 + 2 + 1)) - np.log(2 / (1 + 2 + 1)))
     assert reviews.grams[:, 0].max() == 1  # b stands in one text only
@@ -88,7 +90,7 @@ def test_log_ratio_counts_reviews_not_words():
 
 def test_the_linear_classifier_learns_what_tells_the_labels_apart():
     texts, labels = toy(120)
-    ngrams = NGrams.from_texts(texts)
+    ngrams, _ = NGrams.counted(texts)
     reviews = ngrams.encode(texts)
     found = linear.fit_averaged(reviews, labels, len(ngrams), SETTINGS, [0])
     assert np.mean((found.logits(reviews) > 0) == labels) > 0.95
@@ -103,7 +105,7 @@ def test_the_linear_classifier_learns_what_tells_the_labels_apart():
 
 
 def test_features_by_hand():
-    reviews = NGrams.from_texts(TEXTS).encode(["a b. c", "", "a"])
+    reviews = NGrams.counted(TEXTS)[0].encode(["a b. c", "", "a"])
     weights = np.array([0, 1.0, -2, 4, 8, 0, 0, 0])
     x, lengths = sentences.features(reviews, Linear(weights, 0.0))
     assert_array_equal(lengths, [2, 1, 1])
@@ -117,7 +119,7 @@ def test_features_by_hand():
 
 def test_of_a_long_review_the_last_sentences_are_read(monkeypatch):
     monkeypatch.setattr(sentences, "LONGEST", 3)
-    reviews = NGrams.from_texts(TEXTS).encode(["a. a. b. c. a b", "b"])
+    reviews = NGrams.counted(TEXTS)[0].encode(["a. a. b. c. a b", "b"])
     weights = Linear(np.array([0, 1.0, 2, 3, 0, 0, 0, 0]), 0.0)
     x, lengths = sentences.features(reviews, weights)
     assert_array_equal(lengths, [3, 1])
@@ -207,7 +209,7 @@ def test_cross_fitted_readings_do_not_know_their_labels():
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(list("abcdefghijklmnop"), 8)) for _ in range(300)]
     labels = rng.integers(0, 2, 300).astype(np.uint8)
-    ngrams = NGrams.from_texts(texts)
+    ngrams, _ = NGrams.counted(texts)
     reviews = ngrams.encode(texts)
     arguments = (reviews, labels, np.arange(300), len(ngrams), SETTINGS | {"fits": 1}, [0])
     read = sentences.cross_fitted(*arguments)
@@ -263,7 +265,7 @@ def test_the_last_training_is_on_both_parts_and_a_trial_sees_no_test():
     trial = task.without_test()
     assert trial.test is trial.validation
     assert trial.texts["test"] == trial.texts["validation"]
-    assert set(settings) == set(recipe.defaults)
+    assert set(settings) == set(recipe.data)
     assert set(recipe.settings("sentences", "quick")) == {*recipe.data, *sentences.SETTINGS}
 
 

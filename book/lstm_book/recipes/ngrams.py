@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -97,8 +98,16 @@ class NGrams:
         self._ids = {word: number for number, word in enumerate(self.words, start=1)}
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str], min_texts: int = 2) -> NGrams:
-        """Count in how many of the training texts each occurs; labels are not looked at."""
+    def counted(cls, texts: Iterable[str], min_texts: int = 2) -> tuple[NGrams, Reviews]:
+        """Count in how many of the training texts each occurs; labels are not looked at.
+
+        Returns
+        -------
+        ngrams : NGrams
+            Those that occur in at least ``min_texts`` of the texts.
+        reviews : Reviews
+            The same texts, encoded.
+        """
         split = [sentences(text) for text in texts]
         counts = Counter(word for text in split for word in {w for part in text for w in part})
         words = sorted(
@@ -106,9 +115,9 @@ class NGrams:
             key=lambda word: (-counts[word], word),
         )
         ngrams = cls(words)
-        for _ in range(1, ORDERS):
-            reviews = ngrams._numbered(split)
-            codes, review_of = ngrams._codes(reviews, len(ngrams.codes) + 1), reviews.review_of
+        reviews = ngrams._numbered(split)
+        for known in range(1, ORDERS):
+            codes, review_of = ngrams._codes(reviews, known), reviews.review_of
             order = np.argsort(codes, kind="stable")  # equal codes stay in the order of the texts
             codes, review_of = codes[order], review_of[order]
             new_code = np.diff(codes, prepend=-1) != 0
@@ -116,7 +125,8 @@ class NGrams:
             first = np.flatnonzero(new_code)
             found = np.add.reduceat(new_text.astype(np.int64), first) if len(first) else first
             ngrams.codes.append(codes[first][(found >= min_texts) & (codes[first] > 0)])
-        return ngrams
+            ngrams._number(reviews, known)
+        return ngrams, reviews
 
     def __len__(self) -> int:
         """Count the numbers, 0 among them: as many weights are needed."""
@@ -127,21 +137,27 @@ class NGrams:
         return self._numbered([sentences(text) for text in texts])
 
     def _numbered(self, split: list[list[list[str]]]) -> Reviews:
-        counts = [sum(map(len, text)) for text in split]
-        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
-        words = (self._ids.get(word, 0) for text in split for part in text for word in part)
-        places = (place for text in split for place, part in enumerate(text) for _ in part)
+        """Return texts that are split as numbers, as far as codes are known."""
+        parts = list(chain.from_iterable(split))
+        sizes = np.fromiter(map(len, parts), np.int64, len(parts))
+        place = np.fromiter(chain.from_iterable(range(len(t)) for t in split), np.int64, len(parts))
+        ends = np.concatenate([[0], sizes.cumsum()])
+        starts = ends[np.concatenate([[0], np.cumsum([len(t) for t in split], dtype=np.int64)])]
+        words = (self._ids.get(word, 0) for word in chain.from_iterable(parts))
         grams = np.zeros((starts[-1], ORDERS), np.int32)
         grams[:, 0] = np.fromiter(words, np.int32, starts[-1])
-        reviews = Reviews(grams, starts, np.fromiter(places, np.int64, starts[-1]))
-        offset = 1 + len(self.words)
-        for order, known in enumerate(self.codes, start=1):
-            codes = self._codes(reviews, order)
-            place = np.searchsorted(known, codes)
-            found = (codes > 0) & (np.append(known, -1)[place] == codes)
-            grams[:, order] = np.where(found, offset + place, 0)
-            offset += len(known)
+        reviews = Reviews(grams, starts, np.repeat(place, sizes))
+        for order in range(1, len(self.codes) + 1):
+            self._number(reviews, order)
         return reviews
+
+    def _number(self, reviews: Reviews, order: int) -> None:
+        """Write down the numbers of pairs (order 1) or triples (2) whose codes are known."""
+        codes, known = self._codes(reviews, order), self.codes[order - 1]
+        place = np.searchsorted(known, codes)
+        found = (codes > 0) & (np.append(known, -1)[place] == codes)
+        offset = 1 + len(self.words) + sum(map(len, self.codes[: order - 1]))
+        reviews.grams[:, order] = np.where(found, offset + place, 0)
 
     def _codes(self, reviews: Reviews, order: int) -> np.ndarray:
         """Return the code of the n-gram that ends at each token; 0 where a part is unknown."""
