@@ -115,11 +115,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def _about(recipe) -> str:
-    settings = recipe.settings(recipe.model_names[0], "quick")
+    shown = dict.fromkeys((recipe.model_names[0], next(iter(recipe.models))))  # one of each kind
+    taken = {model: recipe.settings(model, "quick").items() for model in shown}
     lines = (
         f"{recipe.name}: article {recipe.article}, {recipe.about}",
         f"  models: {', '.join(recipe.model_names)}",
-        f"  --set: {' '.join(f'{name}={value}' for name, value in settings.items())}",
+        *(f"  {each} --set: {' '.join(f'{n}={v}' for n, v in taken[each])}" for each in shown),
     )
     return "\n".join(map(_wrapped, lines))
 

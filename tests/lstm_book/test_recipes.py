@@ -94,7 +94,7 @@ def test_a_run_is_recorded_with_all_that_it_depends_on(name, engine, tmp_path, c
 
 @pytest.mark.parametrize("name", ["mnist-columns", "mnist-pixels", "mnist-permuted", "imdb"])
 def test_the_slower_recipes_run_too(name, tmp_path):
-    assert run(*arguments(name, tmp_path, "--engine", "torch")) == 0
+    assert run(*arguments(name, tmp_path, "--engine", "torch", model="lstm")) == 0
     assert "accuracy" in record(tmp_path)["runs"][0]["test"]
 
 
@@ -422,8 +422,18 @@ def test_help_names_every_setting_and_fits_80_columns(capsys):
     assert max(map(len, text.splitlines())) <= 80
     for recipe in RECIPES.values():
         (about,) = re.findall(rf"^{recipe.name}: .*?(?:\n\n|\Z)", text, re.M | re.S)
-        for name, value in recipe.settings(recipe.model_names[0], "quick").items():
-            assert f" {name}={value}" in words(about)
+        assert f"models: {recipe.model_names[0]}, " in words(about)
+        for model in (recipe.model_names[0], next(iter(recipe.models))):
+            for name, value in recipe.settings(model, "quick").items():
+                assert f" {name}={value}" in words(about)
+
+
+def test_what_runs_when_no_model_is_named_has_a_record():
+    for recipe in RECIPES.values():
+        names = [path.name for path in (ROOT / "results").glob(f"{recipe.name}-*-full.json")]
+        default = recipe.model_names[0]
+        assert any(name.startswith(f"{recipe.name}-{default}-") for name in names)
+    assert RECIPES["imdb"].model_names[0] == "sentences"  # the best, and the one that is kept
 
 
 def test_a_damaged_record_is_reported_and_kept(tmp_path, capsys):

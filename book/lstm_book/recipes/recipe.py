@@ -156,13 +156,15 @@ class Recipe:
     defaults : mapping
         Every setting that there is, with its value.
     models : mapping of str to mapping
-        Networks by name; each gives the settings in which it differs. The first is the default.
+        Networks by name; each gives the settings in which it differs.
     quick : mapping
         What differs at the quick scale.
     baselines : mapping of str to Baseline or System
         What to compare with; also models on the command line.
     data : tuple of str
         The settings of the data: all that a baseline takes from the defaults.
+    default : str, optional
+        The model that runs where none is named; without it the first network.
     """
 
     name: str
@@ -176,11 +178,12 @@ class Recipe:
     quick: Settings
     baselines: Mapping[str, Baseline | System]
     data: tuple[str, ...]
+    default: str = ""
 
     @property
     def model_names(self) -> list[str]:
-        """Networks, then baselines."""
-        return [*self.models, *self.baselines]
+        """The default, then networks, then baselines."""
+        return sorted([*self.models, *self.baselines], key=lambda name: name != self.default)
 
     def settings(self, model: str, scale: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
         """Return every setting of a model at a scale.

@@ -240,4 +240,5 @@ IMDB = Recipe(
         "transformer": TRANSFORMER,
     },
     data=("source", "train_size", "validation_size", "test_size", "final"),
+    default="sentences",
 )
