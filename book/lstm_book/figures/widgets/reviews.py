@@ -79,12 +79,13 @@ def read(data: dict, text: str) -> tuple[list[str], Run]:
 
 def _caption(record: dict) -> str:
     return f"""
-    An LSTM with {HIDDEN_SIZE} cells reads a sentence; every one of them is shown. Each ribbon is as
-    wide as the number that the cell holds, filled above 0 and hollow below; orange bites are what
-    the forget gate drops, green beads what is written (<var>i</var>&nbsp;·&nbsp;<var>g</var>), and
-    the blue curve is the verdict. Trained on {record["train"]:,} reviews, {WINDOW} words at a time,
-    it judges {100 * record["accuracy"]:.1f}\N{NO-BREAK SPACE}% of {record["test"]:,} other reviews
-    rightly from their last {LONGEST} words. It knows {VOCABULARY_SIZE:,} words, and little of
+    An LSTM with {HIDDEN_SIZE} cells reads a sentence; every one of them is shown.
+    <span class="widget-read">Each ribbon is as wide as the number that the cell holds, filled above
+    0 and hollow below; orange bites are what the forget gate drops, green beads what is written
+    (<var>i</var>&nbsp;·&nbsp;<var>g</var>), and the blue curve is the verdict.</span> Trained on
+    {record["train"]:,} reviews, {WINDOW} words at a time, it judges
+    {100 * record["accuracy"]:.1f}\N{NO-BREAK SPACE}% of {record["test"]:,} other reviews rightly
+    from their last {LONGEST} words. It knows {VOCABULARY_SIZE:,} words, and little of
     <em>not</em>. What one cell does in one sentence is an example, not its meaning.
     """
 
