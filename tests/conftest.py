@@ -73,6 +73,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, and say what is missing."""
     if item.get_closest_marker("full_data") and full_data() is None:
         pytest.skip("needs the full data sets: name their folder in LSTM_DATA")
+    if item.get_closest_marker("book") and not (ROOT / "_build" / "html" / "index.html").exists():
+        pytest.skip("the book is not built: make book")
     if item.get_closest_marker("browser") and browser() is None:
         pytest.skip("needs Chromium (on Debian: apt install chromium)")
 

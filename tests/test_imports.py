@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,6 +77,7 @@ class Import(NamedTuple):
     late: bool
 
 
+@cache
 def modules(package: str) -> dict[str, ast.Module]:
     """Return every module of a package, by its dotted name."""
     folder = ROOT / package if package == "lstm" else ROOT / "book" / package
@@ -88,9 +89,10 @@ def modules(package: str) -> dict[str, ast.Module]:
     }
 
 
-def imports(package: str) -> Iterator[Import]:
-    """Yield every import in a package."""
-    trees = modules(package)
+@cache
+def imports(package: str) -> list[Import]:
+    """Return every import in a package."""
+    trees, found = modules(package), []
     for by, tree in trees.items():
         late = {
             id(part)
@@ -105,7 +107,8 @@ def imports(package: str) -> Iterator[Import]:
             elif isinstance(node, ast.ImportFrom):
                 whole = [f"{node.module}.{alias.name}" for alias in node.names]
                 names = [name if name in trees else node.module for name in whole]
-            yield from (Import(by, name, id(node) in late) for name in names)
+            found += [Import(by, name, id(node) in late) for name in names]
+    return found
 
 
 def room(package: str, module: str) -> str:

@@ -177,7 +177,6 @@ def test_the_table_of_folders_has_all_of_them():
 
 
 @pytest.mark.book
-@pytest.mark.skipif(not (HTML / "index.html").exists(), reason="the book is not built: make book")
 def test_the_picture_is_todays():
     _, section, contents = picture.found(HTML)
     with Image.open(picture.PICTURE) as image:

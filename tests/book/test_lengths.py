@@ -67,7 +67,6 @@ def visible_cells(path) -> list[str]:
 
 @pytest.mark.book
 @pytest.mark.browser
-@pytest.mark.skipif(not HTML.exists(), reason="the book is not built: make book")
 @each_chapter
 def test_chapter_is_short_and_mostly_text(laptop, path):
     laptop.goto(f"{HTML.as_uri()}/book/{path.stem}.html")

@@ -19,7 +19,6 @@ from tests.conftest import ROOT
 
 CHAPTERS = sorted((ROOT / "book").glob(live.CHAPTERS))
 SERVED = HTML / "_static" / "live"
-needs_book = pytest.mark.skipif(not HTML.exists(), reason="the book is not built: make book")
 needs_live = pytest.mark.skipif(
     not any(SERVED.glob("*/lock.json")), reason="chapters do not run in the page: make live"
 )
@@ -32,7 +31,6 @@ def read(path):
 
 # ---------------------------------------------------------------------------------- what is written
 @pytest.mark.book
-@needs_book
 @each_chapter
 def test_cells_find_their_places(path, tmp_path):
     page = tmp_path / "page.html"

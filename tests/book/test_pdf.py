@@ -17,13 +17,7 @@ from tests.book.test_book import HTML, parse
 
 FEW = ["intro", "glossary", "13_mnist_rows", "how_checked", "bibliography", "genindex"]
 
-pytestmark = [
-    pytest.mark.book,
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (HTML / book_pdf.FIRST).exists(), reason="the book is not built: make book"
-    ),
-]
+pytestmark = [pytest.mark.book, pytest.mark.browser]
 
 
 class Printed(NamedTuple):

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import lstm
-from lstm.cell import step, step_backward
-from lstm.gradcheck import check_module, complex_step, relative_error
+from lstm.gradcheck import check_module
 from tests.lstm.calls import flat, same
 
 B, D, H = 4, 3, 5
@@ -47,23 +46,6 @@ def test_gradients_are_numerical_derivatives(method, limit, bias, batched):
     errors = check_module(cell, {"x": x, "h": h, "c": c}, loss, method)
     assert len(errors) == (7 if bias else 5)
     assert max(errors.values()) < limit, errors
-
-
-def test_the_step_alone_and_its_derivative():
-    """What the cell wraps: pure functions of arrays, as the chapter on one cell writes them."""
-    x, h, c, d_h, d_c = arrays()
-    W, U, b = (w.data for w in (make().weight_ih, make().weight_hh, make().bias_ih))
-    _, _, saved = step(x, h, c, W, U, b)
-    d_a, d_c_prev = step_backward(saved, d_h, d_c)
-
-    def loss(b=b, c=c):
-        h_t, c_t, _ = step(x, h, c, W, U, b)
-        return (d_h * h_t).sum() + (d_c * c_t).sum()
-
-    assert relative_error(d_a.sum(axis=0), complex_step(lambda b: loss(b=b), b)) < 1e-13
-    assert relative_error(d_c_prev, complex_step(lambda c: loss(c=c), c)) < 1e-13
-    cell = make(bias=False)
-    same(list(cell(x, (h, c))), list(step(x, h, c, *(p.data for p in cell.parameters()))[:2]), 0)
 
 
 def test_absent_gradients_count_as_zeros():

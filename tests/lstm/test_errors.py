@@ -27,29 +27,19 @@ PARAMETER = lstm.Parameter(np.zeros((3, 2)))
 REFUSED = """
     # --- numbers, switches, dtypes and sources of randomness
     LSTM(0, 4) : input_size must be a positive integer, got 0
-    LSTM(2.0, 4) : input_size must be a positive integer, got 2.0
-    LSTM(3, '4') : hidden_size must be a positive integer, got '4'
     LSTM(3, 4, True) : num_layers must be a positive integer, got True
     LSTM(3, 4, bias=1) : bias must be True or False, got 1
-    LSTM(3, 4, bidirectional=None) : bidirectional must be True or False, got None
     LSTM(3, 4, 2, dropout=1.5) : dropout must be a number in [0, 1], got 1.5
-    LSTM(3, 4, 2, dropout=float("nan")) : dropout must be a number in [0, 1], got nan
-    LSTM(3, 4, 2, dropout="half") : dropout must be a number in [0, 1], got 'half'
     LSTM(3, 4, proj_size=-1) : proj_size must be an integer of at least 0, got -1
     LSTM(3, 4, proj_size=4) : proj_size must be smaller than hidden_size = 4, got 4
     LSTM(3, 4, dtype=np.float16) : dtype must be float32 or float64, got float16
-    LSTM(3, 4, dtype=None) : dtype must be float32 or float64, got None
-    LSTM(3, 4, dtype="long") : dtype must be float32 or float64, got
     LSTM(3, 4, rng="x") : rng must be a Generator, a seed or None, got 'x'
-    LSTM1997(3, 4, truncated=1) : truncated must be True or False, got 1
     RNN(3, 4, nonlinearity="sine") : nonlinearity must be one of ['tanh', 'relu'], got 'sine'
     Embedding(7, 3, 7) : padding_idx must be None or in [0, 7), got 7
     Sequential(ReLU(), 3) : layers must be a Module, got 3
-    ReLU().train("on") : mode must be True or False, got 'on'
     Parameter([1, 2]) : data must have dtype float32 or float64, got int64
     SGD([], 0.1) : parameters must hold at least one
     SGD(zeros(2, dtype=float), 0.1) : parameters must be Parameters, got float64
-    SGD([PARAMETER], -0.1) : lr must be a number in [0, inf), got -0.1
     Adam([PARAMETER], betas=0.9) : betas must be a pair of numbers, got 0.9
     Adam([PARAMETER], betas=(0.9, 1.0)) : betas[1] must be a number in [0, 1), got 1.0
     clip_grad_norm_([PARAMETER], 0) : max_norm must be a number in (0, inf], got 0
@@ -60,7 +50,6 @@ REFUSED = """
     LSTM(3, 4)(None) : input must be an array of numbers, got None
     ReLU()(np.ma.ones(2)) : input must be a plain array, got a MaskedArray
     Linear(3, 2)([[1.0], [1.0, 2.0]]) : input must be an array, got [[1.0], [1.0, 2.0]]
-    Linear(3, 2)(zeros(4, 5)) : input must have shape (..., 3), got (4, 5)
     Linear(3, 2)(zeros(4, 3, dtype=float)) : input must have dtype float32, got float64; \
 convert it: input.astype(np.float32)
     Linear(3, 2)([[1.0, 2.0, 3.0]]) : input must have dtype float32, got float64; \
@@ -72,58 +61,42 @@ convert it: np.array(input, np.float32)
     LSTM(3, 4, batch_first=True)(zeros(3)) : input must have shape (B, T, D) or (T, D), got (3,)
     LSTM(3, 4)(zeros(5, 2, 4)) : input must have shape (..., 3), got (5, 2, 4)
     LSTM(3, 4)(zeros(0, 3)) : input must have at least one step, got shape (0, 3)
-    LSTM(3, 4)(X[:0]) : input must have at least one step, got shape (0, 2, 3)
     LSTM(3, 4, batch_first=True)(zeros(2, 0, 3)) : input must have at least one step
     LSTM(3, 4)(X, zeros(1, 2, 4)) : hx must be (h_0, c_0), got array(
     LSTM(3, 4)(X, (None,)) : hx must be (h_0, c_0), got (None,)
     LSTM(3, 4)(X, (zeros(1, 3, 4), None)) : h_0 must have shape (1, 2, 4), got (1, 3, 4)
-    LSTM(3, 4)(X, (None, zeros(2, 4))) : c_0 must have shape (1, 2, 4), got (2, 4)
     LSTM(3, 4)(X[:, 0], (zeros(1, 1, 4), None)) : h_0 must have shape (1, 4), got (1, 1, 4)
     LSTM(3, 4, batch_first=True)(X, (zeros(2, 5, 4), None)) : h_0 must have shape (1, 5, 4), got
     LSTM(3, 4, proj_size=2)(X, (zeros(1, 2, 4), None)) : h_0 must have shape (1, 2, 2), got
-    LSTM(3, 4, proj_size=2)(X, (None, zeros(1, 2, 2))) : c_0 must have shape (1, 2, 4), got
     LSTM(3, 4, 2, bidirectional=True)(X, (zeros(2, 2, 4), None)) : h_0 must have shape (4, 2, 4)
     LSTM(3, 4)(X, (None, zeros(1, 2, 4, dtype=float))) : c_0 must have dtype float32, got float64
-    LSTM(3, 4)(X, (None, "c")) : c_0 must be an array of numbers, got 'c'
     LSTM(3, 4)(X, None, [5]) : lengths must have shape (2,), got (1,)
-    LSTM(3, 4)(X, None, 5) : lengths must have shape (2,), got ()
     LSTM(3, 4)(X, None, [6, 0]) : lengths must be in [1, 5], got values from 0 to 6
     LSTM(3, 4)(X, None, [5.0, 2.0]) : lengths must hold integers, got dtype float64
-    LSTM(3, 4)(X, None, [True, True]) : lengths must hold integers, got dtype bool
     LSTM(3, 4)(X[:, 0], None, [5]) : lengths must be None for a single sequence (T, D), got [5]
     LSTMCell(3, 5)(zeros(4, 2, 3)) : input must have shape (B, D) or (D,), got (4, 2, 3)
-    LSTMCell(3, 5)(zeros(4, 7)) : input must have shape (..., 3), got (4, 7)
     LSTMCell(3, 5)(zeros(3), zeros(2, 5)) : hx must be (h, c), got array(
     LSTMCell(3, 5)(zeros(3), (zeros(1, 5), zeros(5))) : h must have shape (5,), got (1, 5)
     # --- gradients: of what was given, and one example is no batch of one
     LSTM(3, 4).vjp(X)[1](X) : d_output must have shape (5, 2, 4), got (5, 2, 3)
     LSTM(3, 4).vjp(X)[1](None, zeros(1, 2, 4)) : d_state must be (d_h_n, d_c_n), got array(
     LSTM(3, 4).vjp(X)[1](None, (X, None)) : d_h_n must have shape (1, 2, 4), got (5, 2, 3)
-    LSTM(3, 4).vjp(X)[1](None, (None, X)) : d_c_n must have shape (1, 2, 4), got (5, 2, 3)
     LSTMCell(3, 5).vjp(zeros(1, 3))[1](zeros(5)) : d_h must have shape (1, 5), got (5,)
-    LSTMCell(3, 5).vjp(zeros(3))[1](zeros(5), zeros(1, 5)) : d_c must have shape (5,), got (1, 5)
     Linear(3, 2).vjp(zeros(4, 3))[1](zeros(4, 3)) : d_output must have shape (4, 2), got (4, 3)
     ReLU().vjp(zeros(3, 2))[1](F32(1)) : d_output must have shape (3, 2), got ()
-    Dropout(0.5).vjp(zeros(3, 2))[1](zeros(1, 2)) : d_output must have shape (3, 2), got (1, 2)
     Dropout(0.5).eval().vjp(zeros(3, 2))[1](zeros(2)) : d_output must have shape (3, 2), got (2,)
     PARAMETER.accumulate(np.ones((1, 2))) : gradient must have shape (3, 2), got (1, 2)
     PARAMETER.accumulate(np.ones(2), np.array([0, 2])) : gradient must have shape (2, 2), got (2,)
     # --- losses
     cross_entropy(zeros(2, 3), [0, 3]) : labels must be in [0, 2], got values from 0 to 3
-    cross_entropy(zeros(2, 3), [0.0, 1.0]) : labels must hold integers, got dtype float64
-    cross_entropy(zeros(2, 3), [0]) : labels must have shape (2,), got (1,)
     cross_entropy(zeros(3), [0]) : logits must have shape (B, K), got (3,)
     cross_entropy(zeros(0, 3), []) : logits must have shape (B, K)
-    cross_entropy(zeros(1, 2, dtype="u1"), [0]) : logits must have dtype float32 or float64
     binary_cross_entropy_with_logits(zeros(2, 1), [0, 1]) : targets must have shape (2, 1), got
     binary_cross_entropy_with_logits(zeros(2), [0, 2]) : targets must be in [0, 1], got values from
-    binary_cross_entropy_with_logits([2], [0.9]) : logits must have dtype float32 or float64
-    binary_cross_entropy_with_logits(zeros(1), [0.9]) : targets must have dtype float32, got float64
     mse_loss(zeros(2, 1), zeros(2)) : target must have shape (2, 1), got (2,)
     mse_loss(zeros(0), zeros(0)) : prediction must hold at least one value, got (0,)
     mse_loss([1, 2], [1.5, 2.5]) : prediction must have dtype float32 or float64, got int64; \
 convert it: np.array(prediction, np.float32)
-    mse_loss(zeros(2), zeros(2, dtype=int)) : target must have dtype float32, got int64
     mse_loss(zeros(2), F32([0, np.nan])) : target must be finite, got nan
     # --- models
     SequenceClassifier(LSTM(3, 5), ReLU(), pooling="sum") : pooling must be one of
