@@ -17,7 +17,7 @@ from lstm.gradcheck import complex_step
 from tests.book import latex
 
 D, H, T = 3, 4, 5
-SIZES = {"D": D, "H": H, "T": T, "t": 3, "k": 2}
+SIZES = {"D": D, "H": H, "T": T, "t": 3, "k": 2, "j": 1}
 
 
 def column(values) -> np.ndarray:
