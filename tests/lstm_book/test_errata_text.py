@@ -63,6 +63,8 @@ def test_formulas_hold(finding):
     about = own_world(finding)
     for formula in claims(finding["correct"]):
         assert world.holds(formula, about), formula
+    for formula in MATH.findall(finding["correct"]):  # what cannot be read claims nothing
+        assert "=" not in formula.replace("t=T", "").replace("s=t+1", "") or world.sides(formula)[1]
     for formula in claims(finding["why"]):
         assert world.holds(formula, PRINTED.get(finding["id"], about)), formula
 
@@ -75,6 +77,17 @@ def test_indices_and_bounds_are_those_of_an_lstm(finding):
     assert set(re.findall(r"_\{t-(\w+)\}", text)) <= earlier
     assert set(re.findall(r"[hcC]_(?:0|\{t-1\}) = (\d+)", text)) <= {"0"}
     assert set(re.findall(r"(?<=in )\(.\d, \d\)", text)) <= {"(-1, 1)"}
+
+
+ENGLISH = re.compile(r"\b(?:[a-z]{3,}|in|or)\b")
+
+
+@each_finding
+def test_a_quotation_is_of_its_kind(finding):
+    """A formula or a number is quoted alone; a shape in letters stands in no article."""
+    assert not re.search(SHAPE, finding["printed"])
+    if finding["kind"] in ("equation", "number"):
+        assert not ENGLISH.search(re.sub(r"\\\w+", "", MATH.sub(" ", finding["printed"])))
 
 
 RIGHT = {"000-12"}
@@ -215,7 +228,10 @@ SAID = {
         f"shape {letters(INPUT[:, 0, 0])} with values 0 or 1",
     ],
     "000-37": [f"real array of shape {letters(INPUT)}: N sequences, T steps, D features."],
-    "000-38": [f"shape {letters(OUTPUT)}, or the last, {letters(LAST[0])}, each entry in (-1, 1)"],
+    "000-38": [
+        f"hidden states $h_1$ … $h_T$, shape {letters(OUTPUT)}, or the last, {letters(LAST[0])}, "
+        "each entry in (-1, 1)"
+    ],
     "002-14": [
         "One W {}, U {}, b {} are the weights of an Elman network".format(
             *(letters(ELMAN[name,][..., 0] if name == "b" else ELMAN[name,]) for name in "WUb")
@@ -229,10 +245,11 @@ SAID = {
         f"integers of shape {letters(INPUT[..., 0])}.",
     ],
     "002-37": [f"one output per step, {letters(LABELS)}."],
-    "003-21": [f"of shape {letters(STATE)}: `cell.zero_state"],
+    "003-21": [f"$c_0$ and $h_0$ of shape {letters(STATE)}: `cell.zero_state"],
     "003-23": [
         f"(seen with {TF} and {TF_NEW})",
         f"up to TensorFlow {TF};",
+        f"With TensorFlow {TF.rpartition('.')[0]} or earlier",
         f"with Keras 3 (seen with TensorFlow {TF_NEW})",
     ],
     "003-24": [f"of TensorFlow {TF} the", "the 100 steps were taken for a batch"],
@@ -289,7 +306,7 @@ SAID = {
         rf"$\dots + {NUMBERS[0].printed}\, C_{{t-1}}$",
         rf"${READING['c_t']:.6f} + {READING['f_t']:.6f}\, C_{{t-1}}$ with the right ones",
     ],
-    "004-30": [f"$C_t = {READING['c_t']:.6f}$ and $y_t = {READING['h_t']:.6f}$"],
+    "004-30": [f"reading has $C_t = {READING['c_t']:.6f}$ and $y_t = {READING['h_t']:.6f}$"],
     "004-31": [
         f"1.9 × 3 + 2.0 × 2 + 2.3 + 2.4 = {1.9 * 3 + 2.0 * 2 + 2.3 + 2.4:.1f} by the rule",
         f"$x_2 = {errata.WORKED_X[1]:.0f}$, here $h_2 = {errata.WORKED_H[1]:.0f}$",
@@ -331,7 +348,8 @@ SAID = {
     "004-49": [f"(N, T, D) = {(IMAGES, 28, 28)}; targets {(IMAGES,)}"],
     "004-50": [f"{IMAGES:,} training and {70_000 - IMAGES:,} test images"],
     "004-51": [
-        f"{IMAGES - IMAGES // 10:,} images to train, {IMAGES // 10:,} to validate; 10,000",
+        f"{IMAGES - IMAGES // 10:,} images to train, {IMAGES // 10:,} to validate; "
+        f"{70_000 - IMAGES:,} to test, once",
         f"the last tenth of the training set, {IMAGES // 10:,} images",
     ],
 }

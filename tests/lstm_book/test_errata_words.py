@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lstm_book.ledger import ARTICLES, FINDINGS
+from lstm_book import errata
+from lstm_book.ledger import ARTICLES, FINDINGS, OBSERVED
 
 import lstm
 from lstm import equations as eq
 from lstm.initialise import orthogonal
+from lstm.text import Vocabulary
 from tests.book import changes, numbers
 from tests.lstm_book.frameworks import run
 
 CORRECT = {finding["id"]: finding["correct"] for finding in FINDINGS}
+QUOTED = {finding["id"]: finding["printed"] for finding in FINDINGS}
 RNG = np.random.default_rng(0)
 LAYER = lstm.LSTM(3, 4, dtype=np.float64, rng=0)
 OUTPUT, (H_N, C_N) = LAYER(9 * RNG.normal(size=(50, 2, 3)))
@@ -39,9 +42,80 @@ MASKED = all(
     np.array_equal(*states) for states in zip(LENGTHS, LAYER(np.zeros((4, 1, 3)))[1], strict=True)
 )
 
+PROGRAMS = {number: about["program_corrected"] for number, about in ARTICLES.items()}
+DONE = {number: run(program) for number, program in PROGRAMS.items()}
+PRINTED = {number: run(about["program"]) for number, about in ARTICLES.items()}
+
+
+def held_out(number: str) -> bool:
+    """Return whether a corrected program is evaluated once, on nothing that it was fitted to."""
+    (((x, _), _),) = DONE[number].called("fit")
+    (((test, _), _),) = DONE[number].called("evaluate")
+    return not np.shares_memory(x, test) and len(DONE[number].called("evaluate")) == 1
+
+
+LIBRARY = [layer.kind for layer in DONE["000"].layers]
+NAMED = isinstance(PRINTED["000"].error, NameError) and DONE["000"].error is None
+SEED_FIRST = all(
+    PROGRAMS[number].index("set_random_seed(0)\n") < PROGRAMS[number].index("model = ")
+    for number in ("000", "002", "004")
+)
+SHARE = DONE["002"].called("fit")[0][1]["validation_split"] < 1
+WORDS = Vocabulary.from_texts(["often often rare", "often"], max_size=3)
+FREQUENT = WORDS.tokens[2:] == ["often"]
+DIRECT, STATES = RNG.normal(size=(6, 4)), np.tanh(RNG.normal(size=(6, 4)))
+U = RNG.normal(size=(4, 4))
+WHOLE = errata.whole_gradients_elman(DIRECT, STATES, U)
+LATER = errata.whole_gradients_elman(DIRECT + np.eye(6)[:, -1:], STATES, U)
+EARLIER = errata.whole_gradients_elman(DIRECT + np.eye(6)[:, :1], STATES, U)
+DOWN = not np.allclose(LATER[0], WHOLE[0]) and np.array_equal(EARLIER[1:], WHOLE[1:])
+LAST = np.diag(1 - STATES[-1] ** 2) @ U  # the gradient of h_T by h_{T-1}, transposed
+PRODUCT = np.allclose(WHOLE[-2] - DIRECT[-2], LAST.T @ DIRECT[-1])
+ORDER = not np.allclose(LAYER(OUTPUT[:9, :, :3])[0][-1], LAYER(OUTPUT[8::-1, :, :3])[0][-1])
+STEPS = [args for name, *args in DONE["003"].calls if name == "run" and args[1]]
+(*TRAINED, TESTED), FETCHED = [list(fed.values()) for _, fed in STEPS], [len(f) for f, _ in STEPS]
+FRESH = not any(np.array_equal(TESTED[0], fed[0]) for fed in TRAINED)
+REACHED = np.mean([np.mean(np.abs(fed[1]) < 1) for fed in TRAINED]) > 0.99
+LIFTED = np.abs(lstm.Linear(4, 4, rng=0, dtype=np.float64)(9 * OUTPUT)).max() > 1
+SEEN = [line for seen in OBSERVED["observed"].values() for line in seen.values()]
+LEGACY = any("not available with Keras 3" in line for line in SEEN)
+CLIPPED = lstm.Parameter(np.zeros(2))
+CLIPPED.grad[...] = 3e9
+lstm.clip_grad_norm_([CLIPPED], 1.0)
+
 RATE = lstm.Adam(LAYER.parameters()).lr  # TensorFlow’s default, which article 003 takes
 
 DECIDED = [
+    ("000-01", "whose units {are|are not} memory cells", bool(C_N.any())),
+    ("000-22", "uses {before|after} it {is|is not} used", [NAMED] * 2),
+    ("000-24", "on a {test|train} set once", held_out("000")),
+    ("000-25", "the layer {is|is not} the standard {LSTM|GRU}", [LIBRARY == ["LSTM", "Dense"]] * 2),
+    ("000-42", "{before|after} the model {is|is not} built", [SEED_FIRST] * 2),
+    (
+        "001-01",
+        "eases vanishing; against explosion gradients {are|are not} clipped",
+        np.linalg.norm(CLIPPED.grad) < 1.01,
+    ),
+    ("001-32", "For the {first|last} probably", QUOTED["001-32"].startswith("《深度学习》")),
+    ("002-21", "the `vocab_size` {most|least} frequent", FREQUENT),
+    (
+        "002-23",
+        "(of the {training|validation} set); the {test|train} set once",
+        [SHARE, held_out("002")],
+    ),
+    ("003-02", "over k steps {is|is not} a product", PRODUCT),
+    ("003-05", "images {after|before} a stated choice of order", ORDER),
+    ("003-15", "from t = T {down|up} to 1", DOWN),
+    ("003-20", "for each update and for the {test|train}", FRESH),
+    ("003-23", "or with legacy {Keras|PyTorch}", LEGACY),
+    ("003-33", "and a {test|train} loss on sequences held out", FRESH),
+    (
+        "003-48",
+        "A linear layer (n, n) {after|before} the LSTM, or targets that almost "
+        "{always|never} lie within",
+        [LIFTED, REACHED],
+    ),
+    ("003-54", "and a loss that {is|is not} looked at", set(FETCHED[:-1]) == {2}),
     ("000-01", "The {LSTM|MLP} {is|is not} a recurrent", [bool(LAYER.weight_hh_l0.data.any())] * 2),
     ("000-03", "what {is|is not} written into the memory", WRITTEN),
     ("000-06", "The LSTM eases the vanishing gradient; it {does not|does}", 0 < 0.9**999 < 1e-9),
@@ -59,7 +133,7 @@ DECIDED = [
     ("002-03", "{is|is not} left, and it {can only|cannot} fall with k", [KEPT, FADES]),
     ("001-11", "{is|is not} a candidate; $C_t", WRITTEN),
     ("001-11", "{is|is not} the new state", WRITTEN and KEPT),
-    ("002-22", "masked steps {leave|change} h and c as they {are|are not}", [MASKED] * 2),
+    ("002-22", "masked steps {leave|change} h and c as they {are|are not}.", [MASKED] * 2),
     ("002-07", "{is|is not} kept;", KEPT and LOST),
     (
         "003-02",
