@@ -500,7 +500,8 @@ def shuffled(
     size = checks.positive_int("size", size, minimum=0)
     checks.room(size, size=size)
     batch_size = checks.positive_int("batch_size", batch_size)
-    order = checks.generator(rng).permutation(size)
+    rng = checks.generator(rng)
+    order = rng.permutation(size)
     if bucket_by is None:
         return order
     bucket_by = _lengths(bucket_by, size)

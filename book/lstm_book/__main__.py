@@ -62,10 +62,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _tell(message: str) -> None:
-    """Say something that is no result, once where there are several processes."""
-    processes = sys.modules.get("lstm_book.recipes.processes")
-    if processes is None or processes.IS_FIRST:
-        print(_wrapped(message, indent=""), file=sys.stderr)
+    """Say something that is no result."""
+    print(_wrapped(message, indent=""), file=sys.stderr)
 
 
 def _wrapped(text: str, indent: str = "    ") -> str:
@@ -165,9 +163,14 @@ def jobs(options: argparse.Namespace) -> list:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from lstm_book.recipes import processes
     from lstm_book.recipes.runner import run
 
-    wanted = jobs(options)
+    try:
+        wanted = jobs(options)
+    except ValueError:
+        processes.leave_it_to_the_first()
+        raise
     try:
         run(*wanted, then_exit=options.is_process)
     except KeyboardInterrupt:
@@ -175,7 +178,8 @@ def _train(options: argparse.Namespace) -> None:
         what = "Finished seeds are recorded; no training was under way to be saved"
         for saved in filter(Path.exists, paths):
             what = f"The training is saved in {saved}: the same command with --resume goes on"
-        _tell(f"Stopped. {what}.")
+        if processes.IS_FIRST:
+            _tell(f"Stopped. {what}.")
         raise
 
 

@@ -489,9 +489,6 @@ def test_whatever_is_changed_in_a_record_is_named_or_harmless(tmp_path_factory, 
 # --- signals --------------------------------------------------------------------------------------
 
 
-LONG = ["--set", "epochs=20", "--set", "train_size=200", "--seeds", "5,6"]
-
-
 def start(*args, **options):
     return subprocess.Popen(
         [sys.executable, "-m", "lstm_book", *args],
@@ -501,6 +498,10 @@ def start(*args, **options):
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'book'}"},
         **options,
     )
+
+
+PATIENCE = 1800
+"""Seconds after which something hangs, on the slowest machine too."""
 
 
 def deaf():
@@ -524,15 +525,15 @@ def heard():
 )
 def test_a_signal_saves_and_resume_ends_in_the_same_record(tmp_path, how, before, engine, capsys):
     """However often it comes; status 130, 143 or 129, as a shell reports the signal."""
-    command = arguments("stacked", tmp_path / "stopped", *LONG, "--engine", engine)
+    options = ("--seeds", "5,6", "--engine", engine)
+    command = arguments("stacked", tmp_path / "stopped", *options)
     command.remove("--quiet")
-    process = start(*command, preexec_fn=before)
+    process = start(*command, "--set", "epochs=1000000", preexec_fn=before)  # never at its end
     assert process.stdout.readline().endswith("seed 5\n"), process.stderr.read()
-    time.sleep(0.05)
     for _ in range(20):
         process.send_signal(how)
         time.sleep(0.001)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     checkpoint = tmp_path / f"stopped/stacked-article-{engine}-quick-seed5.checkpoint.npz"
     assert process.returncode == 128 + how, errors
     wanted = f"Stopped. The training is saved in {checkpoint}: the same command with --resume goes"
@@ -547,8 +548,10 @@ def test_a_signal_saves_and_resume_ends_in_the_same_record(tmp_path, how, before
     assert "settings.test_size was 20, is 30" in words(capsys.readouterr().err)
     assert checkpoint.read_bytes() == saved
     threads = torch.get_num_threads()
-    assert run(*command, "--resume") == 0
-    assert run(*arguments("stacked", tmp_path / "whole", *LONG, "--engine", engine)) == 0
+    info = json.loads(str(np.load(checkpoint)["info"]))
+    longer = ("--set", f"epochs={len(info['history']) + 2}")
+    assert run(*command, *longer, "--resume") == 0
+    assert run(*arguments("stacked", tmp_path / "whole", *options, *longer)) == 0
     assert torch.get_num_threads() == threads
     stopped, whole = record(tmp_path / "stopped")["runs"], record(tmp_path / "whole")["runs"]
     assert [each["resumed"] for each in stopped] == [True, False]
@@ -561,16 +564,16 @@ def test_a_signal_saves_and_resume_ends_in_the_same_record(tmp_path, how, before
 # --- several processes of one training ------------------------------------------------------------
 
 
-def torchrun(*args):
+def torchrun(*args, path=()):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
     environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'book'}"
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, (*path, ROOT, ROOT / "book")))
     return subprocess.run(
         [*command, "-m", "lstm_book", *args],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         env=os.environ | environment,
     )
 
@@ -601,10 +604,13 @@ def test_torchrun_records_what_one_process_records(tmp_path, loopback):
 
 @pytest.mark.slow
 def test_torchrun_says_once_what_is_wrong(tmp_path, loopback):
+    """Also where the others are ready long before the first, which alone says it."""
     (tmp_path / "random-sequence-sum-torch-quick.json").write_text("{}")
+    late = "import os, time\ntime.sleep(3 * (os.environ.get('RANK') == '0'))\n"
+    (tmp_path / "sitecustomize.py").write_text(late)
     wrong = {"--engine=numpy": "several processes need engine 'torch'", "--quiet": "there already"}
     for option, message in wrong.items():
-        process = torchrun(*arguments("random-sequence", tmp_path, option))
+        process = torchrun(*arguments("random-sequence", tmp_path, option), path=[tmp_path])
         assert process.returncode != 0
         assert words(process.stderr).count(message) == 1
 

@@ -248,7 +248,6 @@ def test_two_processes_end_where_one_ends(tmp_path, loopback):
         [*command, str(tmp_path / "program.py"), str(tmp_path / "out"), root],
         capture_output=True,
         text=True,
-        timeout=120,
         env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
     )
     assert run.returncode == 0, run.stderr

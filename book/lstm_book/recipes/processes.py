@@ -27,7 +27,11 @@ IS_FIRST = COUNT == 1 or _from_torchrun("RANK", 0, COUNT - 1) == 0
 
 @contextlib.contextmanager
 def joined(device: str) -> Iterator[None]:
-    """Join the other processes, if there are any, and wait for them at the end."""
+    """Join the other processes, if there are any, and wait for them at the end.
+
+    After an error the process stays joined until it ends, which it does when it has said what is
+    wrong: to leave earlier would be an error to the others, and ``torchrun`` ends all at the first.
+    """
     if COUNT == 1:
         yield
         return
@@ -39,15 +43,13 @@ def joined(device: str) -> Iterator[None]:
         torch.cuda.set_device(_from_torchrun("LOCAL_RANK", 0, COUNT - 1))
     # The others wait while the first one computes a baseline.
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=1))
-    try:
-        yield
-        distributed.barrier()
-    finally:
-        distributed.destroy_process_group()
+    yield
+    distributed.barrier()
+    distributed.destroy_process_group()
 
 
 def from_first(compute: Callable[[], Any]) -> Any:
-    """Return in every process what the first one computes; its error is the error of all."""
+    """Return in every process what the first one computes; its error ends them all."""
     if COUNT == 1:
         return compute()
     from torch import distributed
@@ -60,8 +62,19 @@ def from_first(compute: Callable[[], Any]) -> Any:
             content[1] = error
     distributed.broadcast_object_list(content)
     if content[1] is not None:
+        leave_it_to_the_first()
         raise content[1]
     return content[0]
+
+
+def leave_it_to_the_first() -> None:
+    """End every process but the first, because of an error that all have.
+
+    Their status is 0: at another one ``torchrun`` would end the first before it has said what is
+    wrong.
+    """
+    if not IS_FIRST:
+        raise SystemExit(0)
 
 
 def largest(number: int, device: str) -> int:

@@ -299,8 +299,6 @@ def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
     state = processes.from_first(lambda: load_checkpoint(path, belongs_to) if goes_on else None)
     if state:
         trainer.load_state_dict(state)
-    if job.progress and processes.IS_FIRST:
-        print(f"{job.name}, seed {seed}" + (", resumed" if state else ""), flush=True)
     bar = ProgressBar() if job.progress and processes.IS_FIRST else None
     saved_at = time.monotonic()
 
@@ -326,6 +324,8 @@ def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
         return predict(trainer.model, part.inputs)
 
     with signals.held():
+        if bar:
+            print(f"{job.name}, seed {seed}" + (", resumed" if state else ""), flush=True)
         history = trainer.fit(
             *task.train,
             epochs=settings["epochs"],
