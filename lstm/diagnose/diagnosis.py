@@ -54,6 +54,8 @@ class Diagnosis:
         Gate → the arrays that it uses.
     called : str
         How the code was called.
+    reason, adapter : str, list of str
+        Why it is unknown, and the lines to write, where the code could not be called.
     """
 
     is_lstm: bool = False
@@ -68,6 +70,8 @@ class Diagnosis:
     ties: list[str] = field(default_factory=list)
     weights: dict[str, list[str]] = field(default_factory=dict)
     called: str = ""
+    reason: str = ""
+    adapter: list[str] = field(default_factory=list)
 
     @property
     def mistakes(self) -> list[str]:
@@ -93,7 +97,7 @@ class Diagnosis:
         if self.differences:
             return "a relative of the LSTM: it differs in " + ", ".join(self.differences)
         if not self.is_lstm:
-            return "unknown: nothing in the catalogue gives these numbers"
+            return "unknown: " + (self.reason or "nothing in the catalogue gives these numbers")
         if False in (self.backward_of_own_forward, self.backward_of_lstm):
             return "an LSTM, but its gradients are not: nothing in the catalogue gives them"
         return "an LSTM" + (", and so is its backward pass" if self.backward_of_lstm else "")
@@ -111,6 +115,8 @@ class Diagnosis:
         return json.dumps(self.as_dict(), ensure_ascii=False)
 
     def __str__(self) -> str:
+        if self.reason:
+            return "\n".join([*wrapped("Unknown:", self.reason + ".", ""), "Write:", *self.adapter])
         lines = [self.verdict[0].upper() + self.verdict[1:] + "."]
         for finding in self.findings:
             lines += wrapped(SIGNS[finding.kind], finding.name, "  ")

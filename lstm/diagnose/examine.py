@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,21 +12,19 @@ from typing import Any
 import numpy as np
 
 from lstm.cell import step as lstm_step
-from lstm.diagnose.calling import Arrays, Step, open_code
+from lstm.diagnose.calling import CannotCall, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation, Observed, explain, ties
-from lstm.diagnose.gradients import examine
+from lstm.diagnose.gradients import Case, LossCase, examine, opened
+from lstm.diagnose.names import gate_of
 from lstm.diagnose.sequences import Sequence
+from lstm.diagnose.weights import Arrays
 from lstm.diagnose.wiring import Wiring, measure, settle_weights
 
-ROLE_NAMES = {  # what a weight's name says of its gate
-    "f": r"f|forget|fg|forgetgate",
-    "i": r"i|u|in|input|update|ig|inputgate",
-    "g": r"g|c|j|z|a|cell|cand|candidate|cc|tilde|block|gate|cbar",
-    "o": r"o|out|output|og|outputgate",
-}
 MOST_BLOCKS = 6
+PATIENCE = 4.0
+"""After so many seconds of processor time no other weights are tried."""
 
 
 @contextmanager
@@ -70,40 +69,69 @@ def diagnose(
     ValueError
         If the code cannot be called, or holds no weights.
     """
-    return whole(open_code(Step, step, weights), gradients)
+    return answered(Step, step, weights, gradients)
 
 
 def diagnose_sequence(
     run: Any,
     weights: Mapping[str, Any] | None = None,
     gradients: Callable[..., Any] | None = None,
+    loss: Callable[..., Any] | None = None,
 ) -> Diagnosis:
     """Do the same as :func:`diagnose` for code that only runs whole sequences.
 
     Parameters
     ----------
     run : callable, object or class
-        ``run(X)`` returns all outputs h, first or alone. X is (T, B, D), (B, T, D), (D, B, T),
-        (T, D) or T columns (D, 1). Where it takes initial states, it gets zeros.
+        ``run(X)`` returns all outputs h or the last one, alone or among others. X is (T, B, D),
+        (B, T, D), (D, B, T), (T, D, B), (T, D) or T columns (D, 1), or holds numbers of tokens.
+        Where it takes initial states, it gets zeros.
     weights : mapping of str to array, optional
         As in :func:`diagnose`.
     gradients : callable, optional
         ``gradients(X, d_h)`` returns the gradients by the names of the weights, and of the inputs
         as ``x`` if it has them.
+    loss : callable, optional
+        Where gradients come with a loss alone: ``loss(X)`` returns a number and the gradients by
+        the names of the weights.
 
     Returns
     -------
     Diagnosis
-
-    Raises
-    ------
-    ValueError
-        If the code cannot be called, or holds no weights.
     """
-    return whole(open_code(Sequence, run, weights), gradients)
+    return answered(Sequence, run, weights, gradients, loss)
 
 
-def whole(code: Step | Sequence, gradients: Callable[..., Any] | None) -> Diagnosis:
+ADAPTER = {
+    Step: (
+        "step = lambda x, h, c: your_step(...)  # returns h, c",
+        'weights = {"W": W, "b": b}  # the very arrays that it uses',
+        "lstm.diagnose(step, weights)",
+    ),
+    Sequence: (
+        "run = lambda X: your_run(...)  # returns all h, or the last",
+        'weights = {"W": W, "b": b}  # the very arrays that it uses',
+        "lstm.diagnose_sequence(run, weights)",
+    ),
+}
+
+
+def answered(
+    kind: type[Step], thing: Any, weights: Mapping[str, Any] | None,
+    gradients: Callable[..., Any] | None = None, loss: Callable[..., Any] | None = None,
+) -> Diagnosis:  # fmt: skip
+    """Examine code; where it cannot be called, say why and how it could."""
+    try:
+        code = open_code(kind, thing, weights)
+    except CannotCall as failure:
+        return Diagnosis(reason=str(failure), adapter=list(ADAPTER[kind]))
+    return whole(code, gradients, loss)
+
+
+def whole(
+    code: Step | Sequence, gradients: Callable[..., Any] | None = None,
+    loss: Callable[..., Any] | None = None,
+) -> Diagnosis:  # fmt: skip
     """Examine code that can be called."""
     if gradients is None and not code.tensors:
         gradients = getattr(code.owner, "backward", None)
@@ -120,20 +148,39 @@ def whole(code: Step | Sequence, gradients: Callable[..., Any] | None) -> Diagno
         answer.is_lstm &= not (answer.mistakes or answer.differences)
         if explanation is not None:
             compare(code, wiring, explanation, answer)
-        if gradients is not None:
+        if gradients is not None or loss is not None:
             settle_weights(code, seed=2)
-            code.cell_output = wiring.cell_output
-            known = explanation is not None and set(explanation.blocks) == set("ifgo")
-            formula = explanation if known else None
-            more, answer.backward_of_own_forward, answer.backward_of_lstm = examine(
-                code, wiring, formula, gradients, named=answer.is_lstm
-            )
-            answer.findings = order_of(answer.findings + more)
+            backward(code, wiring, explanation, answer, gradients, loss)
     if explanation is not None and complete(explanation):
         answer.state_dict = state_dict(wiring, explanation, code.weights)
     order = ", ".join(f"({', '.join(s)})" if isinstance(s, tuple) else s for s in code.order)
-    answer.called = f"({order}), {code.layout}, D = {code.D}, H = {code.H}"
+    answer.called = f"({order}), {code.layout.name}, D = {code.D}, H = {code.H}"
     return answer
+
+
+def backward(
+    code: Step | Sequence, wiring: Wiring, best: Explanation | None, answer: Diagnosis,
+    gradients: Callable[..., Any] | None, loss: Callable[..., Any] | None,
+) -> None:  # fmt: skip
+    """Examine the backward pass, if it can be called."""
+    known = best is not None and set(best.blocks) == set("ifgo")
+    before, findings = dict(vars(code)), []
+    try:
+        if loss is None:
+            findings = opened(code, gradients)
+            cases = [Case(code, gradients, steps) for steps in code.lengths]
+        else:
+            cases = [LossCase(code, loss, steps) for steps in code.lengths]
+        said = examine(code, wiring, best if known else None, cases, named=answer.is_lstm)
+    except Exception as error:  # whatever a person's code raises
+        answer.warnings.append(str(error))
+        return
+    finally:
+        vars(code).update(before)  # another arrangement may have been tried
+    own = said.own and not any(f.kind == "mistake" for f in findings)
+    answer.backward_of_own_forward = own
+    answer.backward_of_lstm = None if said.lstm is None else said.lstm and (own or not said.own)
+    answer.findings = order_of(answer.findings + findings + said.findings)
 
 
 def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | None]:
@@ -141,27 +188,27 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
 
     Other weights are tried, too: with some a unit may be dead.
     """
-    best = None
-    for seed, swap in itertools.product(range(5), (False, True)):
-        wiring = measure(code, seed, swap=swap)
-        if swap and wiring.cell_output is None:
-            continue
+    best, start = None, time.process_time()
+    for seed, choice in itertools.product(range(5), code.choices):
+        code.choice = choice
+        wiring = measure(code, seed)
         answer, explanation = judge(code, wiring, observe(code, wiring))
         known = len(answer.right) if explanation is None else 100 - explanation.cost
         if best is None or known > best[0]:
-            best = known, wiring, answer, explanation
-        if swap and len(wiring.gates) > MOST_BLOCKS:
+            best = known, wiring, answer, explanation, choice
+        last = choice == code.choices[-1]
+        if best[0] > 99 or (last and (best[0] > 50 or time.process_time() - start > PATIENCE)):
             break
-        if best[0] > 99 or (best[0] > 50 and (swap or wiring.cell_output is None)):
-            break
-    return best[1:]
+    code.choice = best[-1]
+    return best[1:-1]
 
 
 def observe(code: Step, wiring: Wiring) -> Observed:
     """Run the code on ordinary inputs with ordinary weights."""
     rng, parts = np.random.default_rng(5), wiring.assemble(code.weights)
+    given = code.draw(rng, 4, 12)
     if isinstance(code, Sequence):
-        x = rng.normal(size=(4, 6, code.D))
+        x = given["x"]
         h = code(x)
         h_prev = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
         zero = np.zeros_like(h[0])
@@ -170,13 +217,11 @@ def observe(code: Step, wiring: Wiring) -> Observed:
         )
         tolerance = 1e-7 if code.dtype == np.float64 else 3e-3
         return Observed(a, parts["c'"], h_prev, zero, h, None, tolerance)
-    x, h, c = (rng.normal(size=(12, n)) for n in code.sizes)
-    outputs = code(x, h, c)
-    cell = None if wiring.cell_output is None else outputs[wiring.cell_output][None]
-    hidden = outputs[0 if wiring.cell_output is None else 1 - wiring.cell_output][None]
-    a = wiring.preactivations(parts, x, h, c)[:, None]
+    hidden, *cell = code(**given)
+    a = wiring.preactivations(parts, *given.values())[:, None]
     tolerance = 1e-8 if code.dtype == np.float64 else 2e-4
-    return Observed(a, parts["c'"], h[None], c, hidden, cell, tolerance)
+    seen = cell[0][None] if cell else None
+    return Observed(a, parts["c'"], given["h"][None], given["c"], hidden[None], seen, tolerance)
 
 
 def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explanation | None]:
@@ -281,26 +326,17 @@ def shared(wiring: Wiring, best: Explanation) -> list[Finding]:
 def agreement(wiring: Wiring, explanation: Explanation) -> int:
     """Count the weights whose name says the gate that an explanation gives them."""
     return sum(
-        says(array) == role for role, k in explanation.blocks.items() for array in wiring.arrays(k)
+        gate_of(array) == role
+        for role, k in explanation.blocks.items()
+        for array in wiring.arrays(k)
     )
-
-
-def says(name: str) -> str | None:
-    """Return the gate that a weight's name says, if it says one."""
-    words = [w for w in re.split(r"[^a-z]+|(?<=[a-z])(?=[A-Z])", name) if w]
-    tail = re.sub(r"^(weights?|bias|[wubvr])?_?(x|h)?_?", "", name.lower().split(".")[-1])
-    for word in (tail, tail.removesuffix("_gate"), *map(str.lower, words)):
-        for role, pattern in ROLE_NAMES.items():
-            if re.fullmatch(pattern, word.strip("_")):
-                return role
-    return None
 
 
 def names(wiring: Wiring, best: Explanation) -> list[str]:
     """Warn of a gate whose weights all are called like another gate's."""
     found = []
     for role, k in best.blocks.items():
-        called = {says(array) for array in wiring.arrays(k)}
+        called = {gate_of(array) for array in wiring.arrays(k)}
         if len(called) == 1 and None not in called and called != {role}:
             other = GATES[called.pop()]
             found.append(f"the weights of the {GATES[role]} are called like the {other}'s")
@@ -321,8 +357,7 @@ def behaviour(code: Step) -> list[Finding]:
         found.append(
             Finding("changes its arguments in place", "convention", "", ", ".join(changed))
         )
-    rng = np.random.default_rng(6)
-    inputs = {n: rng.normal(size=shape) for n, shape in code.input_shapes(3, 5).items()}
+    inputs = code.draw(np.random.default_rng(6), 3, 5)
     one = (Ellipsis, slice(0, 1), slice(None))
     together = code(**inputs)
     try:
@@ -382,8 +417,7 @@ def compare(code: Step, wiring: Wiring, best: Explanation, answer: Diagnosis) ->
     if not complete(best):
         return
     settle_weights(code, seed=1)
-    rng = np.random.default_rng(7)
-    inputs = {n: rng.normal(size=shape) for n, shape in code.input_shapes(4, 6).items()}
+    inputs = code.draw(np.random.default_rng(7), 4, 6)
     if "c" in inputs:
         inputs["c"] *= 3
     w = standard(wiring, best, code.weights)
@@ -396,10 +430,8 @@ def compare(code: Step, wiring: Wiring, best: Explanation, answer: Diagnosis) ->
     theirs = code(**inputs)
     if isinstance(code, Sequence):
         pairs = [(theirs, np.array(expected))]
-    elif wiring.cell_output is None:
-        pairs = [(theirs[0], h)]
     else:
-        pairs = [(theirs[1 - wiring.cell_output], h), (theirs[wiring.cell_output], c)]
+        pairs = list(zip(theirs, (h, c), strict=False))
     answer.largest_error = float(max(np.abs(a - b).max() for a, b in pairs))
     differs = answer.mistakes or answer.differences
     if not differs and answer.largest_error > (1e-7 if code.dtype == np.float64 else 1e-3):

@@ -93,8 +93,11 @@ def examine_file(path: Path, name: str | None, gradients: str | None) -> dict[st
         for kind in (diagnose, diagnose_sequence):
             try:
                 answer = kind(thing, names.get("weights"), back)
-            except Exception as error:  # it cannot be called like this
+            except Exception as error:  # whatever a person's code raises
                 errors.append(f"{key}: {error}")
+                continue
+            if answer.reason:
+                errors.append(f"{key}: {answer.reason}")
                 continue
             answer.warnings += failed[:3]
             good = answer.is_lstm and not answer.mistakes

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from lstm.diagnose.calling import Arrays
+from lstm.diagnose.calling import CannotCall
 from lstm.diagnose.catalogue import Finding
 from lstm.diagnose.forward import Explanation
 from lstm.diagnose.lines import ROLES, Wrong, backward, forward, mistakes
+from lstm.diagnose.weights import Arrays
 from lstm.diagnose.wiring import Wiring
 
 MOST_ENTRIES = 60
 """So many entries of each array are differentiated numerically."""
 BEAM = 12
-DEEPEST = 5
+DEEPEST = 7
 """So many explanations are followed at once, and so many mistakes tried together."""
+PAIRS = 60
+"""So many that explain no more are followed once."""
 
 
 def numerical(loss: Callable[[], float], arrays: Arrays, step: float) -> Arrays:
@@ -63,20 +68,25 @@ class Case:
         Of the numbers put in.
     """
 
+    scales = True
+    """Whether the outputs' gradients can be made larger or smaller."""
+
     def __init__(self, code: Any, gradients: Callable, steps: int, seed: int = 20) -> None:
         rng = np.random.default_rng(seed)
         self.code, self.gradients, self.steps = code, gradients, steps
-        self.samples = (
-            next(n for n in (3, 5, 7, 9) if n not in (code.D, code.H)) if code.several else 1
-        )
-        shapes = code.input_shapes(steps, self.samples)
-        self.inputs = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+        several = code.layout.several and not code.alone
+        self.samples = next(n for n in (3, 5, 7, 9) if n not in (code.D, code.H)) if several else 1
+        self.inputs = code.draw(rng, steps, self.samples)
         self.given = [rng.normal(size=shape) for shape in code.output_shapes(steps, self.samples)]
+        self.placed: set[str] = set()
+        self.tolerance = 1e-5 if code.dtype == np.float64 else 5e-2
 
     def theirs(self, factor: float = 1.0) -> Arrays:
         """Return the person's gradients by name, for outputs' gradients times a factor."""
         given = [factor * d for d in self.given]
-        return self.code.gradients(self.gradients, self.inputs, given)
+        found = self.code.gradients(self.gradients, self.inputs, given)
+        self.placed = self.code.placed
+        return found
 
     def loss(self) -> float:
         """Return the loss whose gradients they should be."""
@@ -113,11 +123,55 @@ class Case:
         return gradients
 
 
+class LossCase(Case):
+    """The same for code that gives a loss with gradients: those of the outputs are not given.
+
+    They follow: the LSTM's gradients of the weights are linear in them.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(X)`` returns a number and gradients by the names of the weights.
+    """
+
+    scales = False
+
+    def __init__(self, code: Any, loss: Callable, steps: int) -> None:
+        super().__init__(code, loss, steps)
+
+    def theirs(self, factor: float = 1.0) -> Arrays:
+        """Return the person's gradients by name."""
+        found, self.placed = self.code.gradients_of_loss(self.gradients, self.inputs["x"])
+        return found
+
+    def loss(self) -> float:
+        """Return the person's loss."""
+        return self.code.loss_of(self.gradients, self.inputs["x"])
+
+    def reference(self, wiring: Wiring, best: Explanation) -> Callable[..., Arrays]:
+        """Return the same as for other code, for the gradients of the outputs that follow."""
+        names = set(self.code.weights)
+        wanted = self.numerical(names)
+        known = {n: ~np.isnan(a) for n, a in wanted.items()}
+
+        def vector(gradients: Arrays) -> np.ndarray:
+            return np.concatenate([gradients[n][known[n]] for n in wanted])
+
+        units = np.eye(self.given[0].size).reshape(-1, *self.given[0].shape)
+        columns = []
+        for self.given[0] in units:
+            columns.append(vector(super().reference(wiring, best)()))
+        found = np.linalg.lstsq(np.array(columns).T, vector(wanted), rcond=1e-9)[0]
+        self.given[0] = found.reshape(units.shape[1:])
+        return super().reference(wiring, best)
+
+
 class Comparison:
     """Compares gradients piece by piece: a piece is one gate's part of an array, or an input."""
 
     def __init__(self, case: Case, wiring: Wiring, best: Explanation, theirs: Arrays) -> None:
-        self.theirs, self.tolerance = theirs, 1e-6 if case.code.dtype == np.float64 else 2e-2
+        exact = 1e-6 if case.scales else 1e-4
+        self.theirs, self.tolerance = theirs, exact if case.code.dtype == np.float64 else 2e-2
         self.pieces: dict[tuple[str, str], np.ndarray] = {}
         numbers = {n: np.arange(a.size).reshape(a.shape) for n, a in theirs.items()}
         role = {k: r for r, k in best.blocks.items()}
@@ -196,9 +250,16 @@ def search(
         }
         scored = [(score(wrong), wrong) for wrong in longer.values()]
         scored.sort(key=lambda entry: -entry[0])
-        if scored[0][0] <= most:
+        if scored and scored[0][0] > most:
+            beam = scored[:BEAM]
+            continue
+        if len(catalogue) < len(reach):
             break
-        beam = scored[:BEAM]
+        # No one mistake helps: two in the same pieces may, of those that reach no others.
+        bad = np.any([~right(wrong) for _, wrong in beam], axis=0)
+        catalogue = [more for more in catalogue if not (reach[more.name] & ~bad).any()]
+        near = {more.name for more in catalogue}
+        beam += [(n, wrong) for n, wrong in scored if n == most and wrong[-1].name in near][:PAIRS]
     most = max(right for right, _ in beam)
     return [wrong for right, wrong in beam if right == most], most, count
 
@@ -226,101 +287,169 @@ def not_a_mistake(theirs: Arrays, wanted: Arrays, weights: Arrays, tolerance: fl
     return None
 
 
+def fitted(theirs: Arrays, numbers: Arrays, placed: set[str], tolerance: float) -> Arrays:
+    """Give gradients without a name to those of their shape that they fit: in their favour."""
+    theirs = theirs.copy()
+    for a, b in itertools.permutations(sorted(placed & theirs.keys()), 2):
+        same = theirs[a].shape == theirs[b].shape
+        fits = same and equal(theirs[b], numbers[a], tolerance)
+        if fits and not equal(theirs[b], numbers[b], tolerance):
+            theirs[a], theirs[b] = theirs[b], theirs[a]
+    return theirs
+
+
+def opened(code: Any, gradients: Callable) -> list[Finding]:
+    """Find a way to call a person's backward pass: another arrangement, or one sample alone.
+
+    Raises
+    ------
+    CannotCall
+        With what it raised.
+    """
+    first, errors = code.layout, []
+    for layout in itertools.chain([first], code.others()):
+        for code.alone in (False, True) if layout.several else (True,):
+            code.layout = layout
+            try:
+                if Case(code, gradients, max(code.lengths)).theirs():
+                    return one_alone(code) if layout.several and code.alone else []
+            except Exception as error:  # whatever a person's code raises
+                errors.append(f"{type(error).__name__}: {error}")
+    names = ", ".join(code.weights)
+    raise CannotCall(
+        f"the backward pass could not be called ({errors[0]})"
+        if errors
+        else f"the backward pass returned no arrays by the names of the weights: {names}"
+    )
+
+
+def one_alone(code: Any) -> list[Finding]:
+    """Say that a backward pass takes no batch: a mistake where the forward pass is given one."""
+    kind = "mistake" if code.given_states() else "convention"
+    return [Finding("the backward pass fails for a batch: one alone", kind, "eq-d-weights-sum")]
+
+
+@dataclass
+class Verdict:
+    """What is said of a backward pass."""
+
+    findings: list[Finding] = field(default_factory=list)
+    own: bool = True
+    lstm: bool | None = None
+
+    def add(self, name: str, kind: str = "mistake", equation: str = "", detail: str = "") -> None:
+        """Add a finding."""
+        self.findings.append(Finding(name, kind, equation, detail))
+
+    def neither(self) -> None:
+        """Say that it is that of no forward pass."""
+        self.own, self.lstm = False, None if self.lstm is None else False
+
+
 def examine(
-    code: Any,
-    wiring: Wiring,
-    best: Explanation | None,
-    gradients: Callable,
-    *,
-    named: bool,
-) -> tuple[list[Finding], bool, bool | None]:
+    code: Any, wiring: Wiring, best: Explanation | None, cases: list[Case], *, named: bool
+) -> Verdict:
     """Compare a person's gradients with both yardsticks; name what is wrong.
 
-    Returns
-    -------
-    list of Finding
-    bool, bool or None
-        Whether they are those of their own forward pass, and those of the LSTM.
+    Parameters
+    ----------
+    code : Step or Sequence
+    wiring, best : Wiring, Explanation or None
+        What is known of the forward pass.
+    cases : list of Case
+        The calls, the shortest first.
+    named : bool
+        Whether the forward pass is the LSTM's: only then have mistakes a name.
     """
-    found: list[Finding] = []
-    tolerance = 1e-5 if code.dtype == np.float64 else 5e-2
-    cases = [Case(code, gradients, steps) for steps in code.lengths]
-    own, lstm, begin = True, None if best is None else True, [()]
+    verdict = Verdict(lstm=None if best is None else True)
+    begin: list[Wrongs] = [()]
     for case in cases:
-        theirs = case.theirs()
-        if not theirs:
-            raise ValueError(
-                "gradients must return arrays by the names of the weights, got none of "
-                + ", ".join(code.weights)
-            )
-        left = case.theirs(0.0)
-        small = {n: 1e3 * a for n, a in case.theirs(1e-3).items()}
-        again = case.theirs()
-        if any(np.abs(a - theirs[n]).max() > 1e-9 for n, a in again.items() if n in theirs):
-            found.append(
-                Finding(
-                    "accumulators keep the last call's gradients", "mistake", "eq-d-weights-sum"
-                )
-            )
-            return found, False, None if best is None else False
-        started = any(np.abs(a).max() > 1e-9 for a in left.values())
-        if not started and any(not equal(small[n], a, tolerance) for n, a in theirs.items()):
-            found.append(Finding("large gradients are clipped", "convention", "eq-d-weights-sum"))
-            theirs = small
+        theirs, started = observed(case, verdict)
+        if theirs is None:
+            break
         idle = [n for n in wiring.idle if n in theirs and np.abs(theirs.pop(n)).max() > 1e-9]
         if idle:
-            text = "gradients of weights that do nothing"
-            found.append(Finding(text, "mistake", "eq-d-weights", ", ".join(idle)))
-            own, lstm = False, None if best is None else False
-        names = set(theirs)
-        numbers = case.numerical(names)
-        harmless = not_a_mistake(theirs, numbers, code.weights, tolerance)
-        inputs = [equal(theirs[n], numbers[n], tolerance) for n in names & case.inputs.keys()]
-        right = harmless is not None and all(inputs)
-        own &= right
+            verdict.add("gradients of weights that do nothing", "mistake", "eq-d-weights",
+                        ", ".join(idle))  # fmt: skip
+            verdict.neither()
+        numbers = case.numerical(set(theirs))
+        theirs = fitted(theirs, numbers, case.placed, case.tolerance)
+        harmless, right = agrees(case, theirs, numbers)
+        verdict.own &= right
         if harmless:
-            found.append(Finding(harmless, "convention", "eq-d-weights-sum"))
+            verdict.add(harmless, "convention", "eq-d-weights-sum")
         if best is None:
             continue
-        reference = case.reference(wiring, best)
-        exact = {n: a for n, a in reference().items() if n in names}
-        same = not_a_mistake(theirs, exact, code.weights, tolerance) is not None and all(
-            equal(theirs[n], exact[n], tolerance) for n in names & case.inputs.keys()
-        )
-        lstm &= same
+        exact = {n: a for n, a in case.reference(wiring, best)().items() if n in theirs}
+        same = agrees(case, theirs, exact)[1]
+        verdict.lstm &= same
         if same or right:
             continue
         if not named:  # mistakes are named against the LSTM's lines, which these are not
-            found.append(Finding("gradients of neither forward pass", "mistake", ""))
+            verdict.add("gradients of neither forward pass")
             break
         if not any(np.any(a) for a in theirs.values()):
-            found.append(Finding("all gradients are zero", "mistake", "eq-d-weights"))
-            return found, False, False
-        factors = {1.0, float(case.samples), float(case.steps), float(case.samples * case.steps)}
-        comparison = Comparison(case, wiring, best, theirs)
-        factor = max(sorted(factors), key=lambda f: comparison.right(exact, f).sum())
-        begin, most, count = search(case, wiring, best, theirs, begin, factor)
-        if most < count:
-            if started:
-                text = "accumulators do not start at zero"
-                found.append(Finding(text, "mistake", "eq-d-weights-sum"))
-            wrong = [
-                f"{name}" + (f" ({role})" if role else "")
-                for (name, role), ok in zip(
-                    comparison.pieces, comparison.right(reference(begin[0]), factor), strict=True
-                )
-                if not ok
-            ]
-            found.append(
-                Finding("gradients that nothing explains", "mistake", "", ", ".join(wrong))
-            )
+            verdict.add("all gradients are zero", "mistake", "eq-d-weights")
+            return verdict
+        begin, whole = explained(case, wiring, best, theirs, begin, verdict, started)
+        if not whole:
             break
-    alike = [
-        " or ".join(dict.fromkeys(w.name for w in column)) for column in zip(*begin, strict=False)
+    alike = [list(dict.fromkeys(w.name for w in column)) for column in zip(*begin, strict=False)]
+    for wrong, others in zip(begin[0], alike, strict=False):
+        detail = "or " + " or ".join(others[1:3]) if len(others) > 1 else ""
+        verdict.add(wrong.name, "mistake", wrong.equation, detail)
+    verdict.findings = list(dict.fromkeys(verdict.findings))
+    return verdict
+
+
+def observed(case: Case, verdict: Verdict) -> tuple[Arrays | None, bool]:
+    """Return a person's gradients without what they clip, and whether there were some before.
+
+    None where two calls give different ones.
+    """
+    theirs = case.theirs()
+    again = case.theirs()
+    if any(np.abs(a - theirs[n]).max() > 1e-9 for n, a in again.items() if n in theirs):
+        verdict.add("accumulators keep the last call's gradients", "mistake", "eq-d-weights-sum")
+        verdict.neither()
+        return None, False
+    if not case.scales:
+        return theirs, False
+    started = any(np.abs(a).max() > 1e-9 for a in case.theirs(0.0).values())
+    small = {n: 1e3 * a for n, a in case.theirs(1e-3).items()}
+    if not started and any(not equal(small[n], a, case.tolerance) for n, a in theirs.items()):
+        verdict.add("large gradients are clipped", "convention", "eq-d-weights-sum")
+        theirs = small
+    return theirs, started
+
+
+def agrees(case: Case, theirs: Arrays, wanted: Arrays) -> tuple[str | None, bool]:
+    """Return how gradients differ harmlessly, if they do, and whether they agree but for that."""
+    harmless = not_a_mistake(theirs, wanted, case.code.weights, case.tolerance)
+    inputs = theirs.keys() & case.inputs.keys()
+    right = all(equal(theirs[n], wanted[n], case.tolerance) for n in inputs)
+    return harmless, harmless is not None and right
+
+
+def explained(
+    case: Case, wiring: Wiring, best: Explanation, theirs: Arrays, begin: list[Wrongs],
+    verdict: Verdict, started: bool,
+) -> tuple[list[Wrongs], bool]:  # fmt: skip
+    """Name the mistakes of one case, going on from some; say what none of them explains."""
+    T, S = case.steps, case.samples
+    reference = case.reference(wiring, best)
+    comparison = Comparison(case, wiring, best, theirs)
+    factor = max(sorted({1, S, T, S * T}), key=lambda f: comparison.right(reference(), f).sum())
+    begin, most, count = search(case, wiring, best, theirs, begin, factor)
+    if most == count:
+        return begin, True
+    if started:
+        verdict.add("accumulators do not start at zero", "mistake", "eq-d-weights-sum")
+    good = comparison.right(reference(begin[0]), factor)
+    wrong = [
+        name + (f" ({role})" if role else "")
+        for (name, role), ok in zip(comparison.pieces, good, strict=True)
+        if not ok
     ]
-    chosen = begin[0]
-    for k, wrong in enumerate(chosen):
-        others = alike[k].split(" or ")[1:3] if len(begin) > 1 else []
-        detail = "or " + " or ".join(others) if others else ""
-        found.append(Finding(wrong.name, "mistake", wrong.equation, detail))
-    return list(dict.fromkeys(found)), own, lstm
+    verdict.add("gradients that nothing explains", "mistake", "", ", ".join(wrong))
+    return (begin if 2 * most > count else [()]), False

@@ -65,6 +65,10 @@ def through(gradients: dict[str, np.ndarray], weights: np.ndarray) -> np.ndarray
 
 
 LINES: dict[str, Callable] = {
+    "stored": lambda t, steps: t,
+    "c": lambda c, t: c[t + 1],
+    "c_prev": lambda c, t: c[t],
+    "h_prev": lambda h, t: h[t],
     "last d_c": lambda v: v.d_c_given,
     "d_h": lambda v: v.d_out + v.next_h,
     "d_o": lambda v: v.d_h * np.tanh(v.c),
@@ -113,11 +117,13 @@ def backward(run: Pass, d_out: np.ndarray, d_c: np.ndarray, wrong: tuple[Wrong, 
     sums = {name + role: 0.0 for name in "WUb" for role in ROLES}
     d_x = [np.zeros(0)] * steps
     for t in reversed(range(steps)):
-        v.t, v.x, v.h, v.c = t, run.x[t], run.h[t + 1], run.c[t + 1]
-        v.h_prev, v.c_prev, v.d_out, v.pre = run.h[t], run.c[t], d_out[t], {}
+        kept = lines["stored"](t, steps)
+        v.t, v.d_out, v.pre = t, d_out[t], {}
+        v.x, v.h, v.h_prev = run.x[kept], run.h[kept + 1], lines["h_prev"](run.h, kept)
+        v.c, v.c_prev = lines["c"](run.c, kept), lines["c_prev"](run.c, kept)
         for k, role in enumerate(ROLES):
-            v.pre[role] = run.a[t, k]
-            setattr(v, role, np.tanh(run.a[t, k]) if role == "g" else sigmoid(run.a[t, k]))
+            a = v.pre[role] = run.a[kept, k]
+            setattr(v, role, np.tanh(a) if role == "g" else sigmoid(a))
         for name in ("d_h", "d_o", "d_c", "d_i", "d_f", "d_g"):
             setattr(v, name, lines[name](v))
         v.a = {role: lines["a_" + role](v) for role in ROLES}
@@ -168,6 +174,7 @@ def of_activations() -> Iterator[Wrong]:
             return lambda v: getattr(v, "d_" + r) * derivative(r, getattr(v, r), v.pre[r])
 
         yield from gates_at_once(text, "eq-d-preactivation", "a", make, groups)
+    yield Wrong("1 − c² for 1 − g²", "eq-d-preactivation", {"a_g": lambda v: v.d_g * (1 - v.c**2)})
     for r in ROLES:
         for s in ROLES.replace(r, ""):
             yield Wrong(
@@ -273,6 +280,10 @@ def of_time() -> Iterator[Wrong]:
         "dc of h's share alone is carried": lambda v: share(v) * v.f,
     }.items():
         yield Wrong(text, "eq-d-cell-previous", {"next_c": form})
+    yield Wrong(
+        "dh itself is added to what is carried", "eq-d-inputs",
+        {"next_h": lambda v: through(v.a, v.U) + v.d_h},
+    )  # fmt: skip
     yield Wrong("dh is not carried", "eq-d-hidden-state", {"next_h": lambda v: 0 * v.d_h})
     yield Wrong(
         "dh is not added to the loss's own", "eq-d-hidden-state", {"d_h": lambda v: v.d_out}
@@ -293,6 +304,18 @@ def of_time() -> Iterator[Wrong]:
     yield Wrong(
         "the given dc is not used", "eq-d-cell-state", {"last d_c": lambda v: 0 * v.d_c_given}
     )
+    yield Wrong(
+        "the values kept are those of the last step", "eq-d-weights-sum",
+        {"stored": lambda t, steps: steps - 1},
+    )  # fmt: skip
+    early: dict[str, Line] = {"c": lambda c, t: c[t], "c_prev": lambda c, t: c[t - 1]}
+    early["h_prev"] = lambda h, t: h[t - 1]
+    for which in (("c", "c_prev"), ("c_prev",), ("h_prev",), ("c_prev", "h_prev"), tuple(early)):
+        yield Wrong(
+            f"index one off: a list begins with the initial state ({', '.join(which)})",
+            "eq-d-cell-state",
+            {name: early[name] for name in which},
+        )
     for name, arrays in {"W": "W", "U": "U", "b": "b", "all weights": "WUb"}.items():
         for text, add in {
             "overwritten in each step, not added": lambda total, new, v: new,

@@ -2,104 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from lstm.diagnose.calling import Arrays, Step, as_array, flatten
-
-RUNS = ("forward", "run", "__call__", "forward_pass", "forward_propagation", "predict")
-"""Names of the method that runs a sequence, in the order in which they are tried."""
-
-# Name → (arrange X (T, B, D), take the outputs (T, B, H) apart, several sequences at once).
-SEQUENCES: dict[str, tuple[Callable, Callable, bool]] = {
-    "time first": (lambda v: v, lambda v: v, True),
-    "batch first": (lambda v: v.swapaxes(0, 1), lambda v: v.swapaxes(0, 1), True),
-    "time last, columns": (lambda v: v.transpose(2, 1, 0), lambda v: v.transpose(2, 1, 0), True),
-    "one sequence": (lambda v: v[:, 0], lambda v: v[:, None], False),
-    "one sequence of columns": (lambda v: v[:, 0, :, None], lambda v: v.swapaxes(1, 2), False),
-}
+from lstm.diagnose.calling import CannotCall, Step
+from lstm.diagnose.handed import gradients_by_name
+from lstm.diagnose.layouts import OUTPUTS, SEQUENCES, arrange, back, fits, shape_of
+from lstm.diagnose.names import RUNS
+from lstm.diagnose.weights import Arrays, as_array
 
 
 class Sequence(Step):
     """A person's code that runs whole sequences: ``outputs = run(x)``, time first.
 
-    It must return all outputs h, alone or first among other things; where it takes initial states,
-    it gets zeros.
+    It must return all outputs h or the last one, alone or among other things. Where only the last
+    comes out, it is called with every beginning of a sequence. Where it takes initial states, it
+    gets zeros.
     """
 
-    methods, layouts, most, lengths = RUNS, tuple(SEQUENCES), 2, (1, 3)
+    methods, layouts, most, lengths = RUNS, SEQUENCES, 2, (1, 3)
     orders = (("x",), ("x", "h"), ("x", "h", "c"), ("x", ("h", "c")), ("h", "x"))
+    only_last = False
+    places: Iterable = ()
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the outputs (T, S, H) for x (T, S, D)."""
-        if self.several:
+        found = self.everything(x)
+        return found[self.choice[0] if self.choice else 0]
+
+    def everything(self, x: np.ndarray) -> list[np.ndarray]:
+        """Return all that comes out with the shape of the outputs."""
+        if self.layout.several:
             return self._call(x)
-        return np.concatenate([self._call(x[:, k : k + 1]) for k in range(x.shape[1])], axis=1)
+        found = [self._call(x[:, k : k + 1]) for k in range(x.shape[1])]
+        return [np.concatenate(column, axis=1) for column in zip(*found, strict=True)]
 
     def raw(self, x: np.ndarray) -> Any:
         """Call it with these sequences; return what it returns."""
-        arrange = SEQUENCES[self.layout][0]
-        S = x.shape[1]
-        given = {"x": self._convert(np.array(arrange(x), self.dtype))}
-        zeros = (
-            np.zeros((S, self.H)) if self.layout != "time last, columns" else np.zeros((self.H, S))
-        )
-        zeros = {"one sequence": zeros[0], "one sequence of columns": zeros.T}.get(
-            self.layout, zeros
-        )
-        given |= {name: self._convert(np.array(zeros, self.dtype)) for name in "hc"}
-        slots = [
-            tuple(given[part] for part in slot) if isinstance(slot, tuple) else given[slot]
-            for slot in self.order
-        ]
-        if self.forgetful:
-            self._restore()
-        with np.errstate(all="ignore"):
-            return self.function(*slots, **self.named)
+        zero = arrange(np.zeros((x.shape[1], self.H)), "sh", self.layout.first)
+        return self._with({"x": self._x(x)} | {name: self._converted(zero) for name in "hc"})
 
-    def _call(self, x: np.ndarray) -> np.ndarray:
-        (arrange, back, _), (T, S) = SEQUENCES[self.layout], x.shape[:2]
-        result = self.raw(x)
-        shape = arrange(np.empty((T, S, self.H))).shape
-        for array in self._stacked(result):
-            if array.shape == shape:
-                return back(np.array(array, np.float64))
-        raise ValueError(f"run returned nothing of the outputs' shape {shape}")
+    def _call(self, x: np.ndarray) -> list[np.ndarray]:
+        if not self.only_last:
+            return self._outputs(self.raw(x), *x.shape[:2])
+        ends = [self._outputs(self.raw(x[: t + 1]), 1, x.shape[1]) for t in range(len(x))]
+        return [np.concatenate(column) for column in zip(*ends, strict=True)]
 
-    def _stacked(self, result: Any) -> Iterator[np.ndarray]:
-        """Yield arrays, and lists of one array for each step put together."""
-        if isinstance(result, Mapping) and all(isinstance(key, int) for key in result):
-            result = [result[key] for key in sorted(result) if key >= 0]
-        parts = [as_array(part) for part in result] if isinstance(result, list | tuple) else []
-        if parts and all(p is not None and p.shape == parts[0].shape for p in parts):
-            yield np.stack(parts)
-        yield from flatten(result)
-        for part in result if isinstance(result, tuple) else ():
-            if isinstance(part, list | Mapping) and part:
-                yield from self._stacked(part)
+    def _outputs(self, result: Any, T: int, S: int) -> list[np.ndarray]:
+        """Return what may be all outputs, or the last ones, where it was found before."""
+        found = []
+        for path, letters, more in self.places or self._places(result, T, S):
+            array = at(result, path)
+            shape = shape_of(letters, {"t": T + more, "s": S, "h": self.H})
+            outputs = back(np.array(array, np.float64).reshape(shape), "tsh", letters)
+            if more:  # the initial state stands before, or behind
+                outputs = outputs[:-1] if outputs[0].any() else outputs[1:]
+            found.append(outputs)
+        if not found:
+            raise CannotCall(f"no outputs h of {T} steps and {self.H} units, nor the last ones")
+        return found
+
+    def _places(self, result: Any, T: int, S: int) -> Iterator[tuple[tuple, str, int]]:
+        """Yield where arrays of the right shape are, and how they lie."""
+        every = (self.layout.first,) if self.only_last else (self.layout.state, *OUTPUTS)
+        for path, array in places(result):
+            for more, letters in itertools.product((0, 1), every):
+                shape = shape_of(letters, {"t": T + more, "s": S, "h": self.H})
+                if fits(array, shape) and (not more or "t" in letters):
+                    yield path, letters, more
+                    break
 
     def _try(self, errors: dict[str, int]) -> int:
         rng = np.random.default_rng(0)
-        S = next(s for s in (5, 7, 9) if s not in self.sizes) if self.several else 1
-        T = next(t for t in (6, 8, 10) if t not in self.sizes)
-        try:
-            x = rng.normal(size=(T, S, self.D))
-            before = self._call(x)
-            x[0, 0] += 1
-            moved = (self._call(x) != before).any(axis=-1)
-            # Time and batch are not exchanged where a sequence's start reaches its end alone.
-            return 2 if moved[1:, 0].any() and not moved[:, 1:].any() else 1
-        except Exception as error:  # whatever a person's code raises
-            message = f"{type(error).__name__}: {error}"
-            errors[message] = errors.get(message, 0) + 1
-            return 0
+        S = next(s for s in (5, 7, 9) if s not in self.sizes) if self.layout.several else 1
+        T = next(t for t in (6, 8, 11) if {t, t + 1}.isdisjoint((*self.sizes, S)))
+        best = 0
+        for self.only_last in (False, True):
+            try:
+                self.places = []
+                x = self.draw(rng, T, S)["x"]
+                steps = 1 if self.only_last else T
+                self.places = list(self._places(self.raw(x[:steps]), steps, S))
+                before, other = self.everything(x), x.copy()
+                other[0, 0] = np.roll(x[0, 0], 1) if self.tokens else x[0, 0] + 1
+                moved = [
+                    (a != b).any(axis=-1)
+                    for a, b in zip(self.everything(other), before, strict=True)
+                ]
+                # Time and batch are not exchanged where a sequence's start reaches its end alone.
+                right = any(m[1:, 0].any() and not m[:, 1:].any() for m in moved)
+                best = 2 if right else max(best, 1 - self.only_last)
+            except Exception as error:  # whatever a person's code raises
+                message = f"{type(error).__name__}: {error}"
+                errors[message] = errors.get(message, 0) + 1
+            if best:
+                break
+        return best
 
     def _settle(self) -> None:
-        """See whether two calls give the same."""
-        x = np.random.default_rng(1).normal(size=(3, 1, self.D))
-        self._remember(lambda: [self(x)])
+        """See whether two calls give the same, and which output is h: a weight moves one unit."""
+        x = self.draw(np.random.default_rng(1), 3, 1)["x"]
+        self._remember(lambda: self.everything(x))
+        outputs = self.everything(x)
+        good = [k for k, a in enumerate(outputs) if not any((a == b).all() for b in outputs[:k])]
+        if len(good) > 1:
+            reach, units = self._reached(lambda: self.everything(x[:1]))
+            good = [k for k in good if reach[k] and units[k] == 1] or [0]
+            good = sorted(good, key=lambda k: -reach[k])[:3]
+        self.places = [self.places[k] for k in good]
+        self.choices = [(k,) for k in range(len(good))]
 
     def loses_an_axis(self) -> bool:
         """Return False: the outputs' shape is asked for."""
@@ -108,11 +122,6 @@ class Sequence(Step):
     def changes_its_arguments(self) -> list[str]:
         """Return nothing: whole sequences are copied."""
         return []
-
-    @property
-    def several(self) -> bool:
-        """Whether it takes several sequences at once."""
-        return SEQUENCES[self.layout][2]
 
     def input_shapes(self, steps: int, samples: int) -> dict[str, tuple[int, ...]]:
         """Return names and shapes of what goes in."""
@@ -124,26 +133,75 @@ class Sequence(Step):
 
     def loss(self, inputs: Arrays, given: list[np.ndarray]) -> float:
         """Return what these gradients of the outputs are the gradients of."""
+        if self.only_last:
+            return float((given[0][-1:] * self(inputs["x"])[-1:]).sum())
         return float((given[0] * self(inputs["x"])).sum())
 
     def gradients(self, function: Callable, inputs: Arrays, given: list[np.ndarray]) -> Arrays:
         """Call a person's gradients; return them by name, that of x with time first."""
-        arrange, back, _ = SEQUENCES[self.layout]
-        x, d_h = arrange(inputs["x"]), arrange(given[0])
-        parts = {
-            name: self._convert(np.array(v, self.dtype)) for name, v in (("x", x), ("d_h", d_h))
-        }
+        parts = {"x": self._x(inputs["x"])}
+        if self.only_last:
+            parts["d_h"] = self._converted(arrange(given[0][-1], "sh", self.layout.first))
+        else:
+            parts["d_h"] = self._converted(arrange(given[0], "tsh", self.layout.state))
         forward = self.raw(inputs["x"])
-        with np.errstate(all="ignore"):
-            result = function(*self.asked(function, forward, parts))
-        found = self.collected(result, {"x": x.shape})
-        return {name: back(v) if name == "x" else v for name, v in found.items()}
+        shapes = {} if self.tokens else {"x": np.shape(parts["x"])}
+        found = self.asked_of(function, forward, parts, shapes)
+        return {n: back(v, "tsd", self.layout.x) if n == "x" else v for n, v in found.items()}
+
+    def given_states(self) -> bool:
+        """Whether it is given initial states that say how many samples there are."""
+        return self.order != ("x",)
+
+    def loss_of(self, loss: Callable, x: np.ndarray) -> float:
+        """Return the number that a person's loss gives for sequences."""
+        result = loss(self._x(x))
+        return float(result[0] if isinstance(result, tuple) else result)
+
+    def gradients_of_loss(self, loss: Callable, x: np.ndarray) -> tuple[Arrays, set[str]]:
+        """Return the gradients that a person's loss gives, and those that had no name."""
+        result = loss(self._x(x))
+        return gradients_by_name(result[1], self.weights, {})
 
     def as_pass(self, inputs: Arrays, given: list[np.ndarray]) -> tuple[np.ndarray, ...]:
         """Return x, h, c and the gradients of all h and the last c."""
         zero = np.zeros((inputs["x"].shape[1], self.H))
-        return inputs["x"], zero, zero, given[0], zero
+        d_h = given[0].copy()
+        if self.only_last:
+            d_h[:-1] = 0
+        return inputs["x"], zero, zero, d_h, zero
 
     def from_pass(self, found: dict) -> Arrays:
         """Return the gradients of the inputs."""
         return {"x": found["x"]}
+
+
+def places(result: Any, path: tuple = (), depth: int = 3) -> Iterator[tuple[tuple, np.ndarray]]:
+    """Yield the arrays in what a run returned, and lists of one for each step, by their place."""
+    array = as_array(result)
+    if array is not None:
+        yield path, array
+    elif depth and isinstance(result, Mapping | list | tuple):
+        parts = [as_array(part) for part in steps_of(result)]
+        if parts and all(p is not None and p.shape == parts[0].shape for p in parts):
+            yield (*path, ALL), np.stack(parts)
+        for key in result if isinstance(result, Mapping) else range(len(result)):
+            yield from places(result[key], (*path, key), depth - 1)
+
+
+ALL = "all steps"
+
+
+def steps_of(result: Any) -> list[Any]:
+    """Return the values of a list, or of a dict whose keys are steps, the first is 0."""
+    if isinstance(result, Mapping):
+        steps = all(isinstance(key, int) for key in result)
+        return [result[key] for key in sorted(result) if key >= 0] if steps else []
+    return list(result)
+
+
+def at(result: Any, path: tuple) -> np.ndarray:
+    """Return the array at a place."""
+    for key in path:
+        result = np.stack([as_array(p) for p in steps_of(result)]) if key == ALL else result[key]
+    return as_array(result)

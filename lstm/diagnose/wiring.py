@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from lstm.diagnose.calling import Arrays, Step
+from lstm.diagnose.calling import Step
 from lstm.diagnose.sequences import Sequence
+from lstm.diagnose.weights import Arrays
 
 # What multiplies a weight: ("x", j), ("h", j), ("c", j), ("1", 0) for a bias, ("c'", j).
 Source = tuple[str, int]
@@ -41,6 +42,11 @@ class Row:
         """Where it stands in its array, for an order that all units share."""
         return tuple(i for i in self.index if isinstance(i, int))
 
+    @property
+    def kinds(self) -> set[str]:
+        """What is multiplied."""
+        return {name for sources in self.sources for name, _ in sources}
+
 
 @dataclass
 class Wiring:
@@ -54,8 +60,6 @@ class Wiring:
         Arrays that change nothing.
     mixed : bool
         Whether a unit depends on preactivations of others, as with a softmax.
-    cell_output : int or None
-        Which of the outputs is the cell state; None where it is not returned.
     """
 
     D: int
@@ -63,7 +67,6 @@ class Wiring:
     gates: list[list[list[Row]]]
     idle: list[str]
     mixed: bool
-    cell_output: int | None
 
     def assemble(self, weights: Arrays) -> dict[str, np.ndarray]:
         """Return W, U (K, H, D or H), b, and peepholes on c and c′ (K, H, H), from the weights.
@@ -102,10 +105,7 @@ class Wiring:
 
     def kinds(self, k: int) -> set[str]:
         """Return what a block reads: a set of "x", "h", "1", "c" and "c'"."""
-        return {
-            name for rows in self.gates[k] for r in rows for sources in r.sources
-            for name, _ in sources
-        }  # fmt: skip
+        return {name for rows in self.gates[k] for row in rows for name in row.kinds}
 
     def preactivations(self, parts: dict[str, np.ndarray], x, h, c) -> np.ndarray:
         """Return a (K, S, H), but for what peepholes read from the new cell state."""
@@ -121,7 +121,9 @@ def settle_weights(step: Step, seed: int = 0) -> None:
     """Set all weights to numbers of order 1, in place: small ones would hide everything."""
     rng, spread = np.random.default_rng(seed), 1.5 / np.sqrt(step.D + step.H)
     for array in step.weights.values():
-        array[...] = rng.normal(size=array.shape) * (spread if min(array.shape) > 1 else 0.3)
+        array[...] = rng.normal(size=array.shape) * (
+            spread if min(array.shape, default=1) > 1 else 0.3
+        )
 
 
 FREE = 24
@@ -136,7 +138,7 @@ class Probe:
     def __init__(self, step: Step) -> None:
         self.step, D, H = step, step.D, step.H
         rng = np.random.default_rng(3)
-        self.outer, self.inner = codes(D + H), codes(H)
+        self.outer, self.inner = codes(D + H, one=step.tokens), codes(H)
         outer, inner = (np.repeat(code, REPEATS, axis=0) for code in (self.outer, self.inner))
         n, m = len(outer), len(inner)
         count = n + m + FREE
@@ -152,6 +154,11 @@ class Probe:
         h[n + m + 1 :: 4] *= -1
         x[-8:] *= rng.choice([-1, 1], size=(8, D))
         h[-8:] *= rng.choice([-1, 1], size=(8, H))
+        if step.tokens:
+            x = np.eye(D)[rng.integers(D, size=count)]
+            x[:n] = outer[:, :D]
+            x[x.sum(axis=1) == 0, 0] = 1
+            self.outer[:, 0] |= ~self.outer[:, :D].any(axis=1)
         self.inputs, self.spans = (x, h, c), (slice(0, n), slice(n, n + m), slice(n + m, None))
         self.base = self.run()
         self.exact = 1e-9 if step.dtype == np.float64 else 1e-5
@@ -193,12 +200,12 @@ class Probe:
             return ()
         moved = change.any(axis=(0, 2))
         outer, inner = (moved[span].reshape(-1, REPEATS).any(axis=1) for span in self.spans[:2])
-        found = [j for j in range(self.outer.shape[1]) if not (self.outer[:, j] & ~outer).any()]
-        if len(found) < self.outer.shape[1]:  # not in every sample, so no bias and no peephole
+        found = cover(outer, self.outer)
+        if len(found) < self.outer.shape[1] and not outer.all():  # no bias and no peephole
             D = self.step.D
             return tuple(("x", j) if j < D else ("h", j - D) for j in found)
         # A forget gate's bias does nothing either where its own c is zero: it is of one unit.
-        found = [j for j in range(self.inner.shape[1]) if not (self.inner[:, j] & ~inner).any()]
+        found = cover(inner, self.inner)
         several = change.any(axis=(0, 1)).sum() > 1
         return (("c", found[0]),) if len(found) == 1 and several else (("1", 0),)
 
@@ -219,7 +226,7 @@ class SequenceProbe(Probe):
     def __init__(self, step: Sequence) -> None:
         self.step, D = step, step.D
         rng = np.random.default_rng(3)
-        self.outer = codes(D)
+        self.outer = codes(D, one=step.tokens)
         outer = np.repeat(self.outer, REPEATS, axis=0)
         n = len(outer)
         self.x = rng.uniform(0.4, 1.4, size=(2, n + FREE, D))
@@ -228,6 +235,12 @@ class SequenceProbe(Probe):
         self.first = rng.uniform(0.4, 1.4, size=D)
         self.x[0, n:] = rng.uniform(0.5, 1.5, size=(FREE, 1)) * self.first
         self.x[1, n::2] *= -1
+        if D == 1:  # nothing lies across one number: without a first input only the second counts
+            self.x[0, n::2] = 0
+        if step.tokens:
+            self.first = np.eye(D)[0]
+            self.x[:, :n] = np.where(outer.any(axis=1, keepdims=True), outer, self.first)
+            self.x[0, n:], self.x[1, n:] = self.first, np.eye(D)[rng.integers(1, D, size=FREE)]
         self.spans = (slice(0, n), slice(n, n), slice(n, None))
         self.base = self.run()
         self.exact = 1e-9 if step.dtype == np.float64 else 1e-5
@@ -241,8 +254,8 @@ class SequenceProbe(Probe):
         if not change.any():
             return ()
         outer = change[:, self.spans[0]].any(axis=(0, 2)).reshape(-1, REPEATS).any(axis=1)
-        found = [j for j in range(self.step.D) if not (self.outer[:, j] & ~outer).any()]
-        if len(found) < self.step.D:
+        found = cover(outer, self.outer)
+        if len(found) < self.step.D or (self.step.D == 1 and not outer.all()):
             return tuple(("x", j) for j in found)
         late = not change[0].any() and change.any(axis=(0, 1)).sum() > 1
         return (("h", -1),) if late else (("1", 0),)
@@ -257,12 +270,16 @@ class SequenceProbe(Probe):
             along, first = np.zeros(len(kinds)), self.first[which]
             along[kinds == "x"] = 1.0
             early = self.derivative(array, row.index, along)[0]
-            row.signature[0] = early / self.x[0][free][:, which].sum(axis=1)[:, None]
+            total = self.x[0][free][:, which].sum(axis=1)
+            row.signature[0] = early / np.where(total == 0, np.nan, total)[:, None]
             across = np.arange(1.0, len(which) + 1)
-            across -= first * (across @ first) / (first @ first)
+            if self.step.D > 1 and first.any():
+                across -= first * (across @ first) / (first @ first)
             along[kinds == "x"] = across
             slopes = self.derivative(array, row.index, along)[1]
             total = self.x[1][free][:, which] @ across
+            if self.step.D == 1:
+                total = np.where(self.x[0][free][:, 0] == 0, total, np.nan)
             row.signature[1] = slopes / np.where(np.abs(total) < 1e-3, np.nan, total)[:, None]
             return reached(slopes[None]) or reached(early[None])
         slopes = self.derivative(array, row.index)
@@ -300,9 +317,22 @@ def reached(slopes: np.ndarray) -> list[int]:
     return min(([int(u) for u in one] for one in units if len(one)), key=len, default=[])
 
 
-def codes(n: int) -> np.ndarray:
-    """Return for each of n inputs in which samples it is not zero, (samples, n), a code each."""
-    if n <= 40:
+def cover(moved: np.ndarray, patterns: np.ndarray) -> list[int]:
+    """Return the inputs that explain which samples moved, by the samples where each is not zero."""
+    left, found = moved.copy(), []
+    for j in np.argsort(-patterns.sum(axis=0), kind="stable"):
+        if not (patterns[:, j] & ~moved).any() and (patterns[:, j] & left).any():
+            found.append(int(j))
+            left &= ~patterns[:, j]
+    return sorted(found)
+
+
+def codes(n: int, *, one: bool = False) -> np.ndarray:
+    """Return for each of n inputs in which samples it is not zero, (samples, n), a code each.
+
+    With ``one`` no two are not zero at once.
+    """
+    if n <= 40 or one:
         return np.vstack([np.eye(n, dtype=bool), np.zeros((1, n), bool)])
     bits = (np.arange(n) >> np.arange(int(n).bit_length())[:, None] & 1).astype(bool)
     return np.vstack([bits, ~bits, np.zeros((1, n), bool)])
@@ -338,7 +368,8 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
         if len(rows) < 8 or len(first) > 1:  # eight that are alike speak for the others
             sources = probe.sources(probe.changed(array, index))
             # A single weight is a bias, whatever its effect hangs on; or it is that of one input.
-            lone = sources == (("x", 0),) and probe.step.D == 1
+            small = {"x": probe.step.D, "h": probe.step.H}
+            lone = sources in [((name, 0),) for name, size in small.items() if size == 1]
             sources = (("1", 0),) if sources and not lone else sources
             first |= {sources} if sources else set()
         rows.append(Row(name, index, [sources or (("1", 0),)]))
@@ -350,11 +381,10 @@ def grid(ranges: list[range]) -> list[tuple]:
     return [tuple(map(int, i)) for i in np.ndindex(*(len(r) for r in ranges))]
 
 
-def measure(step: Step | Sequence, seed: int = 0, *, swap: bool = False) -> Wiring:
+def measure(step: Step | Sequence, seed: int = 0) -> Wiring:
     """Find which weights are summed into which gate of which unit.
 
-    The weights are set to numbers of order 1 on the way; the caller restores them. With ``swap``
-    the other of two outputs is taken for the cell state.
+    The weights are set to numbers of order 1 on the way; the caller restores them.
     """
     settle_weights(step, seed)
     probe = SequenceProbe(step) if isinstance(step, Sequence) else Probe(step)
@@ -369,26 +399,16 @@ def measure(step: Step | Sequence, seed: int = 0, *, swap: bool = False) -> Wiri
                 rows.append(row)
         if not any(row.array == name for row in rows):
             idle.append(name)
-    cells = None if isinstance(step, Sequence) else new_cells(probe, rows)
-    if swap and cells is not None:
-        cells = 1 - cells
+    cells = None if isinstance(step, Sequence) or len(probe.base) < 2 else 1
     scale = 1e-5 if step.dtype == np.float64 else 3e-2
-    rows.sort(key=lambda row: np.isnan(row.signature).sum())
+    rows.sort(key=lambda row: (np.isnan(row.signature).sum(), "x" not in row.kinds))
     units = [
         gates_of_unit([r for r in rows if r.unit == u], probe, cells, u, scale)
         for u in range(step.H)
     ]
     count = max(map(len, units), default=0)
     gates = [[unit[k] if k < len(unit) else [] for unit in units] for k in range(count)]
-    return Wiring(step.D, step.H, gates, idle, mixed, cells)
-
-
-def new_cells(probe: Probe, rows: list[Row]) -> int | None:
-    """Return which output is the new cell state: the one that fewer weights reach."""
-    if len(probe.base) < 2:
-        return None
-    reached = [sum((np.abs(r.signature[k]) > 1e-7).any() for r in rows) for k in (0, 1)]
-    return 0 if reached[0] < reached[1] else 1
+    return Wiring(step.D, step.H, gates, idle, mixed)
 
 
 def gates_of_unit(

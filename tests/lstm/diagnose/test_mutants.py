@@ -43,8 +43,7 @@ def said(mutant) -> lstm.Diagnosis:
 @pytest.mark.parametrize("mutant", OF_THE_CELL, ids=lambda mutant: mutant.name)
 def test_mutants_of_the_cell(mutant):
     if mutant.name in RAISES:
-        with pytest.raises(ValueError, match=r"could not be called|must have shape"):
-            said(mutant)
+        assert "could not be called" in str(said(mutant))
         return
     answer = said(mutant)
     if mutant.name in NOT_SEEN:

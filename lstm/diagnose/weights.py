@@ -1,0 +1,167 @@
+"""The weights of a person's code: found in an object or around a function, or made up."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm.diagnose.names import SIZES
+
+Arrays = dict[str, np.ndarray]
+D, H, OUT = 3, 4, 2
+"""Sizes of what is made up."""
+
+
+def is_torch(value: Any) -> bool:
+    """Whether ``value`` is a tensor or a module of PyTorch, which need not be installed."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor | torch.nn.Module)
+
+
+def as_array(value: Any) -> np.ndarray | None:
+    """Return a tensor's or array's numbers without copying them; None for anything else."""
+    if is_torch(value) and hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return value if isinstance(value, np.ndarray) else None
+
+
+def arrays_of(thing: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and array of every array of floats in an object, a dict or a list."""
+    if is_torch(thing) and hasattr(thing, "named_parameters"):
+        items = thing.named_parameters()
+    elif isinstance(thing, Mapping):
+        items = thing.items()
+    elif isinstance(thing, list | tuple):
+        items = enumerate(thing)
+    elif hasattr(thing, "__dict__") and not isinstance(thing, type | ModuleType):
+        items = vars(thing).items()
+    else:
+        return
+    for key, value in items:
+        name, array = f"{prefix}{key}", as_array(value)
+        if array is None:
+            if depth and not inspect.isroutine(value):
+                yield from arrays_of(value, f"{name}.", depth - 1)
+        elif array.dtype.kind == "f" and array.size:
+            yield re.sub(r"\.(data|value|v)$", "", name), array
+
+
+def weights_of(thing: Any) -> Arrays:
+    """Return the arrays of a thing by name, each piece of memory once."""
+    found: dict[int, tuple[str, np.ndarray]] = {}
+    for name, array in arrays_of(thing):
+        found.setdefault(array.__array_interface__["data"][0], (name, array))
+    return dict(found.values())
+
+
+def tables_as_arrays(space: dict[str, Any], names: list[str]) -> None:
+    """Put arrays in the place of lists of numbers, which could not be changed all at once."""
+    for name in names:
+        if isinstance(space[name], list):
+            try:
+                space[name] = np.array(space[name], float)
+            except (TypeError, ValueError):  # it holds something else
+                continue
+
+
+def used_by(function: Callable, depth: int = 2) -> dict[str, Any]:
+    """Return the arrays, and what holds them, that a function finds outside of itself."""
+    try:
+        names = inspect.getclosurevars(inspect.unwrap(function))
+    except TypeError:
+        return {}
+    tables_as_arrays(function.__globals__, list(names.globals))
+    found: dict[str, Any] = {}
+    around = {name: function.__globals__[name] for name in names.globals} | names.nonlocals
+    for name, value in around.items():
+        if inspect.ismethod(value):
+            found[name] = value.__self__
+        elif inspect.isfunction(value) and depth:
+            found |= used_by(value, depth - 1)
+        elif not (inspect.ismodule(value) or inspect.isclass(value) or inspect.isroutine(value)):
+            found[name] = value
+    return found
+
+
+class Scheme(NamedTuple):
+    """How weights may be laid out: shapes follow from it and from their names."""
+
+    columns: bool
+    joined: bool
+    concatenated: bool
+    bias: str
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the weight of this name."""
+        word = re.sub(r"[^a-z]", "", name.lower())
+        output = re.fullmatch(r"(w|b|wh|u)y|v|why|.*(dense|fc|logit).*", word)
+        rows = OUT if output else 4 * H if self.joined else H
+        if word.startswith("b") or "bias" in word:
+            return {"flat": (rows,), "column": (rows, 1), "row": (1, rows)}[self.bias]
+        recurrent = re.match(r"[ur](?!p)|wh|rec|.*(hh|hid|recurrent)", word) or word[1:].startswith(
+            "h"
+        )
+        width = D + H if self.concatenated else H if recurrent else D
+        width = H if output else width
+        return (rows, width) if self.columns else (width, rows)
+
+
+SCHEMES = [
+    Scheme(*choice)
+    for choice in itertools.product(
+        (False, True), (True, False), (False, True), ("flat", "column", "row")
+    )
+]
+
+
+class Weights(dict):
+    """Weights that are made when they are first asked for."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        super().__init__()
+        self.scheme = scheme
+
+    def __missing__(self, name: str) -> np.ndarray:
+        self[name] = np.random.default_rng(len(self)).normal(size=self.scheme.shape(name))
+        return self[name]
+
+
+def invented(asked: list[str]) -> Iterator[Weights]:
+    """Yield weights for a function's arguments of these names, in one scheme after the other.
+
+    A mapping among them is filled when the function asks for its keys.
+    """
+    for scheme in SCHEMES:
+        weights = Weights(scheme)
+        for name in asked:
+            weights.__missing__(name)
+        yield weights
+
+
+def made(kind: type) -> Iterator[Any]:
+    """Yield objects of a class: its arguments' names say sizes or weights, or their number does."""
+    parameters = inspect.signature(kind).parameters.values()
+    needed = [
+        p.name for p in parameters if p.default is p.empty and not p.kind.name.startswith("V")
+    ]
+    sizes = {
+        p.name: next((s for s, e in SIZES.items() if re.fullmatch(e, p.name)), None)
+        for p in parameters
+    }
+    for numbers in ({"D": D, "H": H}, {"D": H, "H": H}):
+        named = {name: numbers[size] for name, size in sizes.items() if size}
+        ways: list[tuple[tuple, dict]] = [((), named), (tuple(numbers.values()), {})]
+        ways += [((*numbers.values(), OUT), {}), ((numbers["H"],), {})]
+        ways += [((), weights) for weights in invented(needed)]
+        for arguments, keywords in ways:
+            try:
+                yield kind(*arguments, **keywords)
+            except Exception:  # not made in this way
+                continue
