@@ -18,7 +18,7 @@ from lstm.diagnose import weights as found_weights
 from lstm.diagnose.handed import arguments, gradients_by_name
 from lstm.diagnose.layouts import STEPS, Layout, arrange, back, fits, shape_of
 from lstm.diagnose.names import METHODS, is_gradient, role_of
-from lstm.diagnose.weights import Arrays, Weights, arrays_of, as_array, is_torch, weights_of
+from lstm.diagnose.weights import Arrays, Weights, arrays_of, as_numbers, is_torch, weights_of
 
 # Orders of arguments to try where their names do not tell.
 ORDERS = (
@@ -72,6 +72,7 @@ class Step:
         If it cannot be called in any known way; with the error of the likeliest.
     """
 
+    only_last = False
     methods, orders, layouts, most = METHODS, ORDERS, STEPS, 2
     lengths = (1,)
     """Numbers of steps for which gradients are compared."""
@@ -79,7 +80,7 @@ class Step:
     def __init__(self, thing: Any, weights: Mapping[str, Any] | None = None) -> None:
         functions, self.given = functions_of(thing, self.methods), weights
         self.owner = getattr(functions[0], "__self__", None)
-        whole = self.owner if inspect.ismethod(thing) else thing
+        self.whole = whole = self.owner if inspect.ismethod(thing) else thing
         self.weights = weights_of(whole if weights is None else weights)
         if not self.weights and not isinstance(weights, Weights):
             raise CannotCall("no weights were found: give a dict of the arrays that it uses")
@@ -107,10 +108,9 @@ class Step:
         rows = [self._call(*(v[k : k + 1] for v in (x, h, c))) for k in range(len(x))]
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
-    def raw(self, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> tuple[Any, dict[str, Any]]:
-        """Call it with these rows; return what it returns and the copies that it was given."""
-        given = self._arranged({"x": x, "h": h, "c": c})
-        return self._with(given), given
+    def raw(self, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> Any:
+        """Call it with these rows; return what it returns."""
+        return self._with(self._arranged({"x": x, "h": h, "c": c}))
 
     def _arranged(self, parts: Arrays) -> dict[str, Any]:
         """Return inputs, and gradients of outputs, as the code wants them."""
@@ -145,7 +145,7 @@ class Step:
             return self.function(*slots, **self.named)
 
     def _call(self, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
-        result, _ = self.raw(x, h, c)
+        result = self.raw(x, h, c)
         shape = shape_of(self.layout.state, {"s": len(x), "h": self.H})
         found = [np.array(a, np.float64).reshape(shape) for a in flatten(result) if fits(a, shape)]
         if not found:
@@ -208,7 +208,9 @@ class Step:
         ]
         squares = {a.shape for a in self.weights.values()}
         pairs += [(1, H) for H in hidden or [1] if not hidden or any(1 in s for s in squares)]
-        return sorted(pairs, key=lambda p: -sum(p[1] in s or 4 * p[1] in s for s in squares))
+        fit = {p: -sum(p[1] in s or 4 * p[1] in s for s in squares) for p in pairs}
+        # A number too large for a token is refused, one too small is not.
+        return sorted(pairs, key=lambda p: (fit[p], -p[0] if self.tokens else 0))
 
     def _orders(self) -> list[tuple[tuple, dict[str, Any]]]:
         """Return orders of positional arguments with the named ones: from names, then all."""
@@ -328,7 +330,7 @@ class Step:
         """Whether a batch of one comes out without its axis, as by a ``squeeze``."""
         if not self.layout.several:
             return False
-        result, _ = self.raw(**self.draw(np.random.default_rng(2), 1, 1))
+        result = self.raw(**self.draw(np.random.default_rng(2), 1, 1))
         shape = shape_of(self.layout.state, {"h": self.H})
         found = [a for a in flatten(result) if fits(a, shape)]
         return any(a.ndim < len(shape) for a in found[:2])
@@ -336,12 +338,19 @@ class Step:
     def changes_its_arguments(self) -> list[str]:
         """Return which of x, h and c it changes in place."""
         values = self.draw(np.random.default_rng(2), 1, 5 if self.layout.several else 1)
-        _, given = self.raw(**values)
-        before = self._arranged(values)
+        given, before = self._arranged(values), self._arranged(values)
+        self._with(given)
         same = {n: np.array_equal(np.asarray(given[n]), np.asarray(before[n])) for n in before}
         return [name for name, unchanged in same.items() if not unchanged]
 
     # --- for gradients --------------------------------------------------------------------------
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the weights that PyTorch differentiates, by name."""
+        whole = self.whole if self.given is None else self.given
+        named = whole.named_parameters() if hasattr(whole, "named_parameters") else whole
+        found = dict(named) if isinstance(named, Mapping | Iterator) else {}
+        return {name: p for name, p in found.items() if getattr(p, "requires_grad", False)}
 
     def others(self) -> Iterator[Layout]:
         """Yield other arrangements in which it can be called, setting each on the way."""
@@ -401,7 +410,7 @@ class Step:
     def gradients(self, function: Callable, inputs: Arrays, given: list[np.ndarray]) -> Arrays:
         """Call a person's gradients with rows; return them by name, as rows."""
         parts = self._arranged(inputs | dict(zip(("d_h", "d_c"), given, strict=True)))
-        forward, _ = self.raw(**inputs)
+        forward = self.raw(**inputs)
         shapes = {} if self.tokens else {"x": np.shape(parts["x"])}
         shapes |= {name: np.shape(parts[name]) for name in "hc"}
         found = self.asked_of(function, forward, parts, shapes)
@@ -434,7 +443,7 @@ def takes(signature: inspect.Signature, order: tuple, named: dict[str, Any]) -> 
 
 def flatten(result: Any, depth: int = 2) -> Iterator[np.ndarray]:
     """Yield the arrays in what a step returned; a cache is too deep to be looked at."""
-    array = as_array(result)
+    array = as_numbers(result)
     if array is not None:
         yield array
     elif depth and isinstance(result, Mapping | list | tuple):

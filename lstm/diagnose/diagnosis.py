@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +55,10 @@ class Diagnosis:
         Gate → the arrays that it uses.
     called : str
         How the code was called.
+    autograd : bool
+        Whether the gradients are those of PyTorch's autograd: right by construction, if not cut.
+    own_weights : callable or None
+        The way back: ``own_weights(state_dict)`` returns the code's own arrays, by their names.
     reason, adapter : str, list of str
         Why it is unknown, and the lines to write, where the code could not be called.
     """
@@ -70,6 +75,8 @@ class Diagnosis:
     ties: list[str] = field(default_factory=list)
     weights: dict[str, list[str]] = field(default_factory=dict)
     called: str = ""
+    autograd: bool = False
+    own_weights: Callable[..., dict[str, np.ndarray]] | None = field(default=None, repr=False)
     reason: str = ""
     adapter: list[str] = field(default_factory=list)
 
@@ -104,7 +111,8 @@ class Diagnosis:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as lists, numbers and strings, for ``json``."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        names = [name for name in self.__dataclass_fields__ if name != "own_weights"]
+        fields = {name: getattr(self, name) for name in names}
         fields["findings"] = [vars(finding) for finding in self.findings]
         if self.state_dict is not None:
             fields["state_dict"] = {name: a.tolist() for name, a in self.state_dict.items()}
@@ -150,6 +158,7 @@ class Diagnosis:
             "is" if yes else "is not"
             for yes in (self.backward_of_own_forward, self.backward_of_lstm)
         )
+        own = f"by autograd, {own}" if self.autograd else own
         if self.backward_of_lstm is None:
             return f"{own} that of its own forward pass"
         return f"{own} that of its own forward pass, {theirs} that of the LSTM"

@@ -16,8 +16,9 @@ from lstm.diagnose.calling import CannotCall, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation, Observed, explain, ties
-from lstm.diagnose.gradients import Case, LossCase, examine, opened
+from lstm.diagnose.gradients import AutogradCase, Case, LossCase, examine, opened
 from lstm.diagnose.names import gate_of
+from lstm.diagnose.reorder import complete, own_weights, standard, state_dict
 from lstm.diagnose.sequences import Sequence
 from lstm.diagnose.weights import Arrays
 from lstm.diagnose.wiring import Wiring, measure, settle_weights
@@ -135,6 +136,7 @@ def whole(
     """Examine code that can be called."""
     if gradients is None and not code.tensors:
         gradients = getattr(code.owner, "backward", None)
+    alone = gradients is None and loss is None and bool(code.parameters())
     with kept(code.weights) as before:
         if code.noisy:  # nothing can be measured
             text = "called twice it gives two results, whatever is put back in between"
@@ -148,11 +150,12 @@ def whole(
         answer.is_lstm &= not (answer.mistakes or answer.differences)
         if explanation is not None:
             compare(code, wiring, explanation, answer)
-        if gradients is not None or loss is not None:
+        if alone or gradients is not None or loss is not None:
             settle_weights(code, seed=2)
             backward(code, wiring, explanation, answer, gradients, loss)
     if explanation is not None and complete(explanation):
         answer.state_dict = state_dict(wiring, explanation, code.weights)
+        answer.own_weights = own_weights(wiring, explanation, code.weights)
     order = ", ".join(f"({', '.join(s)})" if isinstance(s, tuple) else s for s in code.order)
     answer.called = f"({order}), {code.layout.name}, D = {code.D}, H = {code.H}"
     return answer
@@ -164,9 +167,12 @@ def backward(
 ) -> None:  # fmt: skip
     """Examine the backward pass, if it can be called."""
     known = best is not None and set(best.blocks) == set("ifgo")
+    autograd = answer.autograd = gradients is None and loss is None
     before, findings = dict(vars(code)), []
     try:
-        if loss is None:
+        if autograd:
+            cases, known = [AutogradCase(code)], False
+        elif loss is None:
             findings = opened(code, gradients)
             cases = [Case(code, gradients, steps) for steps in code.lengths]
         else:
@@ -177,6 +183,11 @@ def backward(
         return
     finally:
         vars(code).update(before)  # another arrangement may have been tried
+    if autograd and not said.own:
+        text = "autograd is cut: a detach, .data or no_grad on the way"
+        said.findings, said.lstm = [Finding(text, "mistake", "eq-d-weights")], False
+    elif autograd:
+        said.lstm = answer.is_lstm
     own = said.own and not any(f.kind == "mistake" for f in findings)
     answer.backward_of_own_forward = own
     answer.backward_of_lstm = None if said.lstm is None else said.lstm and (own or not said.own)
@@ -337,7 +348,8 @@ def names(wiring: Wiring, best: Explanation) -> list[str]:
     found = []
     for role, k in best.blocks.items():
         called = {gate_of(array) for array in wiring.arrays(k)}
-        if len(called) == 1 and None not in called and called != {role}:
+        joined = sum(wiring.arrays(k) == wiring.arrays(j) for j in best.blocks.values()) > 1
+        if not joined and len(called) == 1 and None not in called and called != {role}:
             other = GATES[called.pop()]
             found.append(f"the weights of the {GATES[role]} are called like the {other}'s")
     return found
@@ -369,47 +381,6 @@ def behaviour(code: Step) -> list[Finding]:
     if wrong:
         found.append(Finding(text, "mistake", "eq-preactivation"))
     return found
-
-
-def complete(best: Explanation) -> bool:
-    """Whether all four gates are known, or follow as with coupled gates."""
-    return set(best.blocks) == set("ifgo") or (
-        set(best.blocks) == set("igo") and best.forms["c"].name.startswith("coupled")
-    )
-
-
-def standard(wiring: Wiring, best: Explanation, weights: Arrays) -> dict[str, np.ndarray]:
-    """Return W, U and the biases' parts in PyTorch's order and the book's convention."""
-    parts = wiring.assemble(weights)
-    arrays = {
-        k: [r.array for rows in wiring.gates[k] for r in rows for s in r.sources if ("1", 0) in s]
-        for k in range(len(wiring.gates))
-    }
-    W, U, b, b_hh = [], [], [], []
-    for role in "ifgo":
-        block = best.blocks.get(role, best.blocks.get("i"))
-        form = best.forms.get(role)
-        scale, shift = form.weights if form is not None else (-1.0, 0.0)  # coupled: f is 1 − i
-        first = arrays[block][:1]
-        b_first = wiring.assemble(
-            {n: a if n in first else np.zeros_like(a) for n, a in weights.items()}
-        )["1"][block, :, 0]
-        W.append(scale * parts["x"][block])
-        U.append(scale * parts["h"][block])
-        b.append(scale * b_first + shift)
-        b_hh.append(scale * (parts["1"][block, :, 0] - b_first))
-    return {
-        "weight_ih": np.concatenate(W),
-        "weight_hh": np.concatenate(U),
-        "bias_ih": np.concatenate(b),
-        "bias_hh": np.concatenate(b_hh),
-    }
-
-
-def state_dict(wiring: Wiring, best: Explanation, weights: Arrays) -> dict[str, np.ndarray]:
-    """Return the weights with the names, shapes and gate order of ``torch.nn.LSTM``."""
-    dtype = np.result_type(*weights.values())
-    return {f"{n}_l0": a.astype(dtype) for n, a in standard(wiring, best, weights).items()}
 
 
 def compare(code: Step, wiring: Wiring, best: Explanation, answer: Diagnosis) -> None:

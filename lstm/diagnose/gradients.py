@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from lstm.diagnose.calling import CannotCall
 from lstm.diagnose.catalogue import Finding
 from lstm.diagnose.forward import Explanation
 from lstm.diagnose.lines import ROLES, Wrong, backward, forward, mistakes
-from lstm.diagnose.weights import Arrays
+from lstm.diagnose.weights import Arrays, tensors_of
 from lstm.diagnose.wiring import Wiring
 
 MOST_ENTRIES = 60
@@ -78,6 +79,8 @@ class Case:
         self.samples = next(n for n in (3, 5, 7, 9) if n not in (code.D, code.H)) if several else 1
         self.inputs = code.draw(rng, steps, self.samples)
         self.given = [rng.normal(size=shape) for shape in code.output_shapes(steps, self.samples)]
+        if code.only_last:
+            self.given[0][:-1] = 0
         self.placed: set[str] = set()
         self.tolerance = 1e-5 if code.dtype == np.float64 else 5e-2
 
@@ -164,6 +167,38 @@ class LossCase(Case):
         found = np.linalg.lstsq(np.array(columns).T, vector(wanted), rcond=1e-9)[0]
         self.given[0] = found.reshape(units.shape[1:])
         return super().reference(wiring, best)
+
+
+class AutogradCase(Case):
+    """The same for code of PyTorch: a loss of all that comes out, differentiated by autograd.
+
+    What autograd gives is right by construction; a ``detach`` or ``.data`` on the way cuts it.
+    """
+
+    scales = False
+
+    def __init__(self, code: Any) -> None:
+        super().__init__(code, code.function, max(code.lengths))
+
+    def theirs(self, factor: float = 1.0) -> Arrays:
+        """Return what autograd gives."""
+        known, loss = self.code.parameters(), self._loss()
+        grad = sys.modules["torch"].autograd.grad
+        found = [None] * len(known)
+        if loss.requires_grad:
+            found = grad(loss, list(known.values()), allow_unused=True)
+        return {
+            name: np.zeros(p.shape) if g is None else g.numpy().astype(float)
+            for (name, p), g in zip(known.items(), found, strict=True)
+        }
+
+    def loss(self) -> float:
+        """Return the loss."""
+        return float(self._loss().detach())
+
+    def _loss(self) -> Any:
+        cos, out = sys.modules["torch"].cos, tensors_of(self.code.raw(**self.inputs))
+        return sum(cos(t.double()).sum() for t in out if t.is_floating_point())
 
 
 class Comparison:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lstm.diagnose.names import CACHE, is_gradient, plain_name, role_of, same_weight
-from lstm.diagnose.weights import Arrays, as_array
+from lstm.diagnose.weights import Arrays, as_numbers
 
 
 def arguments(
@@ -126,9 +126,7 @@ def squeezed(shape: tuple[int, ...]) -> list[int]:
 
 def parts_of(result: Any, path: str = "", depth: int = 4) -> Iterator[tuple[str, np.ndarray]]:
     """Yield path and array of all that a backward pass returned."""
-    array = as_array(result)
-    if array is None and isinstance(result, float | np.floating):
-        array = np.array(result)
+    array = np.array(result) if isinstance(result, float) else as_numbers(result, table=True)
     if array is not None:
         yield path, array
         return

@@ -12,7 +12,7 @@ from lstm.diagnose.calling import CannotCall, Step
 from lstm.diagnose.handed import gradients_by_name
 from lstm.diagnose.layouts import OUTPUTS, SEQUENCES, arrange, back, fits, shape_of
 from lstm.diagnose.names import RUNS
-from lstm.diagnose.weights import Arrays, as_array
+from lstm.diagnose.weights import Arrays, as_array, as_numbers
 
 
 class Sequence(Step):
@@ -25,7 +25,6 @@ class Sequence(Step):
 
     methods, layouts, most, lengths = RUNS, SEQUENCES, 2, (1, 3)
     orders = (("x",), ("x", "h"), ("x", "h", "c"), ("x", ("h", "c")), ("h", "x"))
-    only_last = False
     places: Iterable = ()
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -133,8 +132,6 @@ class Sequence(Step):
 
     def loss(self, inputs: Arrays, given: list[np.ndarray]) -> float:
         """Return what these gradients of the outputs are the gradients of."""
-        if self.only_last:
-            return float((given[0][-1:] * self(inputs["x"])[-1:]).sum())
         return float((given[0] * self(inputs["x"])).sum())
 
     def gradients(self, function: Callable, inputs: Arrays, given: list[np.ndarray]) -> Arrays:
@@ -166,10 +163,7 @@ class Sequence(Step):
     def as_pass(self, inputs: Arrays, given: list[np.ndarray]) -> tuple[np.ndarray, ...]:
         """Return x, h, c and the gradients of all h and the last c."""
         zero = np.zeros((inputs["x"].shape[1], self.H))
-        d_h = given[0].copy()
-        if self.only_last:
-            d_h[:-1] = 0
-        return inputs["x"], zero, zero, d_h, zero
+        return inputs["x"], zero, zero, given[0], zero
 
     def from_pass(self, found: dict) -> Arrays:
         """Return the gradients of the inputs."""
@@ -178,7 +172,7 @@ class Sequence(Step):
 
 def places(result: Any, path: tuple = (), depth: int = 3) -> Iterator[tuple[tuple, np.ndarray]]:
     """Yield the arrays in what a run returned, and lists of one for each step, by their place."""
-    array = as_array(result)
+    array = as_numbers(result)
     if array is not None:
         yield path, array
     elif depth and isinstance(result, Mapping | list | tuple):
@@ -204,4 +198,4 @@ def at(result: Any, path: tuple) -> np.ndarray:
     """Return the array at a place."""
     for key in path:
         result = np.stack([as_array(p) for p in steps_of(result)]) if key == ALL else result[key]
-    return as_array(result)
+    return as_numbers(result)

@@ -25,11 +25,33 @@ def is_torch(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor | torch.nn.Module)
 
 
+def tensors_of(result: Any) -> Iterator[Any]:
+    """Yield the tensors in what code of PyTorch returned."""
+    if isinstance(result, Mapping | list | tuple):
+        for part in result.values() if isinstance(result, Mapping) else result:
+            yield from tensors_of(part)
+    elif is_torch(result):
+        yield result
+
+
 def as_array(value: Any) -> np.ndarray | None:
     """Return a tensor's or array's numbers without copying them; None for anything else."""
     if is_torch(value) and hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     return value if isinstance(value, np.ndarray) else None
+
+
+def as_numbers(value: Any, *, table: bool = False) -> np.ndarray | None:
+    """Return the same, or a list of numbers as an array; with ``table`` also one of such lists."""
+    first = value
+    while isinstance(first, list | tuple) and first and (table or first is value):
+        first = first[0]
+    if isinstance(value, list | tuple) and isinstance(first, float | int):
+        try:
+            return np.array(value, float)
+        except (TypeError, ValueError):  # it holds something else
+            return None
+    return as_array(value)
 
 
 def arrays_of(thing: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[str, np.ndarray]]:
@@ -64,11 +86,11 @@ def weights_of(thing: Any) -> Arrays:
 def tables_as_arrays(space: dict[str, Any], names: list[str]) -> None:
     """Put arrays in the place of lists of numbers, which could not be changed all at once."""
     for name in names:
-        if isinstance(space[name], list):
-            try:
-                space[name] = np.array(space[name], float)
-            except (TypeError, ValueError):  # it holds something else
-                continue
+        if (
+            isinstance(space[name], list)
+            and (array := as_numbers(space[name], table=True)) is not None
+        ):
+            space[name] = array
 
 
 def used_by(function: Callable, depth: int = 2) -> dict[str, Any]:

@@ -83,13 +83,13 @@ class Wiring:
                     found[name][k, unit, j] += row.scale * value
         return found
 
-    def scatter(self, parts: dict[str, np.ndarray], weights: Arrays) -> Arrays:
-        """Return gradients of the weights from those of W, U and b."""
+    def scatter(self, parts: dict[str, np.ndarray], weights: Arrays, power: int = 1) -> Arrays:
+        """Return gradients of the weights from those of W, U and b; with power −1, the weights."""
         found = {name: np.zeros(array.shape) for name, array in weights.items()}
         for k, unit, row in self.rows():
             values = [sum(parts[n][k, unit, j] for n, j in s if n in parts) for s in row.sources]
             target = found[row.array]
-            target[row.index] += row.scale * np.reshape(values, np.shape(target[row.index]))
+            target[row.index] += row.scale**power * np.reshape(values, np.shape(target[row.index]))
         return found
 
     def rows(self) -> Iterator[tuple[int, int, Row]]:

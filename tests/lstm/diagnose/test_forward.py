@@ -61,6 +61,26 @@ def test_right_in_every_convention(written):
 
 @given(conventions)
 @generated
+def test_the_state_dict_goes_back(written):
+    w = written.weights()
+    answer = lstm.diagnose(written.step(w), w)
+    state = {
+        name: np.random.default_rng(1).normal(size=a.shape) for name, a in answer.state_dict.items()
+    }
+    if written.biases == 0:
+        with pytest.raises(ValueError, match="no place"):
+            answer.own_weights(state)
+        state |= {name: 0 * a for name, a in state.items() if "bias" in name}
+    for name, array in answer.own_weights(state).items():
+        w[name][...] = array
+    expected = written.torch_weights(w)
+    assert np.allclose(expected["weight_ih"], state["weight_ih_l0"])
+    assert np.allclose(expected["weight_hh"], state["weight_hh_l0"])
+    assert np.allclose(expected["bias"], state["bias_ih_l0"] + state["bias_hh_l0"])
+
+
+@given(conventions)
+@generated
 def test_right_sequences_in_every_convention(written):
     written = replace(written, columns=False)
     w = written.weights()
