@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import shutil
 import signal
@@ -189,7 +190,7 @@ def _train(options: argparse.Namespace) -> None:
 def _predict(options: argparse.Namespace) -> None:
     """Print the probability that each text is positive, the verdict, and which text it is.
 
-    No verdict on a text of which no word is known: its probability is that of an empty one.
+    No verdict where less than half of the words are known: that is no review in its language.
     """
     from lstm.equations import sigmoid
     from lstm_book.recipes import keep
@@ -197,8 +198,8 @@ def _predict(options: argparse.Namespace) -> None:
     classifier = keep.load(options.model)
     names, texts = _texts(options)
     known = classifier.known(texts)
-    for name, p, count in zip(names, sigmoid(classifier.logits(texts)), known, strict=True):
-        verdict = ("positive" if p > 0.5 else "negative") if count else "unknown"
+    for name, p, share in zip(names, sigmoid(classifier.logits(texts)), known, strict=True):
+        verdict = "unknown" if share < 0.5 else "positive" if p > 0.5 else "negative"
         print(f"{p:.3f}\t{verdict}\t{name}")
 
 
@@ -213,13 +214,17 @@ def _texts(options: argparse.Namespace) -> tuple[list[str], list[str]]:
             if not inside:
                 raise ValueError(f"there is no .txt file in {path}")
             paths += inside
-        return [*map(str, paths)], [
-            path.read_text(encoding="utf-8-sig", errors="replace") for path in paths
-        ]
+        return [*map(str, paths)], [_decoded(path.read_bytes()) for path in paths]
     texts = options.texts or [line.strip() for line in sys.stdin if line.strip()]
     if not texts:
         raise ValueError("there is no text: give some, or --files, or lines of the input")
     return [textwrap.shorten(text, 50, placeholder=" ...") for text in texts], texts
+
+
+def _decoded(content: bytes) -> str:
+    """Return a text of UTF-8, or of UTF-16 where its first bytes say so."""
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf_16 else "utf-8-sig", errors="replace")
 
 
 # --- results, export ------------------------------------------------------------------------------

@@ -177,14 +177,15 @@ def test_predict_judges_texts_files_folders_and_lines(
 
 
 def test_predict_reads_strangers_files(path, tmp_path, capsys):
-    """Another encoding, a byte order mark, nothing at all, another language: each is judged."""
-    texts = (b"caf\xe9, a bad film", b"\xef\xbb\xbfgreat", b"", "好电影".encode())
+    """Other encodings, byte order marks, nothing at all, another language: each has its line."""
+    texts = (b"caf\xe9, a bad film", b"\xef\xbb\xbfgreat", "great".encode("utf-16"))
+    texts += (b"", "好电影".encode(), b"Ein wunderbarer Film.")
     for number, content in enumerate(texts):
         (tmp_path / f"{number}.txt").write_bytes(content)
     rows = predict(capsys, path, "--files", tmp_path)
-    assert [row[1] for row in rows[:2]] == ["negative", "positive"]
-    assert rows[1][0] == predict(capsys, path, "great")[0][0]
-    assert [row[1] for row in rows[2:]] == ["unknown", "unknown"]  # no word that it knows
+    assert [row[1] for row in rows[:3]] == ["negative", "positive", "positive"]
+    assert rows[1][0] == rows[2][0] == predict(capsys, path, "great")[0][0]
+    assert [row[1] for row in rows[3:]] == ["unknown"] * 3  # hardly a word that it knows
 
 
 def test_predict_says_what_is_wrong(path, tmp_path, capsys):

@@ -132,6 +132,10 @@ class NGrams:
         """Count the numbers, 0 among them: as many weights are needed."""
         return 1 + len(self.words) + sum(map(len, self.codes))
 
+    def __contains__(self, word: str) -> bool:
+        """Tell whether a word has a number."""
+        return word in self._ids
+
     def encode(self, texts: Iterable[str]) -> Reviews:
         """Write texts as numbers."""
         return self._numbered([sentences(text) for text in texts])

@@ -21,7 +21,7 @@ from lstm.initialise import initialise_lstm
 from lstm.module import Backward, Module, Parameter
 from lstm.schedules import linear
 from lstm_book.recipes.linear import Linear, fit_averaged
-from lstm_book.recipes.ngrams import NGrams, Reviews
+from lstm_book.recipes.ngrams import NGrams, Reviews, sentences
 from lstm_book.recipes.recipe import Answers, Settings, System, Task
 
 FEATURES = 8
@@ -296,9 +296,12 @@ class SentenceClassifier:
         return Readings.of(self.ngrams.encode(texts), self.base).scaled(self.scale)
 
     def known(self, texts: list[str]) -> np.ndarray:
-        """Return how many tokens of each text are known, shape (N,)."""
-        reviews = self.ngrams.encode(texts)
-        return np.bincount(reviews.review_of[reviews.grams[:, 0] > 0], minlength=len(reviews))
+        """Return which share of each text's words is known, shape (N,); 0 where there is none."""
+        shares = []
+        for text in texts:
+            words = [word for part in sentences(text) for word in part if word[0].isalnum()]
+            shares.append(sum(word in self.ngrams for word in words) / max(len(words), 1))
+        return np.array(shares)
 
     def logits(self, texts: list[str]) -> np.ndarray:
         """Judge texts, shape (N,): positive where the review is."""
