@@ -6,6 +6,7 @@ many are computed is counted, so that none drops out unseen. Those with a label:
 
 import re
 from collections import Counter
+from functools import partial
 
 import numpy as np
 from lstm_book import binding
@@ -126,6 +127,7 @@ SPELLED = [
 SUPPOSED = [
     r"c_t = c_{t-1}",  # what an open gate makes of it, a shut one
     r"c_t = g_t",
+    r"c_t = i_t \odot g_t",
     r"h_t = \tanh(Wx_t + Uh_{t-1} + b)",  # article 003's network
     r"h_{t} = f(Wx_{t}+Uh_{t-1}+b)",
     r"h_t = o_t \odot c_t",  # cells that differ
@@ -179,7 +181,7 @@ def computed(formula: str, values: dict) -> list[bool]:
         for relation, left, right in zip(relations, values_of, values_of[1:], strict=False):
             if left is not None and right is not None:
                 same = np.shape(left) == np.shape(right) or not np.ndim(left) * np.ndim(right)
-                agrees = latex.RELATIONS.get(relation, np.isclose)
+                agrees = latex.RELATIONS.get(relation, partial(np.isclose, rtol=3e-10, atol=1e-12))
                 found.append(bool(same and np.all(agrees(left, right))))
     return found
 
