@@ -16,8 +16,6 @@ outputs = []
 class Stream(io.TextIOBase):
     """Take what is printed, in the order in which it comes."""
 
-    encoding = "utf-8"
-
     def write(self, text):
         """Add to what was printed last."""
         if outputs and outputs[-1]["kind"] == "print":
@@ -27,14 +25,10 @@ class Stream(io.TextIOBase):
         return len(text)
 
 
-class HTML:
+class HTML(str):
     """As in IPython."""
 
-    def __init__(self, data):
-        self.data = data
-
-    def _repr_html_(self):
-        return self.data
+    _repr_html_ = str.__str__
 
 
 def display(*values, raw=False, **_):

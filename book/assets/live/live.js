@@ -12,13 +12,14 @@ const liveBook = (() => {
     made.append(...children);
     return made;
   };
-  const button = (textContent, onclick) => make("button", { type: "button", textContent, onclick });
+  const button = (textContent, onclick, className = "") =>
+    make("button", { type: "button", textContent, onclick, className: `btn btn-sm ${className}` });
 
   // --------------------------------------------------------------------------- what one sees
-  const words = make("p", { role: "status" });
+  const words = make("span", { role: "status" });
   const stopButton = button("Stop", () => stop());
   // As it was stored, with fresh names; the reader has agreed once.
-  const bar = make("div", { className: "live-bar", hidden: true },
+  const bar = make("div", { className: "live-bar d-print-none", hidden: true },
     words, stopButton, button("Reset the page", () => location.reload()));
   document.body.append(bar);
   const tell = (text, running = false) => {
@@ -44,7 +45,7 @@ const liveBook = (() => {
 
   const note = ({ div }, text) => {
     div.querySelector(".live-note")?.remove();
-    if (text) div.append(make("p", { className: "live-note", textContent: text }));
+    if (text) div.append(make("p", { className: "live-note small text-muted", textContent: text }));
   };
   const box = ({ kind, text }) => {
     if (kind === "html") return make("div", { className: "output text_html", innerHTML: text });
@@ -95,7 +96,6 @@ const liveBook = (() => {
 
   // ------------------------------------------------------------------------------- what runs
   let worker = null;
-  let interrupt = null;
   let waiting = null; // [answer, fail] of what the worker does now
   let turn = Promise.resolve();
 
@@ -108,8 +108,7 @@ const liveBook = (() => {
     worker = new Worker(new URL("worker.js", script.src));
     worker.onmessage = ({ data }) => (data.failed ? waiting[1](new Error(data.failed)) : waiting[0](data.outputs));
     worker.onerror = ({ message }) => waiting[1](new Error(message));
-    if (crossOriginIsolated) interrupt = new Uint8Array(new SharedArrayBuffer(1));
-    return send({ folder, packages, interrupt });
+    return send({ folder, packages });
   };
   const end = (text) => {
     worker.terminate();
@@ -117,21 +116,13 @@ const liveBook = (() => {
     for (const cell of cells) cell.done = false;
     waiting[1](new Error(text));
   };
-  // Where the server allows shared memory, Python is interrupted; elsewhere it ends, with its names.
-  const stop = () => {
-    if (interrupt && cells.some(({ done }) => done)) interrupt[0] = 2;
-    else end("Stopped. The next Run begins again with the cells above.");
-  };
+  // To interrupt Python would need memory that few servers let a page share: it ends, with its names.
+  const stop = () => end("Stopped. The next Run begins again with the cells above.");
 
   const runOne = async (cell, shown) => {
     tell(`Running cell ${cells.indexOf(cell) + 1} of ${cells.length}…${cell.slow ? " It takes a while here." : ""}`, true);
-    cell.div?.classList.add("live-running");
-    try {
-      cell.outputs = await send({ code: code(cell) });
-      cell.done = true;
-    } finally {
-      cell.div?.classList.remove("live-running");
-    }
+    cell.outputs = await send({ code: code(cell) });
+    cell.done = true;
     if (!cell.div) return;
     note(cell, "");
     if (shown) show(cell);
@@ -161,10 +152,8 @@ const liveBook = (() => {
     cell.div = divs[cell.place];
     const input = cell.div.querySelector(".cell_input");
     if (!input) continue;
-    const runButton = button("Run", () => run(cell));
-    runButton.className = "live-run";
     input.classList.add("live-cell");
-    input.append(runButton);
+    input.append(button("Run", () => run(cell), "live-run d-print-none"));
     if (isFile) continue;
     cell.pre = input.querySelector("pre");
     Object.assign(cell.pre, {

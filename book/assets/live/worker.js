@@ -3,7 +3,7 @@
 
 let run;
 
-async function start({ folder, packages, interrupt }) {
+async function start({ folder, packages }) {
   importScripts(`${folder}pyodide.js`);
   const python = await loadPyodide({
     indexURL: folder,
@@ -17,7 +17,6 @@ async function start({ folder, packages, interrupt }) {
   python.unpackArchive(await course.arrayBuffer(), "zip", { extractDir: "/course" });
   python.runPython(await (await fetch(`${folder}bridge.py`)).text());
   run = python.globals.get("run");
-  if (interrupt) python.setInterruptBuffer(interrupt);
 }
 
 self.onmessage = async ({ data }) => {
