@@ -3,6 +3,7 @@
 import gc
 import threading
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lstm
+from lstm.gradcheck import check_module
 from tests.lstm import parity
-from tests.lstm.calls import PROGRAM, Subject, check_calls, tied, tied_torch
+from tests.lstm.calls import PROGRAM, Subject, check_calls, mapped, tied, tied_torch
 
 F64 = {"dtype": np.float64}
 
@@ -45,18 +47,45 @@ def cell(bias, dtype, *batch):
 
 
 class TorchClassifier(torch.nn.Module):
-    """What ``lstm.SequenceClassifier`` is, in PyTorch."""
+    """What ``lstm.SequenceClassifier`` is, in PyTorch: pooled one by one, without a mask."""
 
-    def __init__(self):
+    def __init__(self, pooling, layers):
         super().__init__()
         self.embedding = torch.nn.Embedding(7, 3)
-        self.recurrent = torch.nn.LSTM(3, 4, batch_first=True, bidirectional=True)
+        self.recurrent = torch.nn.LSTM(3, 4, layers, batch_first=True, bidirectional=True)
         self.head = torch.nn.Linear(8, 2)
+        self.pooling = pooling
         self.double()
 
-    def forward(self, x, lengths):
-        _, (h_n, _) = parity.call_reference(self.recurrent, self.embedding(x), None, lengths)
-        return self.head(torch.cat([h_n[0], h_n[1]], dim=-1))
+    def forward(self, x, lengths=None):
+        ends = [x.shape[1]] * len(x) if lengths is None else lengths
+        output, (h_n, _) = parity.call_reference(self.recurrent, self.embedding(x), None, lengths)
+        seen = [rows[:end] for rows, end in zip(output, ends, strict=True)]
+        pooled = {
+            "last": lambda: torch.cat([h_n[-2], h_n[-1]], dim=-1),
+            "mean": lambda: torch.stack([rows.mean(dim=0) for rows in seen]),
+            "max": lambda: torch.stack([rows.amax(dim=0) for rows in seen]),
+        }
+        return self.head(pooled[self.pooling]())
+
+
+def classifier(pooling, layers):
+    """Compare classifiers of texts, padded ones and such that are not."""
+
+    def draw(rng):
+        lengths = (rng.integers(1, 7, 4),) if rng.random() < 0.7 else ()
+        return rng.integers(0, 7, (4, 6)), *lengths
+
+    return Subject(
+        lambda: lstm.SequenceClassifier(
+            lstm.LSTM(3, 4, layers, batch_first=True, bidirectional=True, **F64),
+            lstm.Linear(8, 2, **F64),
+            lstm.Embedding(7, 3, **F64),
+            pooling=pooling,
+        ),
+        lambda: TorchClassifier(pooling, layers),
+        draw,
+    )
 
 
 SUBJECTS = {
@@ -83,15 +112,10 @@ SUBJECTS = {
     "LSTMCell without biases": cell(False, np.float64, 4),
     "LSTMCell of one example": cell(False, np.float32),
     **{str(case): parity.subject(case) for case in parity.EVERY},
-    "SequenceClassifier": Subject(
-        lambda: lstm.SequenceClassifier(
-            lstm.LSTM(3, 4, batch_first=True, bidirectional=True, **F64),
-            lstm.Linear(8, 2, **F64),
-            lstm.Embedding(7, 3, **F64),
-        ),
-        TorchClassifier,
-        lambda rng: (rng.integers(0, 7, (4, 6)), rng.integers(1, 7, 4)),
-    ),
+    **{
+        f"SequenceClassifier: {pooling} of {layers}": classifier(pooling, layers)
+        for pooling, layers in [("last", 2), ("mean", 1), ("max", 1)]
+    },
 }
 
 PROGRAMS = st.lists(
@@ -105,6 +129,46 @@ PROGRAMS = st.lists(
 @example(program=PROGRAM)
 def test_any_program(name, program):
     check_calls(SUBJECTS[name], program)
+
+
+SMALL = {
+    name: subject
+    for name, subject in SUBJECTS.items()
+    if all(parameter.dtype == np.float64 for parameter in subject.ours().parameters())
+}
+SMALL["Dropout"] = Subject(lambda: lstm.Dropout(0.4), torch.nn.Dropout, vectors(3))
+SMALL |= {
+    str(case): parity.subject(replace(case, input_size=2, hidden_size=3, num_layers=1))
+    for case in parity.EVERY
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("method", "limit"), [("complex", 1e-12), ("central", 1e-7)])
+def test_every_gradient_is_a_numerical_derivative(name, method, limit):
+    module, rng = SMALL[name].ours(), np.random.default_rng(3)
+    arguments = SMALL[name].draw(rng)
+    names = [f"{k}" for k, array in enumerate(parity.flat(arguments)) if array.dtype.kind == "f"]
+
+    def run(**inputs):
+        values = iter([inputs.get(f"{k}", a) for k, a in enumerate(parity.flat(arguments))])
+        module.rng = np.random.default_rng(7)  # the same mask every time
+        given = mapped(lambda array: None if array is None else next(values), arguments)
+        output, backward = module.vjp(*given)
+        # Not linear in the results, so that a gradient depends on them too.
+        loss = sum((result**2).sum() for result in parity.flat(output))
+
+        def gradients():
+            d_output = mapped(lambda result: 2 * result, output)
+            found = backward(*d_output) if isinstance(output, tuple) else backward(d_output)
+            return dict(zip(names, parity.flat(found), strict=False))  # no state, none of its own
+
+        return loss, gradients
+
+    inputs = {key: parity.flat(arguments)[int(key)] for key in names}
+    errors = check_module(module, inputs, run, method)
+    assert len(errors) == len(inputs) + len(list(module.parameters()))
+    assert max(errors.values(), default=0) < limit, errors
 
 
 # --- the closure and the short form --------------------------------------------------------------

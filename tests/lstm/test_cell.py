@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import lstm
-from lstm.gradcheck import check_module
 from tests.lstm.calls import flat, same
 
 B, D, H = 4, 3, 5
@@ -25,27 +23,6 @@ def make(bias=True, dtype=np.float64):
     for parameter in cell.parameters():
         parameter.data *= 2
     return cell
-
-
-@pytest.mark.parametrize(("method", "limit"), [("complex", 1e-12), ("central", 1e-7)])
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("batched", [True, False])
-def test_gradients_are_numerical_derivatives(method, limit, bias, batched):
-    cell = make(bias)
-    x, h, c, d_h, d_c = arrays(batched)
-
-    def loss(x, h, c):
-        new_h, new_c = cell(x, (h, c))
-
-        def backward():
-            d_x, (d_h_prev, d_c_prev) = cell.backward(2 * d_h * new_h, 2 * d_c * new_c)
-            return {"x": d_x, "h": d_h_prev, "c": d_c_prev}
-
-        return (d_h * new_h**2).sum() + (d_c * new_c**2).sum(), backward
-
-    errors = check_module(cell, {"x": x, "h": h, "c": c}, loss, method)
-    assert len(errors) == (7 if bias else 5)
-    assert max(errors.values()) < limit, errors
 
 
 def test_absent_gradients_count_as_zeros():

@@ -143,15 +143,11 @@ def test_strides_do_not_matter(case):
 
 
 @every_layer
-@pytest.mark.parametrize(
-    ("method", "limit", "dropout"),
-    [("complex", 1e-12, 0), ("central", 1e-7, 0), ("complex", 1e-12, 0.4)],
-)
-def test_every_gradient_is_a_numerical_derivative(case, method, limit, dropout):
-    sizes = {"input_size": 2, "hidden_size": 3, "steps": 4, "batch": 3}
-    case = replace(case, **sizes, num_layers=3 if dropout else 2)
+def test_every_gradient_with_dropout_is_a_numerical_derivative(case):
+    sizes = {"input_size": 2, "hidden_size": 3, "steps": 3, "batch": 2}
+    case = replace(case, **sizes, num_layers=3)
     example = parity.draw(case)
-    layer = parity.make(case, example.weights, dropout=dropout)
+    layer = parity.make(case, example.weights, dropout=0.4)
     names = ["x", *(f"{name}_0" for name in layer.state_sizes())]
     factors = flat((example.d_output, example.d_state))
 
@@ -169,11 +165,11 @@ def test_every_gradient_is_a_numerical_derivative(case, method, limit, dropout):
         return value, backward
 
     inputs = dict(zip(names, flat((example.x, example.hx)), strict=True))
-    errors = check_module(layer, inputs, loss, method)
+    errors = check_module(layer, inputs, loss)
     assert len(errors) == len(inputs) + len(example.weights)
-    assert max(errors.values()) < limit, errors
+    assert max(errors.values()) < 1e-12, errors
     dropped, (still, _) = layer(example.x, example.hx)[0], layer.eval()(example.x, example.hx)
-    assert (np.abs(dropped - still).max() > 0.01) == (dropout > 0)
+    assert np.abs(dropped - still).max() > 0.01
     same([still], [parity.run_reference(case, example)["output"]], 1e-12)
 
 

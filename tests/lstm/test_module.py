@@ -11,47 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import lstm
-from lstm.gradcheck import check_module
 from tests.lstm.calls import tied, tied_torch
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
-
-
-def modules_under_test(rng):
-    mask_source = 3
-    return {
-        "Linear": (lstm.Linear(3, 4, dtype=np.float64, rng=rng), (5, 3)),
-        "Linear without bias": (lstm.Linear(3, 4, bias=False, dtype=np.float64, rng=rng), (5, 3)),
-        "Linear on sequences": (lstm.Linear(3, 4, dtype=np.float64, rng=rng), (2, 5, 3)),
-        "ReLU": (lstm.ReLU(), (5, 3)),
-        "Dropout": (lstm.Dropout(0.4, rng=mask_source), (5, 3)),
-        "Sequential": (
-            lstm.Sequential(
-                lstm.Linear(3, 4, dtype=np.float64, rng=rng),
-                lstm.ReLU(),
-                lstm.Linear(4, 2, dtype=np.float64, rng=rng),
-            ),
-            (5, 3),
-        ),
-    }
-
-
-@pytest.mark.parametrize("name", modules_under_test(np.random.default_rng(0)))
-@pytest.mark.parametrize(("method", "bound"), [("complex", 1e-12), ("central", 1e-7)])
-def test_gradients(name, method, bound, rng):
-    module, shape = modules_under_test(rng)[name]
-
-    def run(x):
-        if isinstance(module, lstm.Dropout):
-            module.rng = np.random.default_rng(3)  # the same mask for every perturbed input
-        y = module(x)
-        return (y**3).sum(), lambda: {"x": module.backward(3 * y**2)}
-
-    errors = check_module(module, {"x": rng.normal(size=shape)}, run, method)
-    assert max(errors.values()) <= bound, errors
 
 
 @pytest.mark.equation("eq-linear")

@@ -8,6 +8,7 @@ import copy
 import importlib
 import importlib.abc
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -137,10 +138,10 @@ class Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 @contextlib.contextmanager
 def package_with(file: str, tree: ast.Module) -> Iterator[ModuleType]:
-    """Import the package afresh, with a tree for one of its files; then put it back as it was."""
+    """Import the package and its tests afresh, with a tree for one file; then put all back."""
 
     def take_out() -> dict[str, ModuleType]:
-        ours = [name for name in sys.modules if name.partition(".")[0] == "lstm"]
+        ours = [name for name in sys.modules if re.match(r"(tests\.)?lstm(\.|$)", name)]
         return {name: sys.modules.pop(name) for name in ours}
 
     before, loader = take_out(), Loader(file, tree)
