@@ -33,6 +33,7 @@ def test_the_formula_gives_what_its_function_gives(label):
         Case(label, seed).compare(formula(label))
 
 
+@pytest.mark.slow
 def test_every_slip_is_noticed():
     """A sign, an index, a gate, a function, a transpose, a factor or a limit: each, everywhere."""
     missed, count = Counter(), 0

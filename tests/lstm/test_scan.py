@@ -189,6 +189,7 @@ def run_program(first="", **environment):
     return name.rpartition(".")[2], done.stderr
 
 
+@pytest.mark.slow
 def test_without_numba():
     for first, environment in (
         ("import sys; sys.modules['numba'] = None\n", {}),

@@ -580,6 +580,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.data())
 def test_whatever_is_changed_in_a_state_is_refused_or_there(drawn):

@@ -577,6 +577,7 @@ def test_a_journal_goes_on_where_it_was_broken_off(tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_records_are_read_without_numba_and_pytorch():
     code = (
         "import sys; sys.modules['torch'] = sys.modules['numba'] = None; "

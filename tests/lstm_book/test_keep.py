@@ -225,6 +225,7 @@ def test_the_commands_of_the_chapter_run(tmp_path, monkeypatch, capsys):
         assert len(capsys.readouterr().out.splitlines()) == count
 
 
+@pytest.mark.slow
 def test_trials_see_no_test_part_and_are_noted(tmp_path, capsys):
     few = [f"{name}={size}" for name, size in (("train_size", 300), ("test_size", 100))]
     few = [word for setting in [*few, "validation_size=100"] for word in ("--set", setting)]

@@ -160,6 +160,7 @@ def test_baselines(name, tmp_path):
             assert found["test"] == {"loss": pytest.approx((errors**2).mean())}
 
 
+@pytest.mark.slow
 def test_baselines_on_texts(tmp_path):
     accuracy = {}
     more = ["train_size=400", "test_size=300", "validation_size=200"]
@@ -459,6 +460,7 @@ JSON = st.recursive(
 RECORDED = sorted((ROOT / "results").glob("*-*.json"))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.data())
 def test_whatever_is_changed_in_a_record_is_named_or_harmless(tmp_path_factory, drawn):

@@ -72,6 +72,7 @@ def test_right_ones_pass_in_silence():
         assert answer.backward_of_lstm
 
 
+@pytest.mark.slow
 @given(st.sampled_from(CATALOGUE))
 @settings(max_examples=24, deadline=None)
 def test_mistakes_are_named(wrong):
