@@ -389,14 +389,6 @@ def test_the_books_address_follows_from_the_repository(repository, address):
     assert site.address(repository) == address
 
 
-def test_the_first_page_says_how_to_cite_and_every_page_where_to_report():
-    below = site.foot("book/intro", GITHUB, "https://base/")
-    assert "url    = {https://base/}" in below
-    assert below.count("{") == below.count("}")
-    assert "title=Error%20on%20book/intro" in below
-    assert "@misc" not in site.foot("book/03_gates", GITHUB, "https://base/")
-
-
 def test_the_chinese_page_and_the_first_name_each_other():
     for page in ("book/intro", "book/zh"):
         head = site.head(page, "T", 'a "b"', "https://base/")

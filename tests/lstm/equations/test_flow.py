@@ -93,15 +93,9 @@ def test_one_unit_gradient_by_four_methods(values, T):
     assert central_difference(h_T, np.zeros(1), step=1e-25)[0] == pytest.approx(expected, rel=1e-11)
 
     layer = lstm.LSTM(1, 1, dtype=np.float64)
-    theirs = torch.nn.LSTM(1, 1, dtype=torch.float64)
-    state = {
-        "weight_ih_l0": weights["W"],
-        "weight_hh_l0": weights["U"],
-        "bias_ih_l0": weights["b"],
-        "bias_hh_l0": np.zeros(4),
-    }
-    layer.load_state_dict(state)
-    theirs.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+    arrays = weights["W"], weights["U"], weights["b"], np.zeros(4)
+    layer.load_state_dict(dict(zip(layer.state_dict(), arrays, strict=True)))
+    theirs = lstm.torch.to_torch(layer)
     layer(x[:, None])
     d_output = np.zeros((T, 1, 1))
     d_output[-1] = 1
