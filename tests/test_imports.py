@@ -22,6 +22,7 @@ LAYERS = {
         "equations",
         "module",
         "cell",
+        "threads",
         "compiled",
         "scan",
         "layer",

@@ -20,6 +20,7 @@ import numpy as np
 import lstm
 from lstm import checks
 from lstm.checkpoint import differences, replace_file
+from lstm.threads import threads
 from lstm_book.checkout import ROOT
 from lstm_book.recipes import RECIPES, answers
 from lstm_book.statistics import Summary, summary
@@ -248,9 +249,8 @@ def environment(uses_torch: bool = False) -> Record:
         with contextlib.suppress(PackageNotFoundError):
             versions[name] = version(name)
     affinity = getattr(os, "sched_getaffinity", None)
-    machine = {"cpu": cpu(), "cores": len(affinity(0)) if affinity else os.cpu_count()}
-    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # one number for each level
-    machine["threads"] = int(threads) if threads.isdecimal() else os.cpu_count() or 1
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    machine = {"cpu": cpu(), "cores": cores, "threads": threads()}
     if uses_torch:
         import torch
 
