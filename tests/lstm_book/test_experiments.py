@@ -31,7 +31,10 @@ from lstm_book.experiments.memory import Training
 from lstm_book.experiments.passes import INPUT_SIZE, KINDS, Passes, mask
 from lstm_book.experiments.record import FOLDER, Journal, command
 from lstm_book.experiments.recorded import (
+    CHOICE_SEEDS,
     CONTESTANTS,
+    DUEL,
+    DUEL_SEEDS,
     EXPERIMENTS,
     LONG,
     PARALLEL,
@@ -46,7 +49,8 @@ from lstm.optim import Adam
 from lstm.variants import GRU, RNN
 
 RECORDED = [*EXPERIMENTS, *PARALLEL, "cost"]
-TRAININGS = ("remember", "activations", "clipping", "budget")
+TRAININGS = dict.fromkeys(("remember", "activations", "clipping", "budget"), SEEDS)
+TRAININGS |= {"duel": DUEL_SEEDS}
 CELLS = {
     "rnn": Cell("rnn", 5, "orthogonal"),
     "rnn, relu": Cell("rnn", 5, activation="relu"),
@@ -508,11 +512,12 @@ def test_there_are_no_other_records():
 @pytest.mark.parametrize("name", TRAININGS)
 def test_records_end_where_they_say_and_tell_of_every_rate(name):
     found = load_record(name)
-    assert found["seeds"] == list(SEEDS)
-    assert len(SEEDS) >= 10
-    assert not set(found["seeds"]) & set(found["choice_seeds"])
+    seeds = TRAININGS[name]
+    assert found["seeds"] == list(seeds)
+    assert len(seeds) >= 10
+    assert not set(seeds) & {*CHOICE_SEEDS, *found["choice_seeds"]}
     for run in found["runs"]:
-        assert len(run["learnt_at"]) == len(run["accuracy"]) == len(run["beyond"]) == len(SEEDS)
+        assert len(run["learnt_at"]) == len(run["accuracy"]) == len(run["beyond"]) == len(seeds)
         updates = run.get("updates", found["updates"])
         assert all(25 <= update <= updates for update in run["learnt_at"] if update is not None)
         assert len(run["share"]) == len(run["step"]) == 1 + updates // 25
@@ -529,6 +534,15 @@ def test_all_contestants_of_the_dependency_are_recorded():
     for steps in (50, 100):
         assert {run["name"] for run in runs_of_all(found, steps)} == set(CONTESTANTS)
     assert {run["name"] for run in runs_of_all(found, 200)} == set(LONG)
+
+
+def test_those_that_meet_again_do_with_other_seeds():
+    found = load_record("duel")
+    for steps in (50, 100, 200):
+        assert {run["name"] for run in runs_of_all(found, steps)} == set(DUEL)
+    assert not {*SEEDS, *CHOICE_SEEDS} & {*found["seeds"], *found["choice_seeds"]}
+    first = {run["name"]: run for run in runs_of_all(load_record("remember"), 200)}
+    assert all(run["lr"] == first[run["name"]]["lr"] for run in runs_of_all(found, 200))
 
 
 def runs_of_all(found, steps):
