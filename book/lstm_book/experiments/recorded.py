@@ -12,12 +12,16 @@ import numpy as np
 
 from lstm_book.experiments.digits import data
 from lstm_book.experiments.memory import EVALUATED, EVERY, Cell, train_to_remember
+from lstm_book.experiments.record import load_record
 from lstm_book.experiments.tuning import score_of_learning, tune
 
 CHOICE_SEEDS = tuple(range(100, 105))
 """On these the learning rate is chosen."""
 SEEDS = tuple(range(12))
 """On these, with that rate, everything is reported."""
+DUEL_CHOICE_SEEDS = tuple(range(200, 210))
+DUEL_SEEDS = tuple(range(1000, 1040))
+"""Others, and more of them: twelve leave open which of two starts learns more often."""
 UPDATES = 600
 STEPS = (50, 100)
 BEYOND = (2, 4)
@@ -73,6 +77,16 @@ LONG = (
 )
 """Contestants at T = 200: what libraries start from, and those that learn most up to T = 100."""
 
+DUEL = (
+    "LSTM, uniform, 0",
+    "RNN 33, uniform",
+    "LSTM, orthogonal, 1",
+    "RNN 33, orthogonal",
+    "LSTM, uniform, chrono",
+    "RNN 33, ReLU, identity",
+)
+"""What libraries start from, and the best starts of LSTM and plain network at T = 100 or 200."""
+
 Once = Callable[[str, Callable[[], Any]], Any]
 """``once(key, compute)`` returns what a computation gives, or gave when it was begun before."""
 
@@ -84,23 +98,42 @@ OTHER_CELLS = {
 }
 
 
-def _learning(cell: Cell, steps: int, **options: Any) -> dict[str, Any]:
+def _learning(
+    cell: Cell,
+    steps: int,
+    seeds: Sequence[int] = SEEDS,
+    choice_seeds: Sequence[int] = CHOICE_SEEDS,
+    **options: Any,
+) -> dict[str, Any]:
     """Choose the rate on some seeds, and train others with it."""
     options = {"updates": UPDATES} | options
 
     def try_rate(rate: float) -> dict[str, Any]:
-        found = train_to_remember(cell, steps, CHOICE_SEEDS, lr=rate, until_learnt=True, **options)
+        found = train_to_remember(cell, steps, choice_seeds, lr=rate, until_learnt=True, **options)
         return {key: found[key] for key in ("learnt_at", "accuracy")}
 
     rate, tried = tune(try_rate, score_of_learning)
-    found = train_to_remember(cell, steps, SEEDS, lr=rate, beyond=BEYOND, **options)
+    tried = {str(lr): result for lr, result in tried.items()}
+    return {"lr": rate, "tried": tried} | _reported(cell, steps, seeds, rate, **options)
+
+
+def _reported(
+    cell: Cell, steps: int, seeds: Sequence[int], rate: float, **options: Any
+) -> dict[str, Any]:
+    """Train the seeds that are reported, and log the medians along training."""
+    found = train_to_remember(cell, steps, seeds, lr=rate, beyond=BEYOND, **options)
     for key in ("share", "keep", "keep_most", "step"):
         found[key] = np.median(found[key], axis=0).tolist()
-    return {"lr": rate, "tried": {str(lr): result for lr, result in tried.items()}} | found
+    return found
 
 
 def _record(
-    once: Once, cells: dict[str, Cell], steps: Sequence[int], **options: Sequence[Any]
+    once: Once,
+    cells: dict[str, Cell],
+    steps: Sequence[int],
+    seeds: Sequence[int] = SEEDS,
+    choice_seeds: Sequence[int] = CHOICE_SEEDS,
+    **options: Sequence[Any],
 ) -> dict[str, Any]:
     """Train every cell for every number of steps and with every choice of options."""
     runs = []
@@ -109,11 +142,11 @@ def _record(
     ]:
         chosen = dict(zip(options, values, strict=True))
         key = ", ".join(map(str, (name, T, *values)))
-        found = once(key, partial(_learning, cells[name], T, **chosen))
+        found = once(key, partial(_learning, cells[name], T, seeds, choice_seeds, **chosen))
         runs.append({"name": name, "steps": T, **chosen, **found})
     return {
-        "seeds": list(SEEDS),
-        "choice_seeds": list(CHOICE_SEEDS),
+        "seeds": list(seeds),
+        "choice_seeds": list(choice_seeds),
         "updates": UPDATES,  # of every run that does not name its own
         "batch": 32,
         "evaluated": {"every": EVERY, "sequences": EVALUATED},
@@ -133,6 +166,21 @@ def remember(once: Once) -> dict[str, Any]:
     record = _record(once, CONTESTANTS, STEPS)
     long = _record(once, _those(*LONG), (200,))
     return record | {"runs": short["runs"] + record["runs"] + long["runs"]}
+
+
+def duel(once: Once) -> dict[str, Any]:
+    """Train LSTM and plain network from usual and from best starts with more seeds.
+
+    At T = 200 each has the rate that :func:`remember` chose for it.
+    """
+    record = _record(once, _those(*DUEL), (50, 100), DUEL_SEEDS, DUEL_CHOICE_SEEDS)
+    chosen = {r["name"]: r for r in load_record("remember")["runs"] if r["steps"] == 200}
+    for name in DUEL:
+        rate, cell = chosen[name]["lr"], CONTESTANTS[name]
+        train = partial(_reported, cell, 200, DUEL_SEEDS, rate, updates=UPDATES)
+        about = {"name": name, "steps": 200, "lr": rate, "tried": chosen[name]["tried"]}
+        record["runs"].append(about | once(f"{name}, 200", train))
+    return record
 
 
 def activations(once: Once) -> dict[str, Any]:
@@ -160,5 +208,5 @@ def _those(*names: str) -> dict[str, Cell]:
     return {name: CONTESTANTS[name] for name in names}
 
 
-EXPERIMENTS = {run.__name__: run for run in (remember, activations, clipping, budget, data)}
+EXPERIMENTS = {run.__name__: run for run in (remember, duel, activations, clipping, budget, data)}
 """Name → what runs the experiment and returns its settings and results."""
