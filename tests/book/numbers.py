@@ -151,16 +151,16 @@ class Sources:
         return sum(experiments.learnt(self.run(*run, **settings)))
 
     @staticmethod
-    def shares(task: str, *names: str, size: int, part: str = "result", above: float = 0) -> list:
+    def shares(task: str, *names: str, size: int, part: str = "result", rates: tuple = ()) -> list:
         """Return right answers in percent, of all runs of some contestants of state and recall.
 
-        ``above`` leaves out the runs with a learning rate of so much or less.
+        ``rates`` leaves out the runs with other learning rates than these.
         """
         return [
             100 * run["accuracy"][str(size)]
             for name in names
             for run in tracked.runs(experiments.load_record("tracking"), task, name, part)
-            if run["lr"] > above
+            if not rates or run["lr"] in rates
         ]
 
     @staticmethod

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from lstm_book.experiments import contest, parallel, tracking
+from lstm_book.experiments import contest, load_record, parallel, tracked, tracking
 from lstm_book.experiments.record import Journal
 from lstm_book.experiments.tracking import CONTESTANTS, IGNORED, TASKS
 
@@ -155,17 +155,28 @@ def test_a_tested_network_is_judged_step_by_step():
 def test_a_contest_goes_on_where_it_was_broken_off(tmp_path, monkeypatch):
     monkeypatch.setattr(contest, "TASKS", {"parity": TASKS["parity"]})
     monkeypatch.setattr(contest, "CONTESTANTS", ("LSTM",))
+    monkeypatch.setattr(contest, "LOWER", ("parity", "LSTM"))
     monkeypatch.setattr(contest, "run_all", one_after_the_other)
     journal = Journal(tmp_path / "x.partial")
     with pytest.raises(TimeoutError, match="missing"):
         contest.tracking(journal, share=0.001, until=0)
     done = contest.tracking(journal, share=0.001)
-    parts = [run["part"] for run in done["runs"]]
-    assert (parts.count("choice"), parts.count("result")) == (10, 5)
-    assert {run["seed"] for run in done["runs"][10:]} == set(contest.SEEDS)
-    (rate,) = {run["lr"] for run in done["runs"][10:]}
-    assert rate == contest.chosen_rate(done["runs"][:10])
+    choices = [run for run in done["runs"] if run["part"] == "choice"]
+    results = [run for run in done["runs"] if run["part"] == "result"]
+    assert [run["seed"] for run in results] == list(contest.SEEDS)
+    assert {run["lr"] for run in results} == {contest.chosen_rate(choices)}
+    assert contest.rates_to_try(choices) == []
+    lower = [run for run in done["runs"] if run["part"] == "lower"]
+    assert [run["seed"] for run in lower] == list(contest.SEEDS)
+    assert {run["lr"] for run in lower} == {max(r for r in contest.LADDER if r < results[0]["lr"])}
     assert Journal(tmp_path / "x.partial").results == journal.results
+
+
+def test_longer_has_ten_times_the_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(contest, "LONGER_RUNS", [("LSTM", 0.01, 3)])
+    monkeypatch.setattr(contest, "run_all", one_after_the_other)
+    (run,) = contest.longer(Journal(tmp_path / "x.partial"), share=0.001)["runs"]
+    assert (run["name"], run["lr"], run["seed"], run["share"]) == ("LSTM", 0.01, 3, 0.01)
 
 
 def one_after_the_other(journal, calls, processes, share, until):
@@ -173,6 +184,22 @@ def one_after_the_other(journal, calls, processes, share, until):
     for call in calls if until > 0 else ():
         journal.keep(str(call), contest.run_one(*call, share), 0.0)
     return [journal.results[str(call)] for call in calls if str(call) in journal.results]
+
+
+@pytest.mark.parametrize(
+    ("best", "lowest", "highest"), [(0.0003, 0.0001, 0.03), (0.1, 0.0003, 0.3)]
+)
+def test_rates_are_tried_until_the_best_has_worse_ones_on_both_sides(best, lowest, highest):
+    runs = []
+    while rates := contest.rates_to_try(runs):
+        runs += [{"lr": lr, "losses": [abs(np.log(lr / best))]} for lr in rates]
+    tried = {run["lr"] for run in runs}
+    assert (contest.chosen_rate(runs), min(tried), max(tried)) == (best, lowest, highest)
+
+
+def test_where_every_rate_diverged_a_lower_one_is_tried():
+    runs = [{"lr": lr, "error": "x"} for lr in contest.FIRST_RATES]
+    assert contest.rates_to_try(runs) == [0.0001]
 
 
 def test_a_run_that_fails_is_a_result():
@@ -183,3 +210,42 @@ def test_a_rate_at_which_a_loss_was_not_finite_is_not_chosen():
     runs = [{"lr": 0.1, "error": "x"}, {"lr": 0.1, "losses": [0.0]}, {"lr": 0.2, "losses": [9, 1]}]
     assert contest.chosen_rate(runs) == 0.2
     assert contest.chosen_rate(runs[:1]) is None
+
+
+# ------------------------------------------------------------------------------------- the record
+PAIRS = list(itertools.product(TASKS, CONTESTANTS))
+
+
+@pytest.mark.parametrize(("task", "name"), PAIRS)
+def test_the_recorded_rate_is_the_best_of_those_tried_and_at_no_edge(task, name):
+    record = load_record("tracking")
+    choices = tracked.runs(record, task, name, "choice")
+    tried, chosen = tracked.rates(record, task, name)
+    assert chosen == contest.chosen_rate(choices)
+    assert tried[0] < chosen < tried[-1]
+    assert contest.rates_to_try(choices) == []
+    assert sorted(run["seed"] for run in tracked.runs(record, task, name)) == list(contest.SEEDS)
+
+
+@pytest.mark.parametrize(("task", "name"), PAIRS)
+def test_runs_of_a_faster_machine_had_less_time_and_about_as_many_updates(task, name):
+    record = load_record("tracking")
+    for part, like in (("choice", "choice"), ("result", "result"), ("lower", "result")):
+        usual = [r["updates"] for r in tracked.runs(record, task, name, like) if r["share"] == 1]
+        later = [r["updates"] for r in tracked.runs(record, task, name, part) if r["share"] < 1]
+        assert all(0.6 < number / np.median(usual) < 1.4 for number in later)
+
+
+def test_a_rate_at_an_edge_is_found():
+    runs = [{"task": "t", "name": "n", "part": "choice", "lr": lr} for lr in (0.1, 0.2, 0.3)]
+    for lr, found in ((0.1, True), (0.2, False), (0.3, True)):
+        record = {"runs": [*runs, {"task": "t", "name": "n", "part": "result", "lr": lr}]}
+        assert tracked.chosen_at_an_edge(record) == [("t", "n", lr)] * found
+
+
+@pytest.mark.parametrize(
+    ("updates", "expected"), [(1, 3.0), (20, 3.0), (21, 2.0), (40, 2.0), (60, 1.0), (99, 1.0)]
+)
+def test_the_loss_after_so_many_updates_is_that_of_its_part_of_the_run(updates, expected):
+    run = {"task": "t", "name": "n", "part": "result", "updates": 60, "losses": [3.0, 2.0, 1.0]}
+    assert tracked.loss_after({"runs": [run]}, "t", "n", updates) == [expected]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_book.experiments.contest import tracking
+from lstm_book.experiments.contest import longer, tracking
 from lstm_book.experiments.digits import data
 from lstm_book.experiments.memory import EVALUATED, EVERY, Cell, train_to_remember
 from lstm_book.experiments.record import load_record
@@ -211,5 +211,5 @@ def _those(*names: str) -> dict[str, Cell]:
 
 EXPERIMENTS = {run.__name__: run for run in (remember, duel, activations, clipping, budget, data)}
 """Name → what runs the experiment and returns its settings and results."""
-PARALLEL = {"tracking": tracking}
+PARALLEL = {"tracking": tracking, "longer": longer}
 """Those that run on several processes."""

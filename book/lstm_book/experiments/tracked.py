@@ -38,9 +38,28 @@ def scores(record: Record, task: str, name: str, key: str = "accuracy") -> np.nd
     return np.array([[run.get(key, {}).get(c, 0.0) for c in columns] for run in found])
 
 
+def loss_after(record: Record, task: str, name: str, updates: int) -> np.ndarray:
+    """Return each seed's training loss around an update, (seeds,).
+
+    The mean of that twentieth of the run in which the update lies; of the last one where the run
+    had fewer.
+    """
+    losses = []
+    for run in runs(record, task, name):
+        parts = np.array_split(np.arange(run["updates"]), len(run["losses"]))
+        place = sum(updates > part[-1] + 1 for part in parts[:-1])
+        losses.append(run["losses"][place])
+    return np.array(losses)
+
+
+def rates(record: Record, task: str, name: str) -> tuple[list[float], float]:
+    """Return the learning rates that a contestant tried on a task, and the one chosen."""
+    tried = sorted({run["lr"] for run in runs(record, task, name, "choice")})
+    return tried, runs(record, task, name)[0]["lr"]
+
+
 def chosen_at_an_edge(record: Record) -> list[tuple[str, str, float]]:
-    """Return task, contestant and rate wherever the chosen rate is the lowest or highest tried."""
-    edges = min(record["learning_rates"]), max(record["learning_rates"])
-    found = {(run["task"], run["name"], run["lr"]) for run in record["runs"]}
-    results = {(r["task"], r["name"], r["lr"]) for r in record["runs"] if r["part"] == "result"}
-    return sorted(each for each in found & results if each[2] in edges)
+    """Return task, contestant and rate wherever nothing lower, or nothing higher, was tried."""
+    found = sorted({(run["task"], run["name"]) for run in record["runs"]})
+    chosen = [(*pair, *rates(record, *pair)) for pair in found]
+    return [(task, name, lr) for task, name, tried, lr in chosen if lr in (tried[0], tried[-1])]
