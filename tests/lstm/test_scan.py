@@ -236,6 +236,23 @@ def test_cache(tmp_path):
     assert (name, warned.count("RuntimeWarning")) in {("NumpySteps", 1), ("compiled", 0)}
 
 
+@pytest.mark.parametrize("which", ["forward", "backward"])
+def test_compiled_code_that_computes_something_else_is_not_used(which, monkeypatch):
+    """One flipped bit in numba's cache has made every output NaN."""
+    assert scan.fastest_steps.__wrapped__(np.dtype("f4")) is compiled
+    right = getattr(compiled, which)
+
+    def wrong(*arguments):
+        found = right(*arguments)
+        changed = arguments[2] if which == "forward" else found[0]  # every h_t, or d_x
+        changed *= 1.01
+        return found
+
+    monkeypatch.setattr(compiled, which, wrong)
+    with pytest.warns(RuntimeWarning, match="what it has compiled computes something else"):
+        assert scan.fastest_steps.__wrapped__(np.dtype("f4")) is scan.NumpySteps
+
+
 @pytest.mark.slow
 def test_nowhere_to_write():
     """As in a folder of the system's, for a user without a home: root may write everywhere."""

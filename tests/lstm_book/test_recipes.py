@@ -296,7 +296,9 @@ def test_a_training_ends_although_no_checkpoint_can_be_written(tmp_path, capsys,
     monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
     assert run(*arguments("stacked", tmp_path)) == 0
     assert record(tmp_path)["runs"][0]["machine"]["threads"] == 4
-    assert "No space left on device. The training goes on" in words(capsys.readouterr().err)
+    error = capsys.readouterr().err
+    assert "No space left on device. The training goes on" in words(error)
+    assert all(len(line) <= 80 or " " not in line for line in error.splitlines())
 
 
 def test_what_is_to_be_overwritten_stays_until_there_is_data(tmp_path, capsys):

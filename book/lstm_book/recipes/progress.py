@@ -1,11 +1,19 @@
-"""A progress bar for a training, where somebody watches."""
+"""What a training tells whoever watches: a progress bar, and what it could not do."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import textwrap
 
 from lstm.training import Trainer
+
+
+def warn(message: str) -> None:
+    """Say on standard error what goes wrong, and go on, whether or not it can be said."""
+    lines = textwrap.fill(message, 80, break_long_words=False, break_on_hyphens=False)
+    with contextlib.suppress(OSError):
+        print(lines, file=sys.stderr, flush=True)
 
 
 class ProgressBar:

@@ -22,7 +22,7 @@ from lstm.training import Trainer, predict, scores
 from lstm_book.recipes import answers, keep, processes, recipe, records, trials
 from lstm_book.recipes.description import describe
 from lstm_book.recipes.processes import Signals, Stopped
-from lstm_book.recipes.progress import ProgressBar
+from lstm_book.recipes.progress import ProgressBar, warn
 from lstm_book.recipes.recipe import Answers, Part, Recipe, System, Task, checksum
 
 # The names with "keras" have the numbers that Keras has where a program names none; its RMSprop has
@@ -261,7 +261,7 @@ def _baseline(job: Job, task: Task, seed: int) -> dict[str, Any]:
             try:
                 keep.save(job.save, found.classifier, about | {"settings": job.settings})
             except OSError as error:  # its result is not lost with it
-                print(f"{job.save} could not be written: {error}", file=sys.stderr, flush=True)
+                warn(f"{job.save} could not be written: {error}")
         share = sigmoid(found.test[:, 0].astype(float))
         result["probabilities"] = answers.pack(np.rint(255 * share))
     if beside:
@@ -309,7 +309,7 @@ def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
             try:
                 save_checkpoint(path, trainer.state_dict(), belongs_to)
             except CheckpointError as error:  # what is trained is worth more
-                print(f"{error}. The training goes on", file=sys.stderr, flush=True)
+                warn(f"{error}. The training goes on")
 
     def between_steps(_: Trainer) -> None:
         number = processes.largest(signals.number, job.device)
