@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MOST_SEEDS = 10_000
+LARGEST_TEXT = 10_000_000  # bytes: a device, for one, has no end
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,15 +215,19 @@ def _texts(options: argparse.Namespace) -> tuple[list[str], list[str]]:
             if not inside:
                 raise ValueError(f"there is no .txt file in {path}")
             paths += inside
-        return [*map(str, paths)], [_decoded(path.read_bytes()) for path in paths]
+        return [*map(str, paths)], [_text(path) for path in paths]
     texts = options.texts or [line.strip() for line in sys.stdin if line.strip()]
     if not texts:
         raise ValueError("there is no text: give some, or --files, or lines of the input")
     return [textwrap.shorten(text, 50, placeholder=" ...") for text in texts], texts
 
 
-def _decoded(content: bytes) -> str:
-    """Return a text of UTF-8, or of UTF-16 where its first bytes say so."""
+def _text(path: Path) -> str:
+    """Read a text of UTF-8, or of UTF-16 where its first bytes say so."""
+    with path.open("rb") as file:
+        content = file.read(LARGEST_TEXT + 1)
+    if len(content) > LARGEST_TEXT:
+        raise ValueError(f"{path} must be a text of at most {LARGEST_TEXT} bytes, got more")
     is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if is_utf_16 else "utf-8-sig", errors="replace")
 

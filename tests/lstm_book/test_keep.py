@@ -114,6 +114,14 @@ def test_one_changed_byte_is_noticed_wherever_it_is(path, classifier, data):
         assert keep.about(other) == {"seed": 0}
 
 
+def test_what_has_no_end_is_not_read_to_it(path, capsys):
+    for device in ("/dev/zero", str(path.parent)):
+        with pytest.raises(keep.ModelError, match="could not be read: there is no such file"):
+            keep.load(device)
+    assert command_line.main(["predict", str(path), "--files", "/dev/zero"]) == 1
+    assert "/dev/zero must be a text of at most 10000000 bytes" in capsys.readouterr().err
+
+
 def test_a_damaged_log_of_trials_is_named(tmp_path):
     path = tmp_path / trials.NAME
     for content in (b'{"a": 1}\n{"b"', b"\xff", b"[" * 100_000):

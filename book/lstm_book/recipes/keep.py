@@ -76,6 +76,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
     """
     path = checks.path("path", path)
     try:
+        if not path.is_file():  # a device has no end
+            raise FileNotFoundError("there is no such file")
         content = path.read_bytes()
         size = int.from_bytes(content[:8], "little")
         if not 2 <= size <= min(LARGEST_HEADER, len(content) - 8):
