@@ -22,8 +22,10 @@ MOST_ENTRIES = 60
 BEAM = 12
 DEEPEST = 7
 """So many explanations are followed at once, and so many mistakes tried together."""
-PAIRS = 60
+PAIRS = 40
 """So many that explain no more are followed once."""
+MOST_TRIES = 2500
+"""So many explanations are tried in all: a few seconds."""
 
 
 def numerical(loss: Callable[[], float], arrays: Arrays, step: float) -> Arrays:
@@ -264,7 +266,7 @@ def search(
     def score(wrong: Wrongs) -> int:
         return int(right(wrong).sum())
 
-    count = len(comparison.pieces)
+    count, tries = len(comparison.pieces), MOST_TRIES
     beam = [(score(wrong), wrong) for wrong in begin]
     plain, reach = comparison.vector(reference()), {}
     for more in catalogue:
@@ -283,12 +285,13 @@ def search(
             if (reach[more.name] & bad).any()  # what changes only pieces that are right is no help
             and not any(more.lines.keys() & w.lines.keys() for w in wrong)
         }
-        scored = [(score(wrong), wrong) for wrong in longer.values()]
+        scored = [(score(wrong), wrong) for wrong in list(longer.values())[:tries]]
+        tries -= len(scored)
         scored.sort(key=lambda entry: -entry[0])
         if scored and scored[0][0] > most:
             beam = scored[:BEAM]
             continue
-        if len(catalogue) < len(reach):
+        if len(catalogue) < len(reach) or not tries:
             break
         # No one mistake helps: two in the same pieces may, of those that reach no others.
         bad = np.any([~right(wrong) for _, wrong in beam], axis=0)

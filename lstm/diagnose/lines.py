@@ -255,6 +255,7 @@ def of_the_cell() -> Iterator[Wrong]:
         "tanh′ missing": lambda v: v.next_c + v.d_h * v.o,
         "tanh for tanh′": lambda v: v.next_c + v.d_h * v.o * np.tanh(v.c),
         "1 − tanh for 1 − tanh²": lambda v: v.next_c + v.d_h * v.o * (1 - np.tanh(v.c)),
+        "(1 − tanh)² for 1 − tanh²": lambda v: v.next_c + v.d_h * v.o * (1 - np.tanh(v.c)) ** 2,
         "σ′ for tanh′": lambda v: v.next_c + v.d_h * v.o * sigmoid(v.c) * sigmoid(-v.c),
         "the output gate missing": lambda v: v.next_c + v.d_h * (1 - np.tanh(v.c) ** 2),
         "the old cell state for the new": lambda v: (

@@ -110,7 +110,7 @@ class Sequence(Step):
         if len(good) > 1:
             reach, units = self._reached(lambda: self.everything(x[:1]))
             good = [k for k in good if reach[k] and units[k] == 1] or [0]
-            good = sorted(good, key=lambda k: -reach[k])[:3]
+            good = sorted(good, key=lambda k: -reach[k])[:2]
         self.places = [self.places[k] for k in good]
         self.choices = [(k,) for k in range(len(good))]
 
