@@ -250,9 +250,7 @@ class NumpySteps:
     """
 
     AHEAD = 512
-    """Rows for which that is done at once which no step has to wait for."""
-    WIDE = 128
-    """Inputs from which on W x is such a thing; for a batch of one it always is."""
+    """Rows whose factors are computed at once, while they are in the cache (training: 1.14)."""
 
     @staticmethod
     def forward(
@@ -278,18 +276,13 @@ class NumpySteps:
         W, U, W_hr = (weights.get(name) for name in ("weight_ih", "weight_hh", "weight_hr"))
         (N, D), (B, H), P, dtype = x.shape, c.shape, h.shape[1], x.dtype
         bias = [(weights["bias_ih"] + weights["bias_hh"])[:, None]] if "bias_ih" in weights else []
-        # One product with V = [W U b] is fewer calls; where W is wide, a product with it for all
-        # of many steps is faster (inference at B, D, H = 32, 128, 128: 1.26; 64, 512, 512: 1.16).
-        hoisted = B == 1 or D >= NumpySteps.WIDE
-        V = by_gate([W, U, *bias])
+        V = by_gate([W, U, *bias])  # one product a step is fewer calls than one for each of them
         z = np.ones((N if keep else B, V.shape[1]), dtype)  # [x_t h_{t-1} 1]
-        if keep:
-            z[:, :D] = x
         blocks = np.empty((6, len(z), H), dtype)
         products, one = np.empty((2, B, H), dtype), dtype.type(1)
 
-        row = first = ready = before = seen = 0
-        for n in sizes.tolist() if B else ():
+        row, before, seen = 0, 0, -1
+        for n in sizes.tolist():
             if keep or n != seen:  # new views, unless one step's memory serves for all
                 rows, seen = slice(row, row + n) if keep else slice(n), n
                 z_t, block = z[rows], blocks[:, rows]
@@ -297,17 +290,10 @@ class NumpySteps:
                 a, sigmoids, i_f, g_c = block[1:5], block[1:4], block[2:4], block[4:]
                 tanh_c, o, _, _, g, c_prev = block
                 i_g_and_f_c, c_t = products[:, :n], c[:n]
+            x_t[...] = x[row : row + n]
             h_prev[...] = h[before : before + n]
             c_prev[...] = c_t
-            if hoisted:
-                if row + n > ready:
-                    first, ready = row, row + max(n, NumpySteps.AHEAD // n * n)
-                    W_x = np.matmul(x[first:ready], V[:, :D])
-                np.matmul(z_t[:, D:], V[:, D:], out=a)
-                np.add(a, W_x[:, row - first : row - first + n], out=a)
-            else:
-                x_t[...] = x[row : row + n]
-                np.matmul(z_t, V, out=a)
+            np.matmul(z_t, V, out=a)
             np.exp(sigmoids, out=sigmoids)
             np.add(sigmoids, one, out=sigmoids)
             np.tanh(g, out=g)

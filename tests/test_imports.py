@@ -19,6 +19,7 @@ LAYERS = {
     "lstm": [
         "checks",
         "arguments",
+        "interrupts",
         "equations",
         "module",
         "cell",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 import lstm
+from lstm.gradcheck import check_module
 
 # On arrays as small as these, a second thread only waits for the first.
 torch.set_num_threads(1)
@@ -90,6 +91,39 @@ def check_calls(subject: Subject, program: Program = PROGRAM) -> None:
         sums = [dict(version.named_parameters())[name].grad for version in versions]
         wanted = sum(grad.numpy() for grad in sums if grad is not None)
         same([parameter.grad], [wanted + np.zeros_like(parameter.data)], limit, name)
+
+
+def check_gradients(
+    module: lstm.Module, arguments: tuple, method: str = "complex", limit: float = 1e-12
+) -> None:
+    """Gradients of parameters and arguments are derivatives of a loss that weighs all results."""
+    given = {str(k): array for k, array in enumerate(flat(arguments))}
+    inputs = {name: array for name, array in given.items() if array.dtype.kind == "f"}
+
+    def run(**changed: np.ndarray) -> tuple:
+        values = iter((given | changed).values())
+        module.rng = np.random.default_rng(7)  # the same dropout every time
+        results, backward = module.vjp(
+            *mapped(lambda array: None if array is None else next(values), arguments)
+        )
+        weights = np.random.default_rng(8)
+        weighted = mapped(lambda result: weights.standard_normal(result.shape), results)
+        # Not linear in the results, so that a gradient depends on them too.
+        loss = sum((w * r**2).sum() for w, r in zip(flat(weighted), flat(results), strict=True))
+
+        def gradients() -> dict[str, np.ndarray]:
+            incoming = iter([2 * w * r for w, r in zip(flat(weighted), flat(results), strict=True)])
+            d_results = mapped(lambda _: next(incoming), results)
+            found = backward(*d_results) if isinstance(results, tuple) else backward(d_results)
+            return dict(
+                zip(inputs, flat(found), strict=False)
+            )  # of a state only where one is given
+
+        return loss, gradients
+
+    errors = check_module(module, inputs, run, method)
+    assert len(errors) == len(inputs) + len(list(module.parameters()))
+    assert max(errors.values(), default=0) < limit, errors
 
 
 def leaf(array: np.ndarray | None) -> torch.Tensor | None:

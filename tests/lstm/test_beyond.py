@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from lstm import variants
-from lstm.gradcheck import check_module
+from tests.lstm.calls import check_gradients
+from tests.lstm.parity import packed
 
 T, B, D, H = 5, 2, 3, 3
 KINDS = [
@@ -38,31 +39,10 @@ def states_of(layer, rng):
 @pytest.mark.parametrize("more", [{}, {"bias": False}, {"num_layers": 2, "bidirectional": True}])
 def test_every_gradient(kind, options, method, more):
     """Of inputs, parameters and each state that goes in, through each state that comes out."""
-    layer = layer_of(kind, options, **more)
-    rng = np.random.default_rng(2)
-    states, x = states_of(layer, rng), rng.standard_normal((T, B, D))
-    seen = rng.standard_normal((T, B, layer.output_size))
-    last = {k: rng.standard_normal(v.shape) for k, v in states.items()}
-    lengths = [5, 3]
-
-    def run(x, **states):
-        given = tuple(states.values()) if len(states) > 1 else states["h"]
-        (output, finals), backward = layer.vjp(x, given, lengths=lengths)
-        finals = finals if len(states) > 1 else (finals,)
-        loss = (seen * output).sum()
-        loss += sum((last[k] * v).sum() for k, v in zip(states, finals, strict=True))
-
-        def gradients():
-            d_finals = tuple(last.values()) if len(states) > 1 else last["h"]
-            d_x, d_states = backward(seen, d_finals)
-            d_states = d_states if len(states) > 1 else (d_states,)
-            return {"x": d_x} | dict(zip(states, d_states, strict=True))
-
-        return loss, gradients
-
-    errors = check_module(layer, {"x": x, **states}, run, method)
-    limit = 1e-11 if method == "complex" else 1e-6
-    assert max(errors.values()) < limit, errors
+    layer, rng = layer_of(kind, options, **more), np.random.default_rng(2)
+    states = packed(list(states_of(layer, rng).values()))
+    arguments = rng.standard_normal((T, B, D)), states, np.array([5, 3])
+    check_gradients(layer, arguments, method, 1e-11 if method == "complex" else 1e-6)
 
 
 def as_written(layer, x):

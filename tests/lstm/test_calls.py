@@ -12,9 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lstm
-from lstm.gradcheck import check_module
 from tests.lstm import parity
-from tests.lstm.calls import PROGRAM, Subject, check_calls, mapped, tied, tied_torch
+from tests.lstm.calls import PROGRAM, Subject, check_calls, check_gradients, tied, tied_torch
 
 F64 = {"dtype": np.float64}
 
@@ -146,29 +145,8 @@ SMALL |= {
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize(("method", "limit"), [("complex", 1e-12), ("central", 1e-7)])
 def test_every_gradient_is_a_numerical_derivative(name, method, limit):
-    module, rng = SMALL[name].ours(), np.random.default_rng(3)
-    arguments = SMALL[name].draw(rng)
-    names = [f"{k}" for k, array in enumerate(parity.flat(arguments)) if array.dtype.kind == "f"]
-
-    def run(**inputs):
-        values = iter([inputs.get(f"{k}", a) for k, a in enumerate(parity.flat(arguments))])
-        module.rng = np.random.default_rng(7)  # the same mask every time
-        given = mapped(lambda array: None if array is None else next(values), arguments)
-        output, backward = module.vjp(*given)
-        # Not linear in the results, so that a gradient depends on them too.
-        loss = sum((result**2).sum() for result in parity.flat(output))
-
-        def gradients():
-            d_output = mapped(lambda result: 2 * result, output)
-            found = backward(*d_output) if isinstance(output, tuple) else backward(d_output)
-            return dict(zip(names, parity.flat(found), strict=False))  # no state, none of its own
-
-        return loss, gradients
-
-    inputs = {key: parity.flat(arguments)[int(key)] for key in names}
-    errors = check_module(module, inputs, run, method)
-    assert len(errors) == len(inputs) + len(list(module.parameters()))
-    assert max(errors.values(), default=0) < limit, errors
+    subject = SMALL[name]
+    check_gradients(subject.ours(), subject.draw(np.random.default_rng(3)), method, limit)
 
 
 # --- the closure and the short form --------------------------------------------------------------

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
 import lstm
-from lstm.gradcheck import check_module
 from lstm.layer import RecurrentLayer
 from lstm.variants import StepwiseLayer
 from tests.lstm import parity
-from tests.lstm.calls import flat, mapped, same
+from tests.lstm.calls import check_gradients, flat, mapped, same
 from tests.lstm.parity import EVERY, KINDS, Case
 
 every_layer = pytest.mark.parametrize("case", EVERY, ids=str)
@@ -148,26 +147,7 @@ def test_every_gradient_with_dropout_is_a_numerical_derivative(case):
     case = replace(case, **sizes, num_layers=3)
     example = parity.draw(case)
     layer = parity.make(case, example.weights, dropout=0.4)
-    names = ["x", *(f"{name}_0" for name in layer.state_sizes())]
-    factors = flat((example.d_output, example.d_state))
-
-    def loss(x, **states):
-        layer.rng = np.random.default_rng(7)  # the same dropout mask every time
-        results = flat(layer(x, parity.packed(list(states.values()))))
-        # Not linear in the results, so that a gradient depends on them too.
-        value = sum((d * y**2).sum() for d, y in zip(factors, results, strict=True))
-
-        def backward():
-            d_output, *d_state = (2 * d * y for d, y in zip(factors, results, strict=True))
-            gradients = flat(layer.backward(d_output, parity.packed(d_state)))
-            return dict(zip(names, gradients, strict=True))
-
-        return value, backward
-
-    inputs = dict(zip(names, flat((example.x, example.hx)), strict=True))
-    errors = check_module(layer, inputs, loss)
-    assert len(errors) == len(inputs) + len(example.weights)
-    assert max(errors.values()) < 1e-12, errors
+    check_gradients(layer, (example.x, example.hx))
     dropped, (still, _) = layer(example.x, example.hx)[0], layer.eval()(example.x, example.hx)
     assert np.abs(dropped - still).max() > 0.01
     same([still], [parity.run_reference(case, example)["output"]], 1e-12)
@@ -281,16 +261,7 @@ def test_a_layer_of_ones_own(kind, batch_first):
     rng = np.random.default_rng(1)
     x = rng.standard_normal((3, 5, 4) if batch_first else (5, 3, 4))
     h_0 = rng.standard_normal((2 * layer.num_directions, 3, 4))
-
-    def run(x, h_0):
-        layer.rng = np.random.default_rng(2)
-        (output, h_n), backward = layer.vjp(x, h_0, [2, 5, 3])
-        value = (output**3).sum() + (h_n**2).sum()
-        return value, lambda: dict(zip(("x", "h_0"), backward(3 * output**2, 2 * h_n), strict=True))
-
-    errors = check_module(layer, {"x": x, "h_0": h_0}, run)
-    assert max(errors.values()) < 1e-12, errors
-    assert set(errors) == {"x", "h_0", *layer.state_dict()}
+    check_gradients(layer, (x, h_0, np.array([2, 5, 3])))
 
 
 def test_a_layer_without_its_hooks_says_which_is_missing():

@@ -72,7 +72,7 @@ TABLE = {
         ("states in the order of lengths", "Rows.restore", "a[self.order] = b -> a[...] = b"),
         ("padding not zero", "Rows.put", "np.zeros(a, b) -> np.ones(a, b)"),
         ("h not carried", "NumpySteps.forward", "a, b = len(c) + b, b + d -> b = b + d"),
-        ("c not carried", "NumpySteps.forward", "a[...] = b -> a[...] = 0", 1),
+        ("c not carried", "NumpySteps.forward", "a[...] = b -> a[...] = 0", 2),
         ("one bias twice", "NumpySteps.forward", "a['bias_ih'] + b -> 2 * a['bias_ih']"),
         ("candidate without tanh", "NumpySteps.forward", "np.tanh(a, out=a) -> a"),
         ("no tanh on the way out", "NumpySteps.forward", "np.tanh(a, out=b) -> np.copyto(b, a)", 1),
