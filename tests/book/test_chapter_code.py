@@ -39,42 +39,31 @@ Definition = ast.FunctionDef | ast.ClassDef
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
 
-class Normalizer(ast.NodeTransformer):
-    """Take out what the reader of a page need not see: docstrings and type hints."""
+class Unhinted(ast.NodeTransformer):
+    """Turn ``name: hint = value`` into ``name = value``; a field of a NamedTuple stays."""
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        """Drop docstring, hints and the decorator that adds a method to a class."""
-        node.returns = None
-        node.decorator_list = [call for call in node.decorator_list if added_to(call) is None]
-        return self._without_docstring(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
-        """Drop the docstring."""
-        return self._without_docstring(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        """Drop the hint."""
-        node.annotation = None
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        """Turn ``name: hint = value`` into ``name = value``; a field of a NamedTuple stays."""
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is None:
             return ast.Expr(ast.Name(ast.unparse(node.target)))
-        return self.generic_visit(ast.Assign([node.target], node.value, lineno=0))
+        return ast.Assign([node.target], node.value, lineno=0)
 
-    def _without_docstring(self, node: Definition) -> Definition:
-        # Every bare string: also those under the fields of a NamedTuple.
-        node.body = [part for part in node.body if not is_text(part)] or [ast.Pass()]
-        return self.generic_visit(node)
+
+def normalised(node: Definition) -> Definition:
+    """Take out what the reader of a page need not see: docstrings and type hints."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.arg):
+            part.annotation = None
+        elif isinstance(part, Definition):  # every bare string, also under the fields of a class
+            part.body = [each for each in part.body if not is_text(each)] or [ast.Pass()]
+        if isinstance(part, ast.FunctionDef):
+            part.returns = None
+            part.decorator_list = [each for each in part.decorator_list if added_to(each) is None]
+    return Unhinted().visit(node)
 
 
 def is_text(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    value = getattr(node, "value", None)
+    return isinstance(node, ast.Expr) and isinstance(getattr(value, "value", None), str)
 
 
 def added_to(call: ast.expr) -> str | None:
@@ -92,7 +81,7 @@ def definitions(source: str) -> dict[str, str]:
     found = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
-            node = Normalizer().visit(node)
+            node = normalised(node)
             methods = [part for part in node.body if isinstance(part, ast.FunctionDef)]
             found |= {f"{node.name}.{method.name}": ast.unparse(method) for method in methods}
             node.body = [part for part in node.body if part not in methods] or [ast.Pass()]
@@ -101,7 +90,7 @@ def definitions(source: str) -> dict[str, str]:
             owners = [owner for call in node.decorator_list if (owner := added_to(call))]
             name = ".".join([*owners, node.name])
             assert name not in found, f"{name} is defined twice in one cell"
-            found[name] = ast.unparse(Normalizer().visit(node))
+            found[name] = ast.unparse(normalised(node))
     return found
 
 
