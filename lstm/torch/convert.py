@@ -73,7 +73,8 @@ def to_torch(layer: Layer, kind: type[nn.Module] | None = None) -> nn.Module:
     Returns
     -------
     torch.nn.Module
-        It gives the same results to rounding. Dropout draws other masks.
+        It gives the same results to rounding. Dropout draws other masks. PyTorch's generator is
+        where it was.
 
     Raises
     ------
@@ -88,7 +89,8 @@ def to_torch(layer: Layer, kind: type[nn.Module] | None = None) -> nn.Module:
     if not isinstance(kind, type) or not issubclass(kind, nn.Module):
         raise checks.wrong("kind", "a class of PyTorch's modules", kind)
     dtype = next(iter(values.values())).dtype
-    module = kind(**arguments(layer), dtype=dtype)
+    with torch.random.fork_rng(devices=[]):  # what it draws is overwritten
+        module = kind(**arguments(layer), dtype=dtype)
     module.load_state_dict(values)
     return module.train(layer.training)
 

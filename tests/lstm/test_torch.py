@@ -151,7 +151,7 @@ def test_a_seed_gives_the_parameters_of_nn_lstm_and_nothing_else_draws(form, dty
     ours = form(D, H, **options)
     close(dict(theirs.named_parameters()), dict(ours.named_parameters()), 0)
     ours.eval()(randn(T, B, D, dtype=dtype))[0].sum().backward()
-    lstm.torch.from_torch(ours)
+    lstm.torch.to_torch(lstm.torch.from_torch(ours), form)
     assert torch.equal(torch.get_rng_state(), state)
 
 
