@@ -27,6 +27,7 @@ PARAMETER = lstm.Parameter(np.zeros((3, 2)))
 REFUSED = """
     # --- numbers, switches, dtypes and sources of randomness
     LSTM(0, 4) : input_size must be a positive integer, got 0
+    LSTM(3, '4') : hidden_size must be a positive integer, got '4'
     LSTM(3, 4, True) : num_layers must be a positive integer, got True
     LSTM(3, 4, bias=1) : bias must be True or False, got 1
     LSTM(3, 4, 2, dropout=1.5) : dropout must be a number in [0, 1], got 1.5
@@ -50,6 +51,7 @@ REFUSED = """
     LSTM(3, 4)(None) : input must be an array of numbers, got None
     ReLU()(np.ma.ones(2)) : input must be a plain array, got a MaskedArray
     Linear(3, 2)([[1.0], [1.0, 2.0]]) : input must be an array, got [[1.0], [1.0, 2.0]]
+    Linear(3, 2)(zeros(4, 5)) : input must have shape (..., 3), got (4, 5)
     Linear(3, 2)(zeros(4, 3, dtype=float)) : input must have dtype float32, got float64; \
 convert it: input.astype(np.float32)
     Linear(3, 2)([[1.0, 2.0, 3.0]]) : input must have dtype float32, got float64; \
@@ -93,6 +95,7 @@ convert it: np.array(input, np.float32)
     cross_entropy(zeros(0, 3), []) : logits must have shape (B, K)
     binary_cross_entropy_with_logits(zeros(2, 1), [0, 1]) : targets must have shape (2, 1), got
     binary_cross_entropy_with_logits(zeros(2), [0, 2]) : targets must be in [0, 1], got values from
+    binary_cross_entropy_with_logits(zeros(1), [0.9]) : targets must have dtype float32, got float64
     mse_loss(zeros(2, 1), zeros(2)) : target must have shape (2, 1), got (2,)
     mse_loss(zeros(0), zeros(0)) : prediction must hold at least one value, got (0,)
     mse_loss([1, 2], [1.5, 2.5]) : prediction must have dtype float32 or float64, got int64; \
