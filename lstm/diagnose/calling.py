@@ -252,6 +252,7 @@ class Step:
             curves = np.abs(moved[1] - 2 * moved[0]).max(axis=(1, 2))
             bent.append(not (curves < 1e-6)[np.abs(moved[0]).max(axis=(1, 2)) > 0].any())
         self.swap_states = (bent if self.H == 1 else spread) == [False, True]
+        self._see_precision(self.everything, parts)
         self.choices = self._chosen()
 
     def _chosen(self) -> list[tuple[int, ...]]:
@@ -308,6 +309,16 @@ class Step:
                 for k, v in self._before.items()
             }
             vars(self.owner).update(mutable)
+
+    def _see_precision(self, call: Callable[..., list[np.ndarray]], parts: Arrays) -> None:
+        """See whether it computes in single precision inside: then a tiny change is lost."""
+        before = call(**parts)
+        for name, value in parts.items():
+            little, much = (call(**parts | {name: value * (1 + step)}) for step in (1e-10, 0.1))
+            seen = [(a != b).any() for a, b in zip(before, little, strict=True)]
+            there = [(a != b).any() for a, b in zip(before, much, strict=True)]
+            if any(there) and not any(seen) and not self.tokens:
+                self.dtype = np.dtype(np.float32)
 
     def _remember(self, call: Callable[[], Any]) -> None:
         """See whether two calls give the same; if not, forget before each, as far as possible.

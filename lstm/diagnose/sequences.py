@@ -26,6 +26,8 @@ class Sequence(Step):
     methods, layouts, most, lengths = RUNS, SEQUENCES, 2, (1, 3)
     orders = (("x",), ("x", "h"), ("x", "h", "c"), ("x", ("h", "c")), ("h", "x"))
     places: Iterable = ()
+    given_all = False
+    """Whether gradients are given for all outputs, though only the last comes out."""
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the outputs (T, S, H) for x (T, S, D)."""
@@ -105,6 +107,7 @@ class Sequence(Step):
         """See whether two calls give the same, and which output is h: a weight moves one unit."""
         x = self.draw(np.random.default_rng(1), 3, 1)["x"]
         self._remember(lambda: self.everything(x))
+        self._see_precision(self.everything, {"x": x})
         outputs = self.everything(x)
         good = [k for k, a in enumerate(outputs) if not any((a == b).all() for b in outputs[:k])]
         if len(good) > 1:
@@ -137,7 +140,7 @@ class Sequence(Step):
     def gradients(self, function: Callable, inputs: Arrays, given: list[np.ndarray]) -> Arrays:
         """Call a person's gradients; return them by name, that of x with time first."""
         parts = {"x": self._x(inputs["x"])}
-        if self.only_last:
+        if self.only_last and not self.given_all:
             parts["d_h"] = self._converted(arrange(given[0][-1], "sh", self.layout.first))
         else:
             parts["d_h"] = self._converted(arrange(given[0], "tsh", self.layout.state))
