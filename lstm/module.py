@@ -55,6 +55,8 @@ class Parameter:
         if name in ("data", "grad"):
             # Another shape might broadcast, or be read in another order, without a word.
             value, old = checks.array(name, value), vars(self).get(name)
+            if name == "grad" and not np.can_cast(value.dtype, self.dtype, "same_kind"):
+                raise ValueError(f"grad must have dtype {self.dtype}, got {value.dtype}")
             if not value.flags.writeable:
                 raise ValueError(f"{name} must be an array that can be written to, got one to read")
             if old is not None:

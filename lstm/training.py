@@ -182,7 +182,6 @@ class Trainer:
         """
         inputs, targets = _together(self.model, inputs, targets)
         self._go_on()
-        self.optimizer.zero_grad()
         outputs, backward = self.model.vjp(*inputs)
         loss, d_outputs = _loss_of(outputs, targets, self.loss)
         if not np.isfinite(loss):
@@ -190,6 +189,7 @@ class Trainer:
                 f"the loss became {loss} in epoch {len(self.history) + 1}, step {self.place + 1}: "
                 "try a smaller learning rate, or max_norm to clip the gradient"
             )
+        self.optimizer.zero_grad()
         backward(d_outputs)
         if self.max_norm is not None:
             self.optimizer.clip_grad_norm_(self.max_norm)

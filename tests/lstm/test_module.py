@@ -155,6 +155,8 @@ def test_only_a_parameter_that_fits_takes_the_place_of_another(data):
 
 def test_a_parameters_array_can_be_written_to():
     parameter = lstm.Parameter(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="grad must have dtype float64, got complex128"):
+        parameter.grad = np.zeros((2, 3), complex)
     for name in ("data", "grad"):
         with pytest.raises(ValueError, match=f"{name} must be an array that can be written to"):
             setattr(parameter, name, np.broadcast_to(1.0, (2, 3)))

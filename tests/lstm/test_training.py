@@ -137,12 +137,17 @@ def test_augment_may_give_the_model_another_shape():
 
 def test_a_step_sees_its_arguments_as_fit_does():
     model = lstm.Linear(3, 2, rng=0)
+    weight = model.weight
     step, x = trainer(model).step, np.ones((4, 3), np.float32)
     for targets in (None, 3, len, [], [0, 1]):
         with pytest.raises(
             ValueError, match=r"targets|inputs.0. must hold one entry for each of 2"
         ):
             step(x, targets)
+    weight.grad[...] = 3
+    with pytest.raises(ValueError, match="input must have dtype float32"):
+        step(x.astype(int), [0, 1, 1, 0])
+    assert (weight.grad == 3).all()  # as it was, like everything else
     assert step(x, [0, 1, 1, 0]) > 0
 
 
