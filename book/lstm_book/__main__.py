@@ -261,4 +261,8 @@ def _export(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    # Ctrl-C ends the program at once, but where a training takes it: as an exception within the
+    # import of a library it could be printed, or be lost.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main())

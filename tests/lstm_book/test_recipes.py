@@ -513,6 +513,11 @@ def deaf():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def hearing():
+    """Take Ctrl-C, also where a script started the tests in its background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def heard():
     """Do not ignore SIGHUP, also where nohup started the tests."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -522,7 +527,7 @@ def heard():
 @pytest.mark.parametrize(
     ("how", "before", "engine"),
     [
-        (signal.SIGINT, None, "numpy"),
+        (signal.SIGINT, hearing, "numpy"),
         (signal.SIGTERM, deaf, "numpy"),
         (signal.SIGHUP, heard, "torch"),
     ],
@@ -563,6 +568,24 @@ def test_a_signal_saves_and_resume_ends_in_the_same_record(tmp_path, how, before
         assert each["epochs"] == other["epochs"]
         assert each["test"] == other["test"]
     assert not checkpoint.exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_within_an_import_is_no_traceback(tmp_path):
+    """In a callback, too, as those of Python's own import are, where an exception is printed."""
+    (tmp_path / "numpy.py").write_text("""
+import os, signal, weakref
+class Imported: pass
+it = Imported()
+callback = weakref.ref(it, lambda _: os.kill(os.getpid(), signal.SIGINT))
+del it
+raise ImportError("no NumPy at all")
+""")
+    path = os.pathsep.join(map(str, (tmp_path, ROOT, ROOT / "book")))
+    command = [sys.executable, "-m", "lstm_book", "results"]
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, preexec_fn=hearing)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 # --- several processes of one training ------------------------------------------------------------
