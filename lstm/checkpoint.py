@@ -1,7 +1,8 @@
 """The state of a training in one ``.npz`` file: whole or not at all, and only for its own training.
 
 A file holds what :meth:`lstm.Trainer.state_dict` returns, as ``numpy.savez`` writes it, and beside
-it, as ``belongs_to``, what the training was.
+it, as ``belongs_to``, what the training was, and as ``names`` which arrays there are: a damaged
+directory of the file may lack some.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def save_checkpoint(
         arrays = {name: np.asarray(value) for name, value in state.items()}
         if any(array.dtype.hasobject for array in arrays.values()):
             raise ValueError("objects would be pickled")
-        np.savez(buffer, belongs_to=text, **arrays)
+        np.savez(buffer, belongs_to=text, names=np.array([*arrays], str), **arrays)
     except (TypeError, ValueError) as error:
         raise ValueError(f"state must be a mapping of names to arrays: {error}") from None
     try:
@@ -80,7 +81,9 @@ def load_checkpoint(path: str | os.PathLike, belongs_to: Any = None) -> dict[str
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             state = dict(content)
-        saved = json.loads(str(state.pop("belongs_to")))
+        saved, names = json.loads(str(state.pop("belongs_to"))), state.pop("names").tolist()
+        if names != [*state]:
+            raise ValueError(f"it must hold {names}, got {[*state]}")
     except OSError as error:
         raise CheckpointError(f"{path} could not be read: {error}") from error
     except Exception as error:  # a damaged file can raise anything
