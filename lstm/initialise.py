@@ -99,7 +99,7 @@ def initialise_lstm(
         raise ValueError(f"layer must be a RecurrentLayer, got {type(layer).__name__}")
     rng, forget_bias = checks.generator(rng), checks.number("forget_bias", forget_bias)
     if longest is not None:
-        checks.positive_int("longest", longest, minimum=2)
+        longest = checks.positive_int("longest", longest, minimum=2)
     has_gate, kind = "f" in layer.gates, type(layer).__name__
     if not has_gate and (forget_bias or longest is not None):
         name, value = ("forget_bias", forget_bias) if longest is None else ("longest", longest)

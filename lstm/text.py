@@ -89,7 +89,7 @@ class Vocabulary:
             give the same vocabulary, in whatever order they come.
         """
         checks.function("tokeniser", tokeniser, 1)
-        checks.positive_int("min_count", min_count)
+        min_count = checks.positive_int("min_count", min_count)
         texts = checks.texts("texts", texts)
         counts = Counter(word for text in texts for word in _words(tokeniser, text))
         words = [word for word, count in counts.items() if count >= min_count]
@@ -133,7 +133,7 @@ class Vocabulary:
         """
         texts, _ = checks.texts("texts", texts), checks.one_of("keep", keep, ("end", "start"))
         if max_length is not None:
-            checks.positive_int("max_length", max_length)
+            max_length = checks.positive_int("max_length", max_length)
         cut = (
             slice(max_length) if keep == "start" or max_length is None else slice(-max_length, None)
         )

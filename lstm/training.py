@@ -301,10 +301,11 @@ class Trainer:
         """
         examples = self._examples(inputs, targets, validation, bucket_by, callback)
         if patience is not None:
-            checks.positive_int("patience", patience)
+            patience = checks.positive_int("patience", patience)
             if validation is None:
                 raise ValueError("patience needs validation data, got None")
-        self._plan(checks.positive_int("epochs", epochs))
+        epochs = checks.positive_int("epochs", epochs)
+        self._plan(epochs)
         self._go_on()
         try:
             while len(self.history) < epochs:

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import lstm
+from lstm.datasets import stratified_split
 from lstm.initialise import glorot_uniform, initialise_lstm, orthogonal
+from lstm.text import Vocabulary
+from lstm.training import shuffled
 from tests.lstm.parity import KINDS
 
 
@@ -295,6 +298,62 @@ def bad_calls(draw_from):
     target = TARGETS[draw_from(st.sampled_from(sorted(TARGETS)))]
     argument = draw_from(st.sampled_from(sorted(target.bad)))
     return target, argument, draw_from(target.bad[argument])
+
+
+class Index:
+    """An integer of another library."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __index__(self):
+        return self.value
+
+
+WORDS = Vocabulary(["a", "b", "c"], str.split)
+X53, LABELS = np.arange(15, dtype=F32).reshape(5, 3), np.array([0, 1, 0, 1, 1])
+
+
+def fitted(batch_size=2, epochs=3, patience=1):
+    model = lstm.Linear(3, 2, rng=0)
+    adam = lstm.Adam(model.parameters())
+    trainer = lstm.Trainer(model, lstm.cross_entropy, adam, batch_size=batch_size, rng=0)
+    return trainer.fit(X53, LABELS, epochs=epochs, validation=(X53, LABELS), patience=patience)
+
+
+def initialised(longest):
+    return initialise_lstm(lstm.LSTM(3, 4), longest=longest, rng=0).state_dict()
+
+
+COUNTED = {
+    "words at the end": lambda n: WORDS.encode(["a b c a b", "c"], max_length=n),
+    "words at the start": lambda n: WORDS.encode(["a b c a b"], max_length=n, keep="start"),
+    "rare words": lambda n: Vocabulary.from_texts(["a a a a b"], min_count=n).tokens,
+    "words": lambda n: Vocabulary.from_texts(["a b c d"], max_size=n).tokens,
+    "longest": initialised,
+    "batch_size": lambda n: fitted(batch_size=n),
+    "epochs": lambda n: fitted(epochs=n),
+    "patience": lambda n: fitted(patience=n),
+    "predicted at a time": lambda n: lstm.predict(lstm.Linear(3, 2, rng=0), X53, batch_size=n),
+    "test_size": lambda n: stratified_split(LABELS, n, rng=0),
+    "shuffled": lambda n: shuffled(9, n, np.random.default_rng(0), np.arange(9)),
+    "rows": lambda n: orthogonal(n, 4, rng=0),
+    "layers": lambda n: lstm.LSTM(3, 4, n, rng=0).state_dict(),
+    "hidden_size": lambda n: lstm.GRU(3, n, rng=0).state_dict(),
+    "padding_idx": lambda n: lstm.Embedding(7, 3, n, rng=0).state_dict(),
+}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(sorted(COUNTED)),
+    st.integers(3, 4),
+    st.sampled_from([np.int8, np.uint8, np.uint16, np.uint32, np.uint64, np.int64, Index]),
+)
+def test_an_integer_of_any_kind_is_the_same_integer(name, number, kind):
+    """An unsigned one has no negative, and another library's may do nothing but be one."""
+    expected, found = COUNTED[name](number), COUNTED[name](kind(number))
+    np.testing.assert_equal(found, expected)
 
 
 def test_an_object_that_cannot_be_asked_is_no_model():

@@ -29,7 +29,7 @@ class Pairs:
     """
 
     def __init__(self, ids: np.ndarray, vocabulary_size: int, min_count: int) -> None:
-        checks.positive_int("min_count", min_count)
+        min_count = checks.positive_int("min_count", min_count)
         self.vocabulary_size = vocabulary_size
         codes, counts = np.unique(self._codes(ids), return_counts=True)
         self.codes = codes[(counts >= min_count) & (codes > 0)]
