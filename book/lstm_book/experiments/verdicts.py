@@ -56,10 +56,9 @@ def ranking(comparisons: Mapping[int, Comparison]) -> str:
     return ", ".join(words) or "not told apart"
 
 
-def dependency(best: Mapping[int, Comparison], *usual: Mapping[int, Comparison]) -> str:
-    """Judge LSTM against plain network, from their best starts and from what libraries start."""
-    ranks = dict.fromkeys(ranking(comparisons) for comparisons in usual)
-    return f"best starts: {ranking(best)}; usual starts: {'; '.join(ranks)}"
+def dependency(starts: Mapping[str, Mapping[int, Comparison]]) -> str:
+    """Judge LSTM against plain network, from each of several starts."""
+    return "; ".join(f"{name}: {ranking(found)}" for name, found in starts.items())
 
 
 def errors_apart(one: Sequence[float], other: Sequence[float]) -> float:
