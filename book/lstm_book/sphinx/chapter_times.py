@@ -52,7 +52,7 @@ class ReadingTime(SphinxRole):
         pages = [page] if self.text == "here" else self._named(page.parent)
         words = sum(len(page_text(each).split()) for each in pages)
         minutes = max(1, round(words / WORDS_A_MINUTE))
-        return [nodes.Text(f"{minutes} minute{'s' * (minutes > 1)}")], []
+        return [nodes.Text(f"{minutes}\N{NO-BREAK SPACE}minute{'s' * (minutes > 1)}")], []
 
     def _named(self, folder: Path) -> list[Path]:
         """Return the notebooks whose names begin with the words of the role."""

@@ -5,6 +5,9 @@ begins "Figure 3.2", and ``{numref}`fig-loss-curve` `` or ``{ref}`fig-loss-curve
 The same holds for a ``<table>`` with a ``<caption>`` and an id that begins ``tab-``; an interactive
 figure is numbered alone, for it may stand on several pages. A drawing stands in a box of its own,
 which can be moved sideways on a phone.
+
+A page that is no chapter counts its figures and equations by itself, from 1; where others refer to
+them, after a letter: Figure R.1.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
 from sphinx.writers.html5 import HTML5Translator
 
@@ -22,6 +26,9 @@ DRAWING = re.compile(r'(?<=>)\s*(<svg viewBox="0 0 (\S+) .*</svg>)\s*(?=<figcapt
 LETTERS = re.compile(r"scale\((0\.\d+) -")  # how matplotlib sets text of 100 times so many units
 READABLE = 0.11
 TEXT = re.compile(r"<(?:fig)?caption\b[^>]*>(.*?)</(?:fig)?caption>", re.DOTALL)
+
+
+LETTERS_OF_PAGES = {"book/relatives": ("R",)}
 
 
 class ShownFigure(nodes.General, nodes.Element):
@@ -74,9 +81,23 @@ def visit(writer: HTML5Translator, shown: nodes.Element) -> None:
     raise nodes.SkipNode
 
 
+def count_anew(_: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Number what stands on pages without a number; return the pages to be written."""
+    changed = []
+    for page, kinds in env.toc_fignumbers.items():
+        if page in env.toc_secnumbers:
+            continue
+        letter = LETTERS_OF_PAGES.get(page, ())
+        for numbers in kinds.values():
+            numbers.update((name, (*letter, n)) for n, name in enumerate(numbers, 1))
+        changed.append(page)
+    return changed
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Count figures as Sphinx counts its own."""
     for node, kind in ((ShownFigure, "figure"), (ShownTable, "table")):
         app.add_enumerable_node(node, kind, caption, html=(visit, None))
     app.add_transform(NameShown)
+    app.connect("env-get-updated", count_anew, priority=600)  # after Sphinx has counted
     return {"parallel_read_safe": True, "parallel_write_safe": True}

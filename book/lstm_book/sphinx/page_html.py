@@ -5,8 +5,9 @@ anywhere or nowhere: here a formula keeps its punctuation, and a name in a table
 of the reference may break after a point, an underline, a slash, a colon, a hyphen or a bracket.
 What extensions write wrong is mended: entries of the bibliography have a role that DPUB-ARIA 1.1
 deprecates, what opens hidden code has a name other than the words one reads, what opens a hidden
-output calls it code, and the texts of all exercises of a page have one id. The empty corner of a table heads nothing: the first cells of its
-rows are their headers.
+output calls it code, and the texts of all exercises of a page have one id. The empty corner of a
+table heads nothing: the first cells of its rows are their headers. And a number in a table stays on
+one line with its spread.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ WRONG = re.compile(
     r' aria-label="Toggle hidden content"| id="(?:(?:exercise|solution|proof)-content|proof)"'
 )
 HIDDEN = re.compile(r'(hide below-input">\s*<summary>\s*<p[^>]*>)Code(</p>\s*<p[^>]*>Hide )code')
+SPREAD, GLUE = re.compile(r"(?<=\d) ± (?=\d)"), "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 CORNER = re.compile(r"(<thead>\s*<tr[^>]*>\s*)<th\b[^>]*>\s*(?:<p>\s*</p>)?\s*</th>")
 FIRST = re.compile(r"(<tr[^>]*>\s*)<td\b([^>]*)>(.*?)</td>", re.DOTALL)
@@ -55,7 +57,7 @@ def change(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
     if "body" in context:
         html = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
         html = HIDDEN.sub(r"\1Output\2output", WRONG.sub("", html))
-        html = TABLE.sub(lambda table: row_headers(table[0]), html)
+        html = TABLE.sub(lambda table: SPREAD.sub(GLUE, row_headers(table[0])), html)
         context["body"] = breaks(html)
 
 
