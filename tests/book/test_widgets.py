@@ -93,11 +93,22 @@ def test_without_scripts_the_figure_stands_still(open_widget, name):
     expect(page.locator("figcaption")).to_be_visible()
 
 
+# The size on the screen, in pixels, of the smallest letters of a figure.
+SMALLEST = """Math.min(...[...document.querySelectorAll(".widget-live *")]
+  .filter((element) => element.checkVisibility() && element.innerHTML.trim()
+    && [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()))
+  .map((element) => {
+    const { a, b } = element.closest("text")?.getScreenCTM() ?? { a: 1, b: 0 };
+    return parseFloat(getComputedStyle(element).fontSize) * Math.hypot(a, b);
+  }))"""
+
+
 @pytest.mark.parametrize("name", WIDGETS)
 def test_on_a_phone_and_on_paper(open_widget, name):
     page = open_widget(name, viewport=PHONE, has_touch=True)
     expect(page.locator(".widget-live")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert page.evaluate(SMALLEST) >= 11
     page.evaluate(AXE)
     found = page.evaluate("axe.run({resultTypes: ['violations'], preload: false})")["violations"]
     assert [(v["id"], [n["target"] for n in v["nodes"]]) for v in found] == []

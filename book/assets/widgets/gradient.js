@@ -67,7 +67,7 @@ LSTM.enliven("gradient", ({ data, live }) => {
   // ------------------------------------------------------------------------------ the figure
   const WIDTH = 640;
   const HEIGHT = 380;
-  const [LEFT, RIGHT, TOP, BOTTOM] = [104, 12, 14, 58];
+  const [LEFT, RIGHT, TOP, BOTTOM] = [116, 12, 14, 58];
   const [low, high] = data.range;
   const toY = (power) => TOP + ((high - power) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const toX = (back) => LEFT + (back / Math.max(1, now.steps - 1)) * (WIDTH - LEFT - RIGHT);
@@ -96,7 +96,7 @@ LSTM.enliven("gradient", ({ data, live }) => {
       axis.append(shape("path", { class: "widget-grid", d: `M${LEFT} ${y}H${WIDTH - RIGHT}` }));
       const label = text(LEFT - 8, y + 5, "end", "10");
       const raised = String(power).replace("-", "−");
-      label.append(shape("tspan", { dy: -6, "font-size": "0.72em" }, raised));
+      label.append(shape("tspan", { class: "widget-power", dy: -6 }, raised));
       axis.append(label);
     }
     const every = now.steps > 150 ? 50 : now.steps > 60 ? 20 : 10;

@@ -165,6 +165,17 @@ def answers(found: list[Entry]) -> Iterator[str]:
             yield str(box.extract())
 
 
+def cover(found: list[Entry]) -> str:
+    """Return the first sheet: title, subtitle, the picture of the first page, edition."""
+    pictures = (entry.body.select_one(".widget-still svg") for entry in found)
+    return (
+        '<div class="cover"><p class="cover-title">LSTM, Checked</p>'
+        "<p>Every equation derived, every claim run</p>"
+        f'<figure class="lstm-widget">{next(filter(None, pictures), "")}</figure>'
+        f"<p>Version {metadata.version('lstm-checked')}</p></div>"
+    )
+
+
 def compose(
     folder: Path, only: list[str] | None = None, sheets: Mapping[str, int] | None = None
 ) -> str:
@@ -193,7 +204,8 @@ def compose(
     )
     return (
         f'<!doctype html><html lang="en" data-theme="light">{head}<body>'
-        f'<article class="bd-article"><div class="printed" id="contents"><h1>Contents</h1><ul>'
+        f'<article class="bd-article">{cover(found)}'
+        f'<div class="printed" id="contents"><h1>Contents</h1><ul>'
         f"{''.join(contents(found, sheets))}{line}</ul><p>LSTM, Checked, version "
         f"{metadata.version('lstm-checked')}. Code: MIT licence. Text and figures: CC BY 4.0.</p>"
         f"</div>{chapters}{ends}</article></body></html>"
