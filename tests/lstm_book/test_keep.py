@@ -215,6 +215,7 @@ def printed_commands(page):
     return [shlex.split(line, comments=True) for line in found]
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_chapter_run(tmp_path, monkeypatch, capsys):
     """On few reviews: train and keep, judge two sentences, judge a folder."""
     monkeypatch.chdir(tmp_path)

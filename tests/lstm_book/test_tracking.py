@@ -130,6 +130,7 @@ def test_every_contestant_has_its_share_of_parameters(name, task):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONTESTANTS)
 def test_every_contestant_learns(name):
     learner, task = tracking.learner(name, TASKS["S3"], 0), TASKS["S3"]
@@ -152,6 +153,7 @@ def test_a_tested_network_is_judged_step_by_step():
     assert found["unbroken"] == found["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_contest_goes_on_where_it_was_broken_off(tmp_path, monkeypatch):
     monkeypatch.setattr(contest, "TASKS", {"parity": TASKS["parity"]})
     monkeypatch.setattr(contest, "CONTESTANTS", ("LSTM",))
