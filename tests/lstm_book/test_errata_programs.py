@@ -252,7 +252,7 @@ def test_the_target_is_computed_from_the_data():
 def test_the_state_has_two_parts(printed, corrected):
     cell = lstm.LSTMCell(10, 10, dtype=np.float64)
     assert len(cell(np.zeros((1, 10)), corrected(1, 10))) == 2
-    with pytest.raises(ValueError, match="hx must be a pair"):
+    with pytest.raises(ValueError, match=r"hx must be \(h, c\)"):
         cell(np.zeros((1, 10)), printed(1, 10))
 
 
