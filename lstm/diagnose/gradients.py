@@ -365,7 +365,8 @@ def opened(code: Any, gradients: Callable) -> list[Finding]:
 
 def settle_last(case: Case) -> None:
     """See whether a backward pass wants gradients of all outputs, though the last comes out."""
-    for case.code.given_all in (False, True) if case.code.only_last else ():
+    for given_all in (False, True) if case.code.only_last else ():
+        case.code.given_all = given_all
         try:
             theirs = case.theirs()
             if agrees(case, theirs, case.numerical(set(theirs)))[1]:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from lstm_book.experiments import contest, load_record, parallel, tracked, tracking
+from lstm_book.experiments import contest, contestants, load_record, parallel, tracked, tracking
 from lstm_book.experiments.record import Journal
 from lstm_book.experiments.tracking import CONTESTANTS, IGNORED, TASKS
 
@@ -111,7 +111,7 @@ def test_minlstm_in_parallel_is_minlstm_step_by_step(signed):
 @pytest.mark.parametrize("name", CONTESTANTS)
 @pytest.mark.parametrize("task", ["S3", "recall"])
 def test_no_network_looks_ahead(name, task):
-    learner = tracking.learner(name, TASKS[task], 0)
+    learner = contestants.learner(name, TASKS[task], 0)
     x, _ = TASKS[task].draw(np.random.default_rng(0), 4, 12)
     changed = x.copy()
     changed[6:] = x[:-6]
@@ -122,7 +122,7 @@ def test_no_network_looks_ahead(name, task):
 @pytest.mark.parametrize("name", CONTESTANTS)
 @pytest.mark.parametrize("task", TASKS)
 def test_every_contestant_has_its_share_of_parameters(name, task):
-    count = tracking.learner(name, TASKS[task], 0).num_parameters
+    count = contestants.learner(name, TASKS[task], 0).num_parameters
     size = tracking.fitting_size(name, TASKS[task])
     assert count == tracking.num_parameters(name, size, TASKS[task])
     assert count == pytest.approx(
@@ -133,7 +133,7 @@ def test_every_contestant_has_its_share_of_parameters(name, task):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONTESTANTS)
 def test_every_contestant_learns(name):
-    learner, task = tracking.learner(name, TASKS["S3"], 0), TASKS["S3"]
+    learner, task = contestants.learner(name, TASKS["S3"], 0), TASKS["S3"]
     x, y = task.draw(np.random.default_rng(0), 16, 2)
     losses = [learner.learn(x, y, 0.003) for _ in range(150)]
     assert losses[-1] < 0.7 * losses[0]
@@ -148,7 +148,7 @@ def test_a_tested_network_is_judged_step_by_step():
             y[45:] = 1 - y[45:]
             return y
 
-    found = tracking.accuracies(Wrong(), TASKS["parity"], 0, 160)
+    found = contestants.accuracies(Wrong(), TASKS["parity"], 0, 160)
     assert found["accuracy"] == {"10": 1, "20": 1, "40": 1, "80": 0, "160": 0}
     assert found["unbroken"] == found["accuracy"]
 

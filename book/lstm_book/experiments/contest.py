@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm_book.experiments.contestants import train
 from lstm_book.experiments.record import Journal
 from lstm_book.experiments.tracking import (
     BATCH,
@@ -25,7 +26,6 @@ from lstm_book.experiments.tracking import (
     TESTED,
     fitting_size,
     num_parameters,
-    train,
 )
 from lstm_book.recipes.records import environment
 
