@@ -185,17 +185,21 @@ def test_equations_are_set(visit):
     assert drawn >= written
 
 
-def test_a_formula_can_be_read_from_its_beginning(visit):
-    """What stands left of where a box begins is not reached by moving it sideways."""
-    left = """() => {
-      const start = (element) => element.getBoundingClientRect().left;
-      return [...document.querySelectorAll(".bd-article div.math")].filter((box) =>
-        box.checkVisibility() && box.scrollWidth > box.clientWidth &&
-        [...box.querySelectorAll("mjx-c")].some((letter) => start(letter) < start(box) - 2)
-      ).map((box) => box.textContent.slice(0, 60));
-    }"""
+def test_a_formula_can_be_read_from_end_to_end(visit):
+    """Where it is wider than the page, its box moves sideways, and fades out until it does."""
+    unread = """() => [...document.querySelectorAll(".bd-article div.math")].filter((box) => {
+      const letters = [...box.querySelectorAll("mjx-c")].map((c) => c.getBoundingClientRect());
+      if (!box.checkVisibility() || !letters.length) return false;
+      const { left, right } = box.getBoundingClientRect();
+      const wide = Math.max(...letters.map((letter) => letter.right)) - right;
+      if (Math.min(...letters.map((letter) => letter.left)) < left - 2) return true;
+      if (wide > 8 && !box.classList.contains("cut")) return true;
+      box.scrollLeft = wide;
+      return box.scrollLeft < wide - 8;
+    }).map((box) => box.textContent.slice(0, 60))"""
     visit.page.evaluate(OPEN)
-    assert visit.page.evaluate(left) == []
+    visit.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    assert visit.page.evaluate(unread) == []
 
 
 def test_page_does_not_scroll_sideways(visit):

@@ -125,6 +125,29 @@ def test_the_rows_of_a_table_with_an_empty_corner_have_headers():
     assert page_html.row_headers(full) == full
 
 
+@pytest.mark.parametrize(
+    ("cell", "parts"),
+    [
+        ("92.64 ± 0.03, 91", ["92.64 ± 0.03,", "91"]),
+        ("−29.5 [−32.8, −18.5]", ["−29.5 [−32.8, −18.5]"]),
+        ("226 : 196 (0.08) or -2.6 to -1.9", ["226 : 196 (0.08)", "or", "-2.6 to -1.9"]),
+        ("&lt; .001, &lt; .001", ["&lt; .001,", "&lt; .001"]),
+        ("0.003: 12 [76, 100], 1 lost", ["0.003: 12 [76, 100],", "1", "lost"]),
+        ("9 of 10 and 100 and 99", ["9 of 10 and 100 and 99"]),
+        ("mean of 5 and more", ["mean", "of", "5", "and", "more"]),
+    ],
+)
+def test_a_number_in_a_table_breaks_where_it_ends(cell, parts):
+    table = page_html.whole(f"<table><tr><td>{cell}</td></tr></table>")
+    shown = table.removeprefix("<table><tr><td>").removesuffix("</td></tr></table>")
+    assert shown.split(" ") == [part.replace(" ", page_html.SPACE) for part in parts]
+
+
+def test_an_option_keeps_its_value():
+    made = page_html.whole("<table><td>imdb --model bag-of-steps</td></table>")
+    assert '<td>imdb <span class="one-line">--model bag-of-steps</span></td>' in made
+
+
 def test_a_box_takes_the_answers_before_it():
     cells = [
         nodes.container(classes=["cell", *tags]) for tags in ([], ["tag_answer"], ["tag_answer"])

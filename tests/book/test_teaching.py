@@ -44,7 +44,7 @@ def test_minutes_follow_from_question_and_solution(tmp_path):
 
 
 def test_every_exercise_is_listed_once():
-    listed = re.findall(r"\{ref\}`(ex-[\w-]+)` \((\d+|open)\)", teaching.table(BOOK))
+    listed = re.findall(r"\{ref\}`(ex-[\w-]+)`&nbsp;\((\d+|open)\)", teaching.table(BOOK))
     there = [
         label
         for path in CHAPTERS

@@ -6,8 +6,8 @@ of the reference may break after a point, an underline, a slash, a colon, a hyph
 What extensions write wrong is mended: entries of the bibliography have a role that DPUB-ARIA 1.1
 deprecates, what opens hidden code has a name other than the words one reads, what opens a hidden
 output calls it code, and the texts of all exercises of a page have one id. The empty corner of a
-table heads nothing: the first cells of its rows are their headers. And a number in a table stays on
-one line with its spread.
+table heads nothing: the first cells of its rows are their headers. A number in a table stays on one
+line with its spread, interval or pair, an option with its value, and "chapter" with its number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,15 @@ WRONG = re.compile(
     r' aria-label="Toggle hidden content"| id="(?:(?:exercise|solution|proof)-content|proof)"'
 )
 HIDDEN = re.compile(r'(hide below-input">\s*<summary>\s*<p[^>]*>)Code(</p>\s*<p[^>]*>Hide )code')
-SPREAD, GLUE = re.compile(r"(?<=\d) ± (?=\d)"), "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
+# The spaces of 1 ± 2, 1 : 2, 1 to 2, 1 of 2, 1 and 2, 1 [2, 3], 1 (2), 1: 2 and < .1
+NUMBERS = re.compile(
+    r"(?<=\d) (?=(?:±|:|to|of|and) [-−+]?\d)|(?<=\d [±:]) (?=[-−+]?\d)"
+    r"|(?<=\d (?:to|of)) (?=[-−+]?\d)|(?<=\d and) (?=\d)"
+    r"|(?<=\d) (?=[\[(][-−+]?\d)|(?<=\d,) (?=[-−+]?[\d.]+\])|(?<=\d:) (?=\d)|(?<=&lt;) (?=[\d.])"
+)
+OPTION = re.compile(r"--[a-z]+ [\w-]+(?=</t)")
+REFERENCE = re.compile(r'(?<=<span class="std std-numref">)([A-Z]?[a-z]+) (?=[\dR])')
+SPACE = "\N{NO-BREAK SPACE}"
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 CORNER = re.compile(r"(<thead>\s*<tr[^>]*>\s*)<th\b[^>]*>\s*(?:<p>\s*</p>)?\s*</th>")
 FIRST = re.compile(r"(<tr[^>]*>\s*)<td\b([^>]*)>(.*?)</td>", re.DOTALL)
@@ -41,6 +49,12 @@ def row_headers(table: str) -> str:
         return table
     head = f"{table[: corner.start()]}{corner[1]}<td></td>"
     return head + FIRST.sub(r'\1<th scope="row"\2>\3</th>', table[corner.end() :])
+
+
+def whole(table: str) -> str:
+    """Return the HTML of a table whose numbers and options stay on one line."""
+    table = NUMBERS.sub(SPACE, row_headers(table))
+    return OPTION.sub(r'<span class="one-line">\g<0></span>', table)
 
 
 def breaks(html: str) -> str:
@@ -57,7 +71,7 @@ def change(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
     if "body" in context:
         html = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
         html = HIDDEN.sub(r"\1Output\2output", WRONG.sub("", html))
-        html = TABLE.sub(lambda table: SPREAD.sub(GLUE, row_headers(table[0])), html)
+        html = TABLE.sub(lambda table: whole(table[0]), REFERENCE.sub(rf"\1{SPACE}", html))
         context["body"] = breaks(html)
 
 
