@@ -38,7 +38,6 @@ FIGURES = {
     "heatmap": lambda: plots.heatmap(np.eye(3) - 0.5, scale="cell state", **AXES),
     "lstm-cell": diagrams.lstm_cell,
     "forget": lambda: diagrams.lstm_cell("forget"),
-    "cell-1997": diagrams.cell_1997,
     "peephole-cell": diagrams.peephole_cell,
     "unrolled-rnn": diagrams.unrolled_rnn,
     "backward-graph": diagrams.backward_graph,
@@ -292,12 +291,6 @@ def test_what_recedes_can_still_be_read():
     assert faint
     for color, page in ((tone.light, "#ffffff"), (tone.dark, "#121212"), (tone.dark, "#14181e")):
         assert min(contrast(blended(color, page, alpha), page) for alpha in faint) >= 3
-
-
-def test_the_cell_of_1997_has_no_forget_gate():
-    text = plots.figure_html(diagrams.cell_1997(), **TEXTS)
-    assert "--lstm-forget" not in text
-    assert "--lstm-input" in text
 
 
 def test_a_step_backward_shows_value_and_gradient_of_every_node():

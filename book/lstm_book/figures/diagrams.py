@@ -24,7 +24,6 @@ __all__ = [
     "PARTS",
     "backward_graph",
     "backward_step",
-    "cell_1997",
     "lstm_cell",
     "peephole_cell",
     "stacked_bidirectional",
@@ -183,11 +182,12 @@ def _rounded(corners: np.ndarray, radius: float) -> Path:
 
 
 # ----------------------------------------------------------------------------------------- cells
-# Where the parts of a cell stand, in points; the same in all three cells so that they compare.
-_WIDTH, _HEIGHT = 480, 300
+# Where the parts of a cell stand, in points; the same with peepholes, so that the two compare. A
+# phone shows all of it, with its smallest letters 11 pixels high.
+_WIDTH, _HEIGHT = 352, 300
 _CELL_LINE, _PRODUCT_LINE, _GATE_LINE, _BUS_LINE = 248, 178, 112, 52
-_COLUMNS = {"forget": 116, "input": 190, "candidate": 262, "output": 340}
-_HIDDEN = 402
+_SOURCE, _COLUMNS = 50, {"forget": 77, "input": 129, "candidate": 181, "output": 247}
+_HIDDEN, _RIGHT = 298, 338
 _SYMBOLS = {"forget": "f", "input": "i", "candidate": "g", "output": "o"}
 
 
@@ -208,44 +208,30 @@ def lstm_cell(highlight: str | Collection[str] | None = None) -> Figure:
     return _cell(names)
 
 
-def cell_1997() -> Figure:
-    """Draw the cell of 1997: no forget gate, the cell state keeps itself with weight 1.
-
-    The two squashing functions are those of that paper's experiments, in (-2, 2) and in (-1, 1).
-    """
-    return _cell((), forget_gate=False, squashing=(r"$4\sigma-2$", r"$2\sigma-1$"))
-
-
 def peephole_cell() -> Figure:
     """Draw the cell with peepholes: dashed, the gates also see the cell state."""
     return _cell((), peepholes=True)
 
 
-def _cell(
-    highlight: Collection[str],
-    *,
-    forget_gate: bool = True,
-    peepholes: bool = False,
-    squashing: tuple[str, str] = (r"$\tanh$", r"$\tanh$"),
-) -> Figure:
+def _cell(highlight: Collection[str], *, peepholes: bool = False) -> Figure:
     with style():
         canvas = _Canvas(_WIDTH, _HEIGHT, highlight)
         _draw_frame(canvas)
-        _draw_cell_state(canvas, forget_gate)
-        _draw_gates(canvas, forget_gate, squashing[0])
-        _draw_hidden_state(canvas, squashing[1])
+        _draw_cell_state(canvas)
+        _draw_gates(canvas)
+        _draw_hidden_state(canvas)
         if peepholes:
             _draw_peepholes(canvas)
     return canvas.figure
 
 
 def _draw_frame(canvas: _Canvas) -> None:
-    frame = FancyBboxPatch((56, 32), 376, 246, boxstyle="round,pad=0,rounding_size=14")
+    frame = FancyBboxPatch((40, 32), 286, 246, boxstyle="round,pad=0,rounding_size=14")
     frame.set(fill=False, edgecolor=COLORS["muted"], alpha=0.45, linewidth=1, zorder=0)
     canvas.ax.add_patch(frame)
 
 
-def _draw_cell_state(canvas: _Canvas, forget_gate: bool) -> None:
+def _draw_cell_state(canvas: _Canvas) -> None:
     """Draw the carousel: c_{t-1}, times the forget gate, plus what is written, is c_t.
 
     Of the line, a highlighted part leaves in colour what it acts on: the old state up to the
@@ -254,21 +240,16 @@ def _draw_cell_state(canvas: _Canvas, forget_gate: bool) -> None:
     y, forget, add = _CELL_LINE, _COLUMNS["forget"], _COLUMNS["candidate"]
     thick = {"role": "cell", "width": 3.6, "head": 0}
     writes = bool(canvas.highlight & {"input", "candidate"})
-    start = 44
     with canvas.lit("cell", when=writes or "forget" in canvas.highlight):
-        canvas.label(24, y, "$c_{t-1}$", "cell")
-        if forget_gate:
-            canvas.wire((start, y), (forget - 11, y), **thick)
-            start = forget + 11
-            canvas.product(forget, y, "forget" if "forget" in canvas.highlight else "cell")
-        else:
-            canvas.label(62, y + 14, "× 1: the constant error carousel", size=11, ha="left")
+        canvas.label(18, y, "$c_{t-1}$", "cell")
+        canvas.wire((36, y), (forget - 11, y), **thick)
+        canvas.product(forget, y, "forget" if "forget" in canvas.highlight else "cell")
     with canvas.lit("cell", when=writes):
-        canvas.wire((start, y), (add - 11, y), **thick)
+        canvas.wire((forget + 11, y), (add - 11, y), **thick)
         canvas.total(add, y, "cell")
     with canvas.lit("cell", when=_shows(canvas)):
-        canvas.label(460, y, "$c_t$", "cell")
-        canvas.wire((add + 11, y), (446, y), **thick | {"head": 11})
+        canvas.label(_RIGHT + 4, y, "$c_t$", "cell")
+        canvas.wire((add + 11, y), (_RIGHT - 8, y), **thick | {"head": 11})
     with canvas.lit("cell", when=writes):
         canvas.wire((add, _PRODUCT_LINE + 11), (add, y - 11), role="cell")
     role = "cell"
@@ -277,19 +258,18 @@ def _draw_cell_state(canvas: _Canvas, forget_gate: bool) -> None:
     canvas.product(add, _PRODUCT_LINE, role)
 
 
-def _draw_gates(canvas: _Canvas, forget_gate: bool, squashing: str) -> None:
+def _draw_gates(canvas: _Canvas) -> None:
     """Draw the inputs, the bus that every gate reads, the gates and where each one acts."""
-    columns = {k: x for k, x in _COLUMNS.items() if forget_gate or k != "forget"}
     # What a highlighted gate reads stays visible; of no gate's business, it recedes.
-    lit = canvas.highlight & set(columns)
+    lit = canvas.highlight & set(_COLUMNS)
     bus = "muted" if canvas.highlight and not lit else "ink"
     source = bus if canvas.highlight else "hidden"
-    canvas.label(24, _BUS_LINE, "$h_{t-1}$", source)
-    canvas.label(84, 14, "$x_t$", bus)
-    canvas.wire((46, _BUS_LINE), (84, _BUS_LINE), role=source, width=2.4, head=0)
-    canvas.wire((84, 25), (84, _BUS_LINE), role=bus, head=0)
-    reached = max((columns[name] for name in lit), default=max(columns.values()))
-    for start, (name, x) in zip([84, *columns.values()], columns.items(), strict=False):
+    canvas.label(18, _BUS_LINE, "$h_{t-1}$", source)
+    canvas.label(_SOURCE, 14, "$x_t$", bus)
+    canvas.wire((37, _BUS_LINE), (_SOURCE, _BUS_LINE), role=source, width=2.4, head=0)
+    canvas.wire((_SOURCE, 25), (_SOURCE, _BUS_LINE), role=bus, head=0)
+    reached = max((_COLUMNS[name] for name in lit), default=max(_COLUMNS.values()))
+    for start, (name, x) in zip([_SOURCE, *_COLUMNS.values()], _COLUMNS.items(), strict=False):
         part = bus if x <= reached else "muted"
         branch = "ink" if name in lit or not canvas.highlight else "muted"
         canvas.dot(start, _BUS_LINE, part)
@@ -299,21 +279,20 @@ def _draw_gates(canvas: _Canvas, forget_gate: bool, squashing: str) -> None:
         else:
             canvas.wire((start, _BUS_LINE), foot, role=part, head=0)
             canvas.wire(foot, (x, _GATE_LINE - 16), role=branch)
-        function = squashing if name == "candidate" else r"$\sigma$"
-        canvas.box(x, _GATE_LINE, function, name, size=_fit(function))
-        canvas.label(x + 6, 74, name, name, size=11, ha="left")
+        function = r"$\tanh$" if name == "candidate" else r"$\sigma$"
+        canvas.box(x, _GATE_LINE, function, name, width=44)
+        canvas.label(x + 5, 74, name, name, size=11, ha="left")
     top = _GATE_LINE + 16
-    if forget_gate:
-        x = columns["forget"]
-        canvas.wire((x, top), (x, _CELL_LINE - 11), role="forget")
-    x, product = columns["input"], columns["candidate"]
+    x = _COLUMNS["forget"]
+    canvas.wire((x, top), (x, _CELL_LINE - 11), role="forget")
+    x, product = _COLUMNS["input"], _COLUMNS["candidate"]
     canvas.wire((x, top), (x, _PRODUCT_LINE), (product - 11, _PRODUCT_LINE), role="input")
     canvas.wire((product, top), (product, _PRODUCT_LINE - 11), role="candidate")
-    x = columns["output"]
+    x = _COLUMNS["output"]
     canvas.wire(
         (x, top), (x, _PRODUCT_LINE - 20), (_HIDDEN - 11, _PRODUCT_LINE - 20), role="output"
     )
-    for name, x in columns.items():
+    for name, x in _COLUMNS.items():
         canvas.label(x + 5, top + 13, f"${_SYMBOLS[name]}_t$", name, ha="left")
 
 
@@ -321,27 +300,23 @@ def _shows(canvas: _Canvas) -> bool:
     return bool(canvas.highlight & {"output", "hidden"})
 
 
-def _draw_hidden_state(canvas: _Canvas, squashing: str) -> None:
+def _draw_hidden_state(canvas: _Canvas) -> None:
     x, product = _HIDDEN, _PRODUCT_LINE - 20
     with canvas.lit("cell", when=_shows(canvas)):
         canvas.dot(x, _CELL_LINE, "cell", radius=3.6)
     canvas.wire((x, _CELL_LINE), (x, 220), role="hidden")
-    canvas.box(x, 206, squashing, "hidden", height=27, size=_fit(squashing))
+    canvas.box(x, 206, r"$\tanh$", "hidden", width=44, height=27)
     canvas.wire((x, 192), (x, product + 11), role="hidden")
     canvas.product(x, product, "hidden")
-    canvas.wire((x, product - 11), (x, _BUS_LINE), (446, _BUS_LINE), role="hidden", width=2.4)
-    canvas.label(460, _BUS_LINE, "$h_t$", "hidden")
-
-
-def _fit(function: str) -> float:
-    return 12.5 if "-" in function else 15
+    canvas.wire((x, product - 11), (x, _BUS_LINE), (_RIGHT - 8, _BUS_LINE), role="hidden", width=2.4)
+    canvas.label(_RIGHT + 4, _BUS_LINE, "$h_t$", "hidden")
 
 
 def _draw_peepholes(canvas: _Canvas) -> None:
     look = {"role": "cell", "dashes": (0, (3.2, 2)), "width": 1.5, "head": 7, "corner": 7}
-    left, forget, write = 78, _COLUMNS["forget"], _COLUMNS["input"]
+    left, forget, write = 48, _COLUMNS["forget"], _COLUMNS["input"]
     canvas.dot(left, _CELL_LINE, "cell", radius=3.6)
-    canvas.wire((left, _CELL_LINE), (left, _GATE_LINE), (forget - 25, _GATE_LINE), **look)
+    canvas.wire((left, _CELL_LINE), (left, _GATE_LINE), (forget - 22, _GATE_LINE), **look)
     canvas.dot(left, 200, "cell")
     canvas.wire((left, 200), (forget - 4, 200), **look | {"head": 0})
     canvas.wire((forget + 4, 200), (write - 16, 200), (write - 16, _GATE_LINE + 16), **look)
