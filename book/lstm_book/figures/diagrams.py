@@ -308,7 +308,9 @@ def _draw_hidden_state(canvas: _Canvas) -> None:
     canvas.box(x, 206, r"$\tanh$", "hidden", width=44, height=27)
     canvas.wire((x, 192), (x, product + 11), role="hidden")
     canvas.product(x, product, "hidden")
-    canvas.wire((x, product - 11), (x, _BUS_LINE), (_RIGHT - 8, _BUS_LINE), role="hidden", width=2.4)
+    canvas.wire(
+        (x, product - 11), (x, _BUS_LINE), (_RIGHT - 8, _BUS_LINE), role="hidden", width=2.4
+    )
     canvas.label(_RIGHT + 4, _BUS_LINE, "$h_t$", "hidden")
 
 

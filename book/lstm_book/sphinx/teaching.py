@@ -67,8 +67,7 @@ def table(book: Path) -> str:
     for path in sorted(book.glob("[0-9]*.ipynb")):
         label = re.match(r"\((.*)\)=", binding.page_text(path))[1]
         row = ", ".join(
-            f"{{ref}}`{each.label}`&nbsp;({each.minutes or 'open'})"
-            for each in exercises(path)
+            f"{{ref}}`{each.label}`&nbsp;({each.minutes or 'open'})" for each in exercises(path)
         )
         chapter = f"{{numref}}`{{number}}. {{name}} <{label}>`"
         rows.append(f"| {chapter} | {{reading-time}}`{path.stem}` | {row} |")
