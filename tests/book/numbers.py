@@ -16,11 +16,14 @@ from textwrap import wrap
 
 import numpy as np
 import yaml
-from lstm_book import binding, experiments, statistics
+from lstm_book import binding, errata, experiments, statistics
 from lstm_book.experiments import tracked
+from lstm_book.ledger import ARTICLES
 from lstm_book.recipes import records
 
+import lstm
 from lstm import equations
+from lstm.initialise import orthogonal
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).with_suffix(".yml")
@@ -122,10 +125,13 @@ class Sources:
 
         The text alternative of a figure is a line, too.
         """
-        lines = [line for line in _output(page or self.page) if all(w in line for w in words)]
-        if len(set(lines)) != 1:
-            raise ValueError(f"{len(lines)} lines of output hold {words}: {lines[:3]}")
-        return [float(n.replace(",", "").replace("−", "-")) for n in PRINTED.findall(lines[0])]
+        line = Sources(page or self.page).line(*words)
+        return [float(n.replace(",", "").replace("−", "-")) for n in PRINTED.findall(line)]
+
+    def line(self, *words: str) -> str:
+        """Return the one line of the page's output that holds these words."""
+        (found,) = {each for each in _output(self.page) if all(w in each for w in words)}
+        return found
 
     @staticmethod
     def record(name: str) -> dict:
@@ -164,6 +170,14 @@ class Sources:
         ]
 
     @staticmethod
+    def layer(x: list, state=None, length=None, **options) -> tuple:
+        """Return output, (T, ·), and final state of an LSTM of three units for (T, 2) numbers."""
+        network = lstm.LSTM(2, 3, dtype=float, rng=0, **options)
+        inputs = np.array(x, float)[:, None]
+        output, state = network(inputs, state, lengths=None if length is None else [length])
+        return output[:, 0], state
+
+    @staticmethod
     def written(path: str, expression: str) -> float:
         """Return the one number that an expression finds in a program."""
         (number,) = set(re.findall(expression, (ROOT / path).read_text(encoding="utf-8")))
@@ -171,7 +185,7 @@ class Sources:
 
     def of(self, source: str) -> tuple:
         """Return what a source gives, one number or truth for each brace of its template."""
-        names = {"row", "record", "accuracy", "run", "learnt", "shares", "written"}
+        names = "row line record accuracy run learnt shares layer written".split()
         found = eval(source, {name: getattr(self, name) for name in names} | GIVEN)
         return tuple(found) if isinstance(found, list | tuple) else tuple(np.atleast_1d(found))
 
@@ -182,6 +196,7 @@ def _given(page: str, source: str) -> tuple:
 
 
 GIVEN = {"np": np, "student": statistics.student, "eq": equations, "experiments": experiments}
+GIVEN |= {"lstm": lstm, "orthogonal": orthogonal, "ARTICLES": ARTICLES, "errata": errata}
 """What else a source can name."""
 
 
