@@ -147,7 +147,7 @@ class Sources:
     @staticmethod
     def run(name: str, steps: int = 100, experiment: str = "remember", **settings) -> dict:
         """Return a contestant's run; a family's name stands for its best start."""
-        record = experiments.load_record(experiment)
+        record = _experiment(experiment)
         found = experiments.runs_of(record, name, steps=steps, **settings)
         (run,) = found or [experiments.best_of(record, name, steps)]
         return run
@@ -165,7 +165,7 @@ class Sources:
         return [
             100 * run["accuracy"][str(size)]
             for name in names
-            for run in tracked.runs(experiments.load_record("tracking"), task, name, part)
+            for run in tracked.runs(_experiment("tracking"), task, name, part)
             if not rates or run["lr"] in rates
         ]
 
@@ -185,9 +185,12 @@ class Sources:
 
     def of(self, source: str) -> tuple:
         """Return what a source gives, one number or truth for each brace of its template."""
-        names = "row line record accuracy run learnt shares layer written".split()
+        names = ["row", "line", "record", "accuracy", "run", "learnt", "shares", "layer", "written"]
         found = eval(source, {name: getattr(self, name) for name in names} | GIVEN)
         return tuple(found) if isinstance(found, list | tuple) else tuple(np.atleast_1d(found))
+
+
+_experiment = cache(experiments.load_record)
 
 
 @cache
