@@ -105,6 +105,9 @@ def plain(latex: str) -> str:
     text = re.sub(r"\\operatorname\{diag\}", r"\\diag", text)
     text = re.sub(r"_\{\\(max|min)\}", r"_{\\text{\1}}", text)
     text = re.sub(r"\\tfrac", r"\\frac", re.sub(r"\\sqrt (\w)", r"\\sqrt{\1}", text))
+    text = re.sub(r"\\frac(\d)(\d)", r"\\frac{\1}{\2}", re.sub(r"(?<=\d)\{,\}(?=\d)", "", text))
+    text = re.sub(r"\\tanh *(\\frac\{[^{}]*\}\{[^{}]*\})", r"\\tanh(\1)", text)
+    text = re.sub(r"\\rVert(?! *_)", r"\\rVert_2", text)
     text = re.sub(r"\|([^|]+)\|", r"\\lvert \1 \\rvert", text)
 
     def inner(match: re.Match) -> str:

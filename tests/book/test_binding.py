@@ -49,6 +49,7 @@ REPEATED = {
     "03_gates.ipynb": [*SIX_LINES, *SIX_LINES, "preactivation"],
     "intro.md": ["preactivation"],
     "notation.md": ["preactivation"],
+    "zh.md": SIX_LINES,
 }
 
 
