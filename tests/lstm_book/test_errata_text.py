@@ -31,9 +31,7 @@ OF_ELMAN = {"003-12", "003-13", "003-14", "003-15"}
 FINDING = {finding["id"]: finding for finding in FINDINGS}
 MATH, CODE = re.compile(r"\$([^$]+)\$"), re.compile(r"`([^`]+)`")
 
-each_finding = pytest.mark.parametrize(
-    "finding", [f for f in FINDINGS if f["kind"] != "editorial"], ids=lambda finding: finding["id"]
-)
+each_finding = pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: finding["id"])
 
 
 def works(finding) -> list[str]:
@@ -150,6 +148,38 @@ def test_shapes_are_those_of_the_arrays(finding):
     assert {shape for _, shape in claimed} == set(re.findall(SHAPE, text))
 
 
+ONE_STEP = {f"{state}_{at}" for state in "hcC" for at in ("t", "{t-1}", "0")}
+ONE_STEP |= {"x_t", r"\tilde{C}_t", "h_1", "h_T"}
+ONE_STEP |= {f"{gate}_t" for gate in "ifgo"} | {r"\tanh", r"\sigma", *"WUb"}
+ONE_STEP |= {f"{block}_{gate}" for block in "WUb" for gate in "ifgo"}
+BACKWARDS = {rf"\bar {name}" for name in (*"WUb", *(f"{x}_t" for x in "hcifgoax"), "h_{t-1}")}
+
+TWICE = {"001-08", "001-18", "003-09", "004-57"}
+OF_AN_ARTICLE = {
+    r"W_{x\to i}",
+    "s_t",
+    r"\Delta h_t",
+    "h_{t+1}",
+    "b_{fi}",
+    "b_{fo}",
+    "b_{fc}",
+    "W_{fc}",
+    "y_t",
+}
+
+
+@each_finding
+def test_symbols_alone_are_those_of_a_step(finding):
+    """Also where no formula says what they are: in a correction none stands twice."""
+    alone = re.compile(r"(?:\\[a-zA-Z]+ ?)?(?:\{\w\}|\w)?(?:_\w|_\{[^{}]*\})?")
+    said = [f for f in MATH.findall(finding["correct"]) if alone.fullmatch(f)]
+    assert set(said) <= ONE_STEP | BACKWARDS
+    assert len(said) == len(set(said)) or finding["id"] in TWICE
+    why = {f for f in MATH.findall(finding["why"]) if alone.fullmatch(f)}
+    printed = "".join(place["printed"] + place["gloss"] for place in ledger.places(finding))
+    assert all(f in ONE_STEP or f in printed or f in OF_AN_ARTICLE for f in why)
+
+
 T_ = world.SIZES["t"]
 MEANT = {
     ("000-17", r"The write is $i_t \odot g_t$"): LSTM["c", T_] - LSTM["f", T_] * LSTM["c", T_ - 1],
@@ -216,6 +246,12 @@ OUTPUT, (LAST, _) = BATCH(INPUT)
 LABELS = lstm.Linear(4, 9, rng=0)(OUTPUT)
 STATE, _ = lstm.LSTMCell(3, 4, rng=0)(np.zeros((5, 3), np.float32))
 
+TWICE_USED = [
+    section["id"].split()[0]
+    for section in ARTICLES["003"]["sections"]
+    if section["id"].endswith("(second)")
+]
+
 SAID = {
     "000-06": [f"With $f_t = {eq.sigmoid(0.0)}$", f"{0.5**100:.0e} of it is left after 100 steps"],
     "000-18": [
@@ -256,6 +292,10 @@ SAID = {
     "003-26": [
         f"a kernel {(20, 40)} and a bias {(40,)}, {eq.parameter_count(10, 10)} numbers",
         f"The {eq.rnn_parameter_count(10, 10)} of W, U and b",
+    ],
+    "003-18": [
+        "Section numbers {0}, {0}.1 and {0}.2 are used twice".format(TWICE_USED[0]),
+        "Number it {0}, {0}.1, {0}.2, {0}.3.".format(int(TWICE_USED[0]) + 1),
     ],
     "003-30": [f"with all of its {len(np.zeros((2, 100, 10))[-1])} steps", "of shape (10,)"],
     "003-32": ["100 updates because there are 100 time steps"],
@@ -364,6 +404,7 @@ SOURCES = {
     "003-41": {"2002", "2004"},  # the volumes of JMLR
     "004-40": {"2", "28", "14273", "2.4", "15016"},  # issues of Keras
     "004-52": {"32"},  # Keras' default
+    "004-57": {"1997"},  # hochreiter1997long
 }
 """Numbers that were read elsewhere and are computed nowhere."""
 
