@@ -1,13 +1,12 @@
 """What the pages' sentences say, and where what a run gave comes from: numbers, and words.
 
-``python -m tests.book.numbers`` accepts what no template binds: see its diff.
+``python -m tests.book.numbers`` accepts the passages as they are now.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from functools import cache
 from hashlib import sha256
 from html import unescape
@@ -28,11 +27,8 @@ from lstm.initialise import orthogonal
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).with_suffix(".yml")
 COMMAND = "python -m tests.book.numbers"
-ACCEPTED = (
-    "\n# Written by the command: what no template binds, each number with the word after it.\n"
-)
-
-SEALED = "# And a hash of every passage: that it changed is noticed, not whether it is wrong.\n"
+WRITTEN = "\n# Written by the command"
+SEALED = ": a hash of every passage. That it changed is noticed, not whether it is wrong.\n"
 SLOT = r"\{([~<>]?|[^{}]*\|[^{}]*)\}"
 """What a template leaves open: a number, or one of some words."""
 
@@ -263,12 +259,12 @@ def read_by(template: str, text: str) -> tuple[list[str], list[re.Match]]:
     return sentence[1::2], list(re.finditer(expression, text, re.IGNORECASE))
 
 
-def bound(name: str, text: str, templates: dict[str, str]) -> tuple[set[int], list[str]]:
-    """Return where numbers stand that templates bind, and what is wrong with the templates.
+def bound(name: str, text: str, templates: dict[str, str]) -> list[str]:
+    """Return what is wrong with templates of a page.
 
     A template without a brace says that its source is true.
     """
-    places, wrong = set(), []
+    wrong = []
     for template, source in templates.items():
         signs, found = read_by(template, text)
         try:
@@ -283,45 +279,28 @@ def bound(name: str, text: str, templates: dict[str, str]) -> tuple[set[int], li
         said = found[0].groups()
         if not all(map(fits, said, signs, exact)):
             wrong.append(f"{name}: “{template}” says {', '.join(said)}; {source} is {exact}")
-        places |= {found[0].start(group) for group in range(1, len(signs) + 1)}
-    return places, wrong
+    return wrong
 
 
-def listed(text: str, places: set[int]) -> list[str]:
-    """Return each number elsewhere, with the word after it."""
-    found = re.finditer(rf"({NUMBER})(?=\W*(%|[^\W\d_]+)?)", text, re.IGNORECASE)
-    counts = Counter(f"{m[1]} {m[2] or ''}".strip() for m in found if m.start() not in places)
-    return sorted(each if n == 1 else f"{each} ×{n}" for each, n in counts.items())
-
-
-def read() -> tuple[dict[str, list[str]], list[str]]:
-    """Return what no template binds, page by page, and what is wrong with the templates."""
-    # Of the head alone: where two changes of the list do not merge, the command writes it anew.
-    head = DATA.read_text(encoding="utf-8").partition(ACCEPTED)[0]
+def read() -> list[str]:
+    """Return what is wrong with the templates."""
+    # Of the head alone: where two changes of the hashes do not merge, the command writes them anew.
+    head = DATA.read_text(encoding="utf-8").partition(WRITTEN)[0]
     templates = yaml.safe_load(head)["templates"]
     wrong = [f"templates of an unknown page: {name}" for name in templates.keys() - pages().keys()]
-    free = {}
-    for name in pages():
-        text = prose(page_text(name))
-        places, more = bound(name, text, templates.get(name, {}))
-        free[name], wrong = listed(text, places), wrong + more
-    return {name: each for name, each in free.items() if each}, wrong
+    for name in templates.keys() & pages().keys():
+        wrong += bound(name, prose(page_text(name)), templates[name])
+    return wrong
 
 
 def accept() -> None:
-    """Write the list of what no template binds."""
-    head = DATA.read_text(encoding="utf-8").partition(ACCEPTED)[0]
-    free, wrong = read()
-    text = head + ACCEPTED + "accepted:\n"
-    for name, each in free.items():
-        lines = wrap(" | ".join(each), 96, break_long_words=False, break_on_hyphens=False)
-        text += f"  {name}: >-\n" + "".join(f"    {line}\n" for line in lines)
-    text += SEALED + "passages:\n"
+    """Write the hash of every passage."""
+    text = DATA.read_text(encoding="utf-8").partition(WRITTEN)[0] + WRITTEN + SEALED + "passages:\n"
     for name in pages():
         lines = wrap(" ".join(seals(page_text(name))), 96)
         text += f"  {name}: >-\n" + "".join(f"    {line}\n" for line in lines)
     DATA.write_text(text, encoding="utf-8")
-    print("\n".join(wrong))
+    print("\n".join(read()))
 
 
 if __name__ == "__main__":
