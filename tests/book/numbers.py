@@ -143,7 +143,7 @@ class Sources:
     @staticmethod
     def run(name: str, steps: int = 100, experiment: str = "remember", **settings) -> dict:
         """Return a contestant's run; a family's name stands for its best start."""
-        record = _experiment(experiment)
+        record = _meetings() if experiment == "duel" else _experiment(experiment)
         found = experiments.runs_of(record, name, steps=steps, **settings)
         (run,) = found or [experiments.best_of(record, name, steps)]
         return run
@@ -187,6 +187,7 @@ class Sources:
 
 
 _experiment = cache(experiments.load_record)
+_meetings = cache(experiments.meetings)
 
 
 @cache

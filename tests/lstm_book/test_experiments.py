@@ -50,7 +50,7 @@ from lstm.variants import GRU, RNN
 
 RECORDED = [*EXPERIMENTS, *PARALLEL, "cost"]
 TRAININGS = dict.fromkeys(("remember", "activations", "clipping", "budget"), SEEDS)
-TRAININGS |= {"duel": DUEL_SEEDS}
+TRAININGS |= dict.fromkeys(("duel", "rematch"), DUEL_SEEDS)
 CELLS = {
     "rnn": Cell("rnn", 5, "orthogonal"),
     "rnn, relu": Cell("rnn", 5, activation="relu"),

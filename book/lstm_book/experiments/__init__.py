@@ -17,6 +17,7 @@ from lstm_book.experiments.reading import (
     family,
     learnt,
     lost,
+    meetings,
     run_of,
 )
 from lstm_book.experiments.record import load_record, runs_of
@@ -32,6 +33,7 @@ __all__ = [
     "learnt",
     "load_record",
     "lost",
+    "meetings",
     "remember_task",
     "run_of",
     "runs_of",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_book.experiments.record import runs_of
+from lstm_book.experiments.record import load_record, runs_of
 from lstm_book.experiments.tuning import score_of_learning
 from lstm_book.statistics import Comparison, mcnemar, wilson
 
@@ -47,6 +47,18 @@ def best_of(record: dict[str, Any], wanted: str, steps: int) -> Run:
     """
     runs = [r for r in record["runs"] if family(r["name"]) == wanted and r["steps"] == steps]
     return max(runs, key=lambda run: score_of_learning(run["tried"][str(run["lr"])]))
+
+
+def meetings() -> dict[str, Any]:
+    """Return the record of the duel, with the winner of the rematch in it.
+
+    :func:`best_of` takes it at its length, since it had the most seeds for choosing.
+    """
+    record, again = load_record("duel"), load_record("rematch")
+    (steps,) = {run["steps"] for run in again["runs"]}
+    won = best_of(again, family(again["runs"][0]["name"]), steps)
+    others = [run for run in record["runs"] if (run["name"], run["steps"]) != (won["name"], steps)]
+    return record | {"runs": [*others, won]}
 
 
 def run_of(record: dict[str, Any], name: str, steps: int) -> Run:
