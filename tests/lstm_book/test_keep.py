@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import re
@@ -137,8 +138,8 @@ def test_only_known_types_are_written(tmp_path):
 
 @pytest.mark.parametrize("by", ["onnx.reference", "onnxruntime"])
 def test_onnx_says_the_same(by, classifier):
-    """By the reference implementation of ONNX, and by onnxruntime where it is installed."""
-    module = pytest.importorskip(by)
+    """By the reference implementation of ONNX, and by what people run it with."""
+    module = importlib.import_module(by)
     texts = [*NEW, " ".join(TEXTS[:6]), " ".join(TEXTS)]
     x, lengths, base = classifier.inputs(texts)
     assert lengths.max() > lengths[0]
