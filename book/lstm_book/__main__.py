@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="judge texts with a classifier that was saved")
     predict.add_argument("model", type=Path, help="file that train --save wrote")
     predict.add_argument("texts", nargs="*", metavar="TEXT", help="default: lines of the input")
-    files = "each one text; a folder stands for its .txt files"
+    files = "each one text; a folder stands for all .txt files in it, at any depth"
     predict.add_argument("--files", nargs="+", type=Path, default=[], metavar="FILE", help=files)
     predict.set_defaults(run=_predict)
     export = commands.add_parser("export", help="write the data of the book's interactive figures")
@@ -211,7 +211,7 @@ def _texts(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     if options.files:
         paths = []
         for path in options.files:
-            inside = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+            inside = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
             if not inside:
                 raise ValueError(f"there is no .txt file in {path}")
             paths += inside
@@ -223,13 +223,25 @@ def _texts(options: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 
 def _text(path: Path) -> str:
-    """Read a text of UTF-8, or of UTF-16 where its first bytes say so."""
+    """Read a text of UTF-8, or of UTF-16 where its first bytes say so.
+
+    Bytes that are no UTF-8 are read as Windows-1252.
+    """
     with path.open("rb") as file:
         content = file.read(LARGEST_TEXT + 1)
     if len(content) > LARGEST_TEXT:
         raise ValueError(f"{path} must be a text of at most {LARGEST_TEXT} bytes, got more")
-    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if is_utf_16 else "utf-8-sig", errors="replace")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    return content.decode("utf-8-sig", errors=WINDOWS)
+
+
+def _as_windows(error: UnicodeDecodeError) -> tuple[str, int]:
+    return error.object[error.start : error.end].decode("cp1252", errors="replace"), error.end
+
+
+WINDOWS = "lstm_book.windows-1252"
+codecs.register_error(WINDOWS, _as_windows)
 
 
 # --- results, export ------------------------------------------------------------------------------

@@ -178,6 +178,7 @@ def test_predict_judges_texts_files_folders_and_lines(
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "c.md").write_text("not read")
     assert [row[0] for row in predict(capsys, path, "--files", folder)] == expected
+    assert [row[0] for row in predict(capsys, path, "--files", tmp_path)] == expected  # within it
     rows = predict(capsys, path, "--files", folder / "b.txt", folder / "a.txt")
     assert [row[0] for row in rows] == expected[::-1]
     assert rows[0][2] == str(folder / "b.txt")
@@ -187,12 +188,13 @@ def test_predict_judges_texts_files_folders_and_lines(
 
 def test_predict_reads_strangers_files(path, tmp_path, capsys):
     """Other encodings, byte order marks, nothing at all, another language: each has its line."""
-    texts = (b"caf\xe9, a bad film", b"\xef\xbb\xbfgreat", "great".encode("utf-16"))
+    texts = (b"I didn\x92t like this bad film", b"\xef\xbb\xbfgreat", "great".encode("utf-16"))
     texts += (b"", "好电影".encode(), b"Ein wunderbarer Film.")
     for number, content in enumerate(texts):
         (tmp_path / f"{number}.txt").write_bytes(content)
     rows = predict(capsys, path, "--files", tmp_path)
     assert [row[1] for row in rows[:3]] == ["negative", "positive", "positive"]
+    assert rows[0][0] == predict(capsys, path, "I didn't like this bad film")[0][0]
     assert rows[1][0] == rows[2][0] == predict(capsys, path, "great")[0][0]
     assert [row[1] for row in rows[3:]] == ["unknown"] * 3  # hardly a word that it knows
 
