@@ -26,6 +26,7 @@ from lstm_book.recipes.sequences import first_repeat, gaussian_sequences, waves
 from numpy.testing import assert_array_equal
 
 from lstm.checkpoint import CheckpointError
+from lstm.training import predict
 
 ROOT = Path(__file__).parents[2]
 
@@ -148,8 +149,11 @@ def test_baselines(name, tmp_path):
     for model in RECIPES[name].baselines:
         assert run(*arguments(name, tmp_path / model, "--seeds", "3", model=model)) == 0
         content = record(tmp_path / model)
-        (found,) = content["runs"]  # the other seeds would give the same
         assert content["engine"] is None
+        if model == "dense":
+            assert [each["seed"] for each in content["runs"]] == [0, 1, 2]
+            continue
+        (found,) = content["runs"]  # the other seeds would give the same
         task = RECIPES[name].load(content["settings"])
         if model == "majority":
             largest = np.bincount(task.train.targets.ravel()).argmax()
@@ -437,6 +441,17 @@ def test_what_runs_when_no_model_is_named_has_a_record():
         default = recipe.model_names[0]
         assert any(name.startswith(f"{recipe.name}-{default}-") for name in names)
     assert RECIPES["imdb"].model_names[0] == "sentences"  # the best, and the one that is kept
+
+
+def test_what_was_chosen_lies_inside_of_what_was_tried():
+    """But for a share of the whole: there is no more than 1."""
+    for path in RECORDED:
+        for each in records.read(path)["runs"]:
+            chosen = each.get("chosen", {})
+            for name in chosen.keys() & {"C", "share"}:
+                tried = chosen["tried"][name]
+                inside = min(tried) < chosen[name] < max(tried)
+                assert inside or (name, chosen[name]) == ("share", 1), path.stem
 
 
 def test_a_damaged_record_is_reported_and_kept(tmp_path, capsys):
@@ -816,6 +831,31 @@ def test_reviews_keep_the_parts_apart():
         )
     )
     assert set(range(2, task.vocabulary_size)) == set(np.unique(task.train.inputs[0])) - {0}
+
+
+def test_the_best_reader_of_digits_learns_from_all_and_judges_several_views():
+    """A trial sees neither the test part nor, in training, the part that it is measured on."""
+    settings = ["train_size=30", "validation_size=20", "hidden_size=4", "epochs=1", "views=3"]
+    seen = {}
+    for trial in (False, True):
+        job = Job(RECIPES["mnist-rows"], "best", overrides=settings, trial=trial)
+        task = job.recipe.load(job.settings)
+        assert len(task.train.targets) == (30 if trial else 50)
+        assert (task.held_out is None) == trial
+        model = job.recipe.build(task, job.settings, np.random.default_rng(0))
+        seen[trial] = task.outputs(model, task.test, seed=0)
+    assert_array_equal(seen[True], seen[False])  # the same views for the same seed
+    rng = np.random.default_rng([0, 3])
+    pixels = task.test.inputs[0]
+    half = Distort(1.0, 0.05, 0.05, 0.5)
+    by_hand = [
+        np.concatenate(
+            [predict(model, half(rng, pixels[i : i + 256])[0]) for i in range(0, 1_000, 256)]
+        )
+        for _ in range(3)
+    ]
+    np.testing.assert_allclose(seen[True], np.mean(by_hand, axis=0), rtol=1e-5)
+    assert np.abs(seen[True] - predict(model, pixels)).max() > 1e-3
 
 
 def test_distort_moves_an_image_and_nothing_else():

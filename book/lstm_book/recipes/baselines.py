@@ -39,13 +39,14 @@ def _always(answer: np.ndarray, task: Task) -> list[np.ndarray]:
 def logistic_regression(task: Task, settings: Settings, seed: int) -> Result:
     """Fit a linear classifier on all numbers of the sequence at once."""
     parts = (task.train, task.validation, task.test)
-    return _best_linear([p.inputs[0].reshape(len(p.targets), -1) for p in parts], task)
+    matrices = [part.inputs[0].reshape(len(part.targets), -1) for part in parts]
+    return _best_linear(matrices, task, [10.0**power for power in range(-7, 1)])
 
 
 def bag_of_steps(task: Task, settings: Settings, seed: int) -> Result:
     """Fit a linear classifier on the sum over time: the order does not count."""
     sums = [part.inputs[0].sum(axis=1) for part in (task.train, task.validation, task.test)]
-    return _best_linear(sums, task)
+    return _best_linear(sums, task, [10.0**power for power in range(-7, 3)])
 
 
 def tfidf(words: int):
@@ -55,7 +56,7 @@ def tfidf(words: int):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         vectorizer = TfidfVectorizer(**WORDS, ngram_range=(1, words), min_df=2, sublinear_tf=True)
-        strengths = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+        strengths = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]
         return _best_linear(_vectors(vectorizer, task), task, strengths)
 
     return tfidf_logistic_regression
@@ -174,7 +175,7 @@ AVERAGED_EMBEDDINGS = System(
 """The mean of word vectors, with what it reads and how it is trained."""
 
 
-def _best_linear(matrices: list, task: Task, strengths: tuple = (0.001, 0.01, 0.1, 1.0)) -> Result:
+def _best_linear(matrices: list, task: Task, strengths: list[float]) -> Result:
     """Fit one classifier for each strength of regularisation; the validation part chooses."""
     from sklearn.linear_model import LogisticRegression
 
@@ -201,11 +202,16 @@ def _logits(scores: list[np.ndarray], task: Task) -> list[np.ndarray]:
 
 
 def _best(candidates: dict[tuple, list[np.ndarray]], task: Task, *names: str) -> Result:
-    """Return what the settings with these names reach that are best on the validation part."""
+    """Return what the settings with these names reach that are best on the validation part.
+
+    With what was tried, so that a record shows whether the best lies at an edge of it.
+    """
     candidates = {key: _logits(found, task) for key, found in candidates.items()}
 
     def right(settings: tuple) -> float:
         return accuracy(candidates[settings][0], task.validation.targets)
 
-    chosen = max(candidates, key=right)
-    return *candidates[chosen], dict(zip(names, chosen, strict=True))
+    best = max(candidates, key=right)
+    chosen = dict(zip(names, best, strict=True))
+    tried = map(sorted, map(set, zip(*candidates, strict=True)))
+    return *candidates[best], chosen | {"tried": dict(zip(names, tried, strict=True))}

@@ -13,7 +13,7 @@ import numpy as np
 from lstm import checks
 from lstm.datasets import stratified_split
 from lstm.module import Module
-from lstm.training import Augment, Loss
+from lstm.training import Augment, Loss, predict
 
 Settings = Mapping[str, Any]
 
@@ -29,6 +29,10 @@ TRAINING = {
 """How to train where a recipe says nothing else."""
 KERAS = TRAINING | {"optimizer": "keras-adam"}
 """How the articles' programs train where they say nothing: with the defaults of Keras."""
+
+
+BATCH = 256
+"""So many examples are viewed at a time."""
 
 
 class Part(NamedTuple):
@@ -59,6 +63,9 @@ class Task:
         on both: what is still to be chosen is chosen without these examples.
     groups : ndarray, optional
         Of each training example, what it must not be read with: the film of a review.
+    views : list of Augment
+        An example is read once as each of them changes it, and judged by the mean of the logits.
+        Without any it is read as it is.
     """
 
     train: Part
@@ -71,6 +78,19 @@ class Task:
     vocabulary_size: int = 0
     held_out: np.ndarray | None = None
     groups: np.ndarray | None = None
+    views: list[Augment] = field(default_factory=list)
+
+    def outputs(self, model: Module, part: Part, seed: int) -> np.ndarray:
+        """Return what a network says of a part; with :attr:`views`, the mean over these."""
+        if not self.views:
+            return predict(model, part.inputs)
+        rng = np.random.default_rng([seed, 3])
+        batches = [slice(at, at + BATCH) for at in range(0, len(part.targets), BATCH)]
+        found = [
+            [predict(model, view(rng, *(array[rows] for array in part.inputs))) for rows in batches]
+            for view in self.views
+        ]
+        return np.mean([np.concatenate(view) for view in found], axis=0)
 
     def without_test(self) -> Task:
         """Return the task of a trial: what is called its test part is the validation part."""

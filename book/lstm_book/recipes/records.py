@@ -290,35 +290,22 @@ def cpu() -> str:
         return platform.processor() or platform.machine()
 
 
-HEAD = {
-    "recipe": "recipe",
-    "scale": "scale",
-    "model": "model",
-    "engine": "engine",
-    "seeds": "seeds",
-    "test": "test",
-    "mean": "mean",
-    "deviation": "sd",
-    "of_mean": "95 % of the mean",
-    "of_seed": "95 % of a seed",
-    "parameters": "parameters",
-    "minutes": "CPU minutes a seed",
-}
-"""What a line of the table says, and the heading of its column."""
-
-
 def line(record: Record) -> dict[str, str]:
-    """Return a record as texts, one for each of :data:`HEAD`; empty where nothing is known."""
+    """Return a record as texts: how many seeds, what was tested, and what it cost a seed.
+
+    An accuracy is in percent. Empty where nothing is known.
+    """
     found, metric = _summary(record)
     factor, digits, unit = (100, 2, " %") if metric == "accuracy" else (1, 4, "")
-    numbers = ["" if np.isnan(x) else f"{factor * x:.{digits}f}" for x in found]
-    spread = ["± " * bool(text) + text for text in numbers[1:]]
+    mean, deviation = (f"{factor * x:.{digits}f}" for x in (found.mean, found.deviation))
     seconds = [run["cpu_seconds"] for run in record["runs"] if not run.get("resumed")]
-    values = [record[name] or "" for name in ("recipe", "scale", "model", "engine")]
-    values += [str(len(record["runs"])), metric, numbers[0] + unit, *spread]
-    values.append(f"{record['parameters']:,}" if record["parameters"] else "")
-    values.append(f"{np.mean(seconds) / 60:.1f}" if seconds else "")
-    return dict(zip(HEAD, values, strict=True))
+    return {
+        "seeds": str(len(record["runs"])),
+        "test": metric,
+        "mean": mean + unit,
+        "deviation": "" if np.isnan(found.deviation) else f"± {deviation}",
+        "minutes": f"{np.mean(seconds) / 60:.1f}" if seconds else "",
+    }
 
 
 def reached(record: Record) -> str:
@@ -401,7 +388,7 @@ def table(records: Iterable[Record]) -> str:
         for record in group:
             each = line(record)
             tests.add(each["test"] + " in %" * (each["test"] == "accuracy"))
-            model = each["model"] + " (torch)" * (each["engine"] == "torch")
+            model = record["model"] + " (torch)" * (record["engine"] == "torch")
             rows.append((model, each["seeds"], reached(record), each["minutes"]))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         rows.insert(1, tuple("-" * width for width in widths))

@@ -18,12 +18,12 @@ from lstm import checks
 from lstm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from lstm.equations import sigmoid
 from lstm.schedules import SCHEDULES
-from lstm.training import Trainer, predict, scores
+from lstm.training import Trainer, scores
 from lstm_book.recipes import answers, keep, processes, recipe, records, trials
 from lstm_book.recipes.description import describe
 from lstm_book.recipes.processes import Signals, Stopped
 from lstm_book.recipes.progress import ProgressBar, warn
-from lstm_book.recipes.recipe import Answers, Part, Recipe, System, Task, checksum
+from lstm_book.recipes.recipe import Answers, Recipe, System, Task, checksum
 
 # The names with "keras" have the numbers that Keras has where a program names none; its RMSprop has
 # epsilon under the root. (Its Adam adds epsilon before the second moment is corrected, so that it
@@ -320,9 +320,6 @@ def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
         if bar:
             bar(trainer)
 
-    def outputs(part: Part) -> np.ndarray:
-        return predict(trainer.model, part.inputs)
-
     with signals.held():
         if bar:
             print(f"{job.name}, seed {seed}" + (", resumed" if state else ""), flush=True)
@@ -336,11 +333,12 @@ def _train(job: Job, task: Task, seed: int, signals: Signals) -> dict[str, Any]:
         )
         save()
     spent = cost()
+    parts = task.validation, task.test
     return {
         "seed": seed,
         "parameters": sum(array.size for array in trainer.model.state_dict().values()),
         "epochs": history,
-        **_measured(job, task, outputs(task.validation), outputs(task.test)),
+        **_measured(job, task, *(task.outputs(trainer.model, part, seed) for part in parts)),
         **spent,
         "resumed": bool(state),
         "processes": processes.COUNT,
