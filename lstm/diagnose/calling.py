@@ -18,7 +18,15 @@ from lstm.diagnose import weights as found_weights
 from lstm.diagnose.handed import arguments, gradients_by_name
 from lstm.diagnose.layouts import STEPS, Layout, arrange, back, fits, shape_of
 from lstm.diagnose.names import METHODS, is_gradient, role_of
-from lstm.diagnose.weights import Arrays, Weights, arrays_of, as_numbers, is_torch, weights_of
+from lstm.diagnose.weights import (
+    Arrays,
+    Weights,
+    arrays_of,
+    as_numbers,
+    is_torch,
+    spaces_of,
+    weights_of,
+)
 
 # Orders of arguments to try where their names do not tell.
 ORDERS = (
@@ -90,7 +98,8 @@ class Step:
         self.dtype = np.result_type(*self.weights.values()) if self.weights else np.dtype(float)
         self.choice: tuple[int, ...] | None = None
         self._shape: tuple[int, ...] = ()
-        self._before = dict(getattr(self.owner, "__dict__", {}))
+        spaces = [vars(self.owner)] if hasattr(self.owner, "__dict__") else spaces_of(functions[0])
+        self._before = [] if self.tensors else [(space, dict(space)) for space in spaces]
         self._find(functions)
 
     # --- calling ------------------------------------------------------------------------------
@@ -302,13 +311,11 @@ class Step:
         return reach, units
 
     def _restore(self) -> None:
-        """Put back what the object's attributes were before any call."""
-        if self._before and not self.tensors:
-            mutable = {
-                k: list(v) if isinstance(v, list) else dict(v) if type(v) is dict else v
-                for k, v in self._before.items()
-            }
-            vars(self.owner).update(mutable)
+        """Put back what objects' attributes were before any call."""
+        for space, before in self._before:
+            for name, value in before.items():
+                mutable = type(value) in (list, dict)
+                space[name] = value.copy() if mutable else value
 
     def _see_precision(self, call: Callable[..., list[np.ndarray]], parts: Arrays) -> None:
         """See whether it computes in single precision inside: then a tiny change is lost."""

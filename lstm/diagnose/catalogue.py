@@ -7,7 +7,9 @@ every form has a kind. ``right`` is the equation; a ``convention`` is the same w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,12 +18,7 @@ import numpy as np
 from lstm.equations import sigmoid
 
 GATES = {"i": "input gate", "f": "forget gate", "g": "candidate", "o": "output gate"}
-GATE_EQUATION = {
-    "i": "eq-input-gate",
-    "f": "eq-forget-gate",
-    "g": "eq-candidate",
-    "o": "eq-output-gate",
-}
+GATE_EQUATION = {role: "eq-" + name.replace(" ", "-") for role, name in GATES.items()}
 EQUATION = {  # what the book has, to be printed beside a mistake
     "eq-preactivation": "a = W x + U h + b",
     "eq-input-gate": "i = σ(a_i)",
@@ -47,15 +44,35 @@ COST = {"right": 0.0, "convention": 0.1, "variant": 1.0, "mistake": 1.0}
 
 
 class Form(NamedTuple):
-    """One way to write one place."""
+    """One way to write one place: its formula as text.
+
+    ``weights`` is of a convention: the book's preactivation is the first times this one plus the
+    second. ``back`` is the cell state from o and h, where an output can be turned round.
+    """
 
     name: str
     kind: str
-    compute: Callable
-    needs: str = "ifg"
-    """Gates that a form of the cell state uses."""
+    text: str
     weights: tuple[float, float] = (1.0, 0.0)
-    """Of a convention: the book's preactivation is the first times this one plus the second."""
+    back: str = ""
+
+    @property
+    def needs(self) -> str:
+        """The gates that the formula uses."""
+        return "".join(role for role in "ifgo" if re.search(rf"\b{role}\b", self.text))
+
+    def compute(self, *values: np.ndarray) -> np.ndarray:
+        """Compute a gate from a, the cell state from i, f, g, c, h, or h from o, c, old, g, h."""
+        output = self in OUTPUT
+        names = ("a",) if len(values) == 1 else ("o", "c", "old", "g", "h") if output else "ifgch"
+        return formula(self.text, names)(*values)
+
+
+@functools.cache
+def formula(text: str, names: Iterable[str]) -> Callable[..., np.ndarray]:
+    """Return a function of these names from its text."""
+    space = {"σ": sigmoid, "tanh": np.tanh, "relu": relu, "softmax": softmax, "np": np}
+    return eval(f"lambda {', '.join(names)}: {text}", space)
 
 
 @dataclass(frozen=True)
@@ -82,134 +99,87 @@ def relu(a: np.ndarray) -> np.ndarray:
     return np.maximum(a, 0)
 
 
-# Name → what is computed from a preactivation. {} is the gate.
-GATE = (
-    Form("σ", "right", sigmoid),
-    Form(
-        "1 added to the {}'s preactivation", "convention", lambda a: sigmoid(a + 1), weights=(1, 1)
-    ),
-    Form(
-        "the {} is 1 − σ: all its weights are negated",
-        "convention",
-        lambda a: sigmoid(-a),
-        weights=(-1, 0),
-    ),
-    Form(
-        "the {} reads half of its preactivation",
-        "convention",
-        lambda a: sigmoid(a / 2),
-        weights=(0.5, 0),
-    ),
-    Form(
-        "the {} reads twice its preactivation",
-        "convention",
-        lambda a: sigmoid(a * 2),
-        weights=(2, 0),
-    ),
-    Form("hard sigmoid (0.2 a + 0.5) in the {}", "variant", lambda a: np.clip(0.2 * a + 0.5, 0, 1)),
-    Form("hard sigmoid (a / 6 + 0.5) in the {}", "variant", lambda a: np.clip(a / 6 + 0.5, 0, 1)),
-    Form("tanh for σ in the {}", "mistake", np.tanh),
-    Form("no activation in the {}", "mistake", lambda a: a),
-    Form("σ twice in the {}", "mistake", lambda a: sigmoid(sigmoid(a))),
-    Form("relu for σ in the {}", "mistake", relu),
-    Form("softmax for σ in the {}", "mistake", softmax),
-    Form("σ′ for σ in the {}", "mistake", lambda a: sigmoid(a) * sigmoid(-a)),
-    Form("σ of tanh in the {}", "mistake", lambda a: sigmoid(np.tanh(a))),
-    Form("tanh of σ in the {}", "mistake", lambda a: np.tanh(sigmoid(a))),
-    Form("σ + tanh for σ in the {}", "mistake", lambda a: sigmoid(a) + np.tanh(a)),
-    Form("exp(−a) without 1 + … in the {}", "mistake", lambda a: 1 / np.exp(-a)),
-    Form(
-        "exp(a) for exp(−a), not negated everywhere, in the {}", "mistake", lambda a: 1 + sigmoid(a)
-    ),
+GATE = (  # what is computed from a preactivation; {} is the gate
+    Form("σ", "right", "σ(a)"),
+    Form("1 added to the {}'s preactivation", "convention", "σ(a + 1)", (1, 1)),
+    Form("the {} is 1 − σ: all its weights are negated", "convention", "σ(-a)", (-1, 0)),
+    Form("the {} reads half of its preactivation", "convention", "σ(a / 2)", (0.5, 0)),
+    Form("the {} reads twice its preactivation", "convention", "σ(a * 2)", (2, 0)),
+    Form("hard sigmoid (0.2 a + 0.5) in the {}", "variant", "np.clip(0.2 * a + 0.5, 0, 1)"),
+    Form("hard sigmoid (a / 6 + 0.5) in the {}", "variant", "np.clip(a / 6 + 0.5, 0, 1)"),
+    Form("tanh for σ in the {}", "mistake", "tanh(a)"),
+    Form("no activation in the {}", "mistake", "a"),
+    Form("σ twice in the {}", "mistake", "σ(σ(a))"),
+    Form("relu for σ in the {}", "mistake", "relu(a)"),
+    Form("softmax for σ in the {}", "mistake", "softmax(a)"),
+    Form("σ′ for σ in the {}", "mistake", "σ(a) * σ(-a)"),
+    Form("σ of tanh in the {}", "mistake", "σ(tanh(a))"),
+    Form("tanh of σ in the {}", "mistake", "tanh(σ(a))"),
+    Form("σ + tanh for σ in the {}", "mistake", "σ(a) + tanh(a)"),
+    Form("exp(−a) without 1 + … in the {}", "mistake", "1 / np.exp(-a)"),
+    Form("exp(a) for exp(−a), not negated everywhere, in the {}", "mistake", "1 + σ(a)"),
 )
 CANDIDATE = (
-    Form("tanh", "right", np.tanh),
-    Form(
-        "the {} is negated: all its weights are",
-        "convention",
-        lambda a: -np.tanh(a),
-        weights=(-1, 0),
-    ),
-    Form(
-        "the {} reads half of its preactivation",
-        "convention",
-        lambda a: np.tanh(a / 2),
-        weights=(0.5, 0),
-    ),
-    Form(
-        "the {} reads twice its preactivation",
-        "convention",
-        lambda a: np.tanh(a * 2),
-        weights=(2, 0),
-    ),
-    Form("softsign for tanh in the {}", "variant", lambda a: a / (1 + np.abs(a))),
-    Form("4σ − 2 for tanh in the {}", "variant", lambda a: 4 * sigmoid(a) - 2),
-    Form("hard tanh in the {}", "variant", lambda a: np.clip(a, -1, 1)),
-    Form("relu for tanh in the {}", "variant", relu),
-    Form("σ for tanh in the {}", "mistake", sigmoid),
-    Form("no tanh in the {}", "mistake", lambda a: a),
-    Form("tanh twice in the {}", "mistake", lambda a: np.tanh(np.tanh(a))),
-    Form("tanh of σ in the {}", "mistake", lambda a: np.tanh(sigmoid(a))),
-    Form("σ of tanh in the {}", "mistake", lambda a: sigmoid(np.tanh(a))),
-    Form("softmax for tanh in the {}", "mistake", softmax),
-    Form("tanh′ for tanh in the {}", "mistake", lambda a: 1 - np.tanh(a) ** 2),
-    Form("σ + tanh for tanh in the {}", "mistake", lambda a: sigmoid(a) + np.tanh(a)),
+    Form("tanh", "right", "tanh(a)"),
+    Form("the {} is negated: all its weights are", "convention", "-tanh(a)", (-1, 0)),
+    Form("the {} reads half of its preactivation", "convention", "tanh(a / 2)", (0.5, 0)),
+    Form("the {} reads twice its preactivation", "convention", "tanh(a * 2)", (2, 0)),
+    Form("softsign for tanh in the {}", "variant", "a / (1 + np.abs(a))"),
+    Form("4σ − 2 for tanh in the {}", "variant", "4 * σ(a) - 2"),
+    Form("hard tanh in the {}", "variant", "np.clip(a, -1, 1)"),
+    Form("relu for tanh in the {}", "variant", "relu(a)"),
+    Form("σ for tanh in the {}", "mistake", "σ(a)"),
+    Form("no tanh in the {}", "mistake", "a"),
+    Form("tanh twice in the {}", "mistake", "tanh(tanh(a))"),
+    Form("tanh of σ in the {}", "mistake", "tanh(σ(a))"),
+    Form("σ of tanh in the {}", "mistake", "σ(tanh(a))"),
+    Form("softmax for tanh in the {}", "mistake", "softmax(a)"),
+    Form("tanh′ for tanh in the {}", "mistake", "1 - tanh(a) ** 2"),
+    Form("σ + tanh for tanh in the {}", "mistake", "σ(a) + tanh(a)"),
 )
-# From i, f, g and what came from the step before, c and h.
-CELL = (
-    Form("f c + i g", "right", lambda i, f, g, c, h: f * c + i * g),
-    Form("coupled gates: f = 1 − i", "variant", lambda i, f, g, c, h: (1 - i) * c + i * g, "ig"),
-    Form("no forget gate (1997)", "variant", lambda i, f, g, c, h: c + i * g, "ig"),
-    Form("no input gate", "variant", lambda i, f, g, c, h: f * c + g, "fg"),
-    Form("c is not carried", "mistake", lambda i, f, g, c, h: i * g, "ig"),
-    Form("nothing is written: no i g", "mistake", lambda i, f, g, c, h: f * c, "f"),
-    Form("the state carried is tanh(c)", "mistake", lambda i, f, g, c, h: np.tanh(f * c + i * g)),
-    Form("the state carried is σ(c)", "mistake", lambda i, f, g, c, h: sigmoid(f * c + i * g)),
-    Form("tanh of the old cell state", "mistake", lambda i, f, g, c, h: f * np.tanh(c) + i * g),
-    Form("h for c in the cell state", "mistake", lambda i, f, g, c, h: f * h + i * g),
-    Form("i + g for i g", "mistake", lambda i, f, g, c, h: f * c + i + g),
-    Form("f + c for f c", "mistake", lambda i, f, g, c, h: f + c + i * g),
-    Form("product for the sum", "mistake", lambda i, f, g, c, h: f * c * i * g),
-    Form("the forget gate on both terms", "mistake", lambda i, f, g, c, h: f * (c + i * g)),
-    Form("the forget gate on both terms", "mistake", lambda i, f, g, c, h: f * c + f * g, "fg"),
-    Form("the input gate on both terms", "mistake", lambda i, f, g, c, h: i * (f * c + g)),
-    Form("f c twice", "mistake", lambda i, f, g, c, h: 2 * f * c + i * g),
-    Form("the mean of the two terms", "mistake", lambda i, f, g, c, h: (f * c + i * g) / 2),
-    Form("the cell state is added once more", "mistake", lambda i, f, g, c, h: c + f * c + i * g),
-    Form("1 − f for f, and f kept", "mistake", lambda i, f, g, c, h: (1 - f) * c + f * i * g),
+CELL = (  # from i, f, g and what came from the step before, c and h
+    Form("f c + i g", "right", "f * c + i * g"),
+    Form("coupled gates: f = 1 − i", "variant", "(1 - i) * c + i * g"),
+    Form("no forget gate (1997)", "variant", "c + i * g"),
+    Form("no input gate", "variant", "f * c + g"),
+    Form("c is not carried", "mistake", "i * g"),
+    Form("nothing is written: no i g", "mistake", "f * c"),
+    Form("the state carried is tanh(c)", "mistake", "tanh(f * c + i * g)"),
+    Form("the state carried is σ(c)", "mistake", "σ(f * c + i * g)"),
+    Form("tanh of the old cell state", "mistake", "f * tanh(c) + i * g"),
+    Form("h for c in the cell state", "mistake", "f * h + i * g"),
+    Form("i + g for i g", "mistake", "f * c + i + g"),
+    Form("f + c for f c", "mistake", "f + c + i * g"),
+    Form("product for the sum", "mistake", "f * c * i * g"),
+    Form("the forget gate on both terms", "mistake", "f * (c + i * g)"),
+    Form("the forget gate on both terms", "mistake", "f * c + f * g"),
+    Form("the input gate on both terms", "mistake", "i * (f * c + g)"),
+    Form("f c twice", "mistake", "2 * f * c + i * g"),
+    Form("the mean of the two terms", "mistake", "(f * c + i * g) / 2"),
+    Form("the cell state is added once more", "mistake", "c + f * c + i * g"),
+    Form("1 − f for f, and f kept", "mistake", "(1 - f) * c + f * i * g"),
+    Form("minus for plus", "mistake", "i * g - f * c"),
 )
-# From o, the new c, the old c, g, and the old h; then its inverse where c is not seen.
-OUTPUT = (
-    Form("o tanh(c)", "right", lambda o, c, old, g, h: o * np.tanh(c)),
-    Form("no tanh on the way out", "mistake", lambda o, c, old, g, h: o * c),
-    Form("hard tanh on the way out", "variant", lambda o, c, old, g, h: o * np.clip(c, -1, 1)),
-    Form("σ for tanh on the way out", "mistake", lambda o, c, old, g, h: o * sigmoid(c)),
-    Form("relu for tanh on the way out", "mistake", lambda o, c, old, g, h: o * relu(c)),
-    Form("tanh of the product o c", "mistake", lambda o, c, old, g, h: np.tanh(o * c)),
-    Form("h from the old cell state", "mistake", lambda o, c, old, g, h: o * np.tanh(old)),
-    Form("h from the candidate", "mistake", lambda o, c, old, g, h: o * np.tanh(g)),
-    Form("h from the candidate, o g", "mistake", lambda o, c, old, g, h: o * g),
-    Form("tanh twice on the way out", "mistake", lambda o, c, old, g, h: o * np.tanh(np.tanh(c))),
-    Form("tanh of half of c on the way out", "mistake", lambda o, c, old, g, h: o * np.tanh(c / 2)),
-    Form("tanh of twice c on the way out", "mistake", lambda o, c, old, g, h: o * np.tanh(c * 2)),
-    Form("sum for the product o tanh(c)", "mistake", lambda o, c, old, g, h: o + np.tanh(c)),
-    Form("tanh(o) c for o tanh(c)", "mistake", lambda o, c, old, g, h: np.tanh(o) * c),
-    Form("softmax on the way out", "mistake", lambda o, c, old, g, h: o * softmax(c)),
-    Form("h is the output gate alone", "mistake", lambda o, c, old, g, h: o),
-    Form("no output gate: h = tanh(c)", "mistake", lambda o, c, old, g, h: np.tanh(c), ""),
-    Form("no output gate: h = c", "mistake", lambda o, c, old, g, h: c, ""),
-)
-# Where c is not seen it is computed from h: only these can be turned round.
-INVERSE: dict[str, Callable] = {
-    "o tanh(c)": lambda o, h: np.arctanh(h / o),
-    "no tanh on the way out": lambda o, h: h / o,
-    "σ for tanh on the way out": lambda o, h: np.log(h / (o - h)),
-    "tanh of the product o c": lambda o, h: np.arctanh(h) / o,
-    "tanh twice on the way out": lambda o, h: np.arctanh(np.arctanh(h / o)),
-    "tanh of half of c on the way out": lambda o, h: 2 * np.arctanh(h / o),
-    "tanh of twice c on the way out": lambda o, h: np.arctanh(h / o) / 2,
-    "sum for the product o tanh(c)": lambda o, h: np.arctanh(h - o),
-    "tanh(o) c for o tanh(c)": lambda o, h: h / np.tanh(o),
-    "no output gate: h = tanh(c)": lambda o, h: np.arctanh(h),
-    "no output gate: h = c": lambda o, h: h,
-}
+OUTPUT = (  # from o, the new c, the old c, g and the old h
+    Form("o tanh(c)", "right", "o * tanh(c)", back="np.arctanh(h / o)"),
+    Form("no tanh on the way out", "mistake", "o * c", back="h / o"),
+    Form("hard tanh on the way out", "variant", "o * np.clip(c, -1, 1)"),
+    Form("σ for tanh on the way out", "mistake", "o * σ(c)", back="np.log(h / (o - h))"),
+    Form("relu for tanh on the way out", "mistake", "o * relu(c)"),
+    Form("tanh of the product o c", "mistake", "tanh(o * c)", back="np.arctanh(h) / o"),
+    Form("h from the old cell state", "mistake", "o * tanh(old)"),
+    Form("h from the candidate", "mistake", "o * tanh(g)"),
+    Form("h from the candidate, o g", "mistake", "o * g"),
+    Form("tanh twice on the way out", "mistake", "o * tanh(tanh(c))",
+         back="np.arctanh(np.arctanh(h / o))"),
+    Form("tanh of half of c on the way out", "mistake", "o * tanh(c / 2)",
+         back="2 * np.arctanh(h / o)"),
+    Form("tanh of twice c on the way out", "mistake", "o * tanh(c * 2)",
+         back="np.arctanh(h / o) / 2"),
+    Form("sum for the product o tanh(c)", "mistake", "o + tanh(c)", back="np.arctanh(h - o)"),
+    Form("tanh(o) c for o tanh(c)", "mistake", "tanh(o) * c", back="h / tanh(o)"),
+    Form("softmax on the way out", "mistake", "o * softmax(c)"),
+    Form("h is the output gate alone", "mistake", "o"),
+    Form("no output gate: h = tanh(c)", "mistake", "tanh(c)", back="np.arctanh(h)"),
+    Form("no output gate: h = c", "mistake", "c", back="h"),
+)  # fmt: skip

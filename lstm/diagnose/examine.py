@@ -141,6 +141,9 @@ def whole(
             text = "called twice it gives two results, whatever is put back in between"
             return Diagnosis(findings=[Finding(text, "mistake", "eq-preactivation")])
         wiring, answer, explanation = understood(code)
+        if not wiring.gates:
+            text = "whatever its weights are, the same comes out"
+            return Diagnosis(reason=text, adapter=list(ADAPTER[type(code)]))
         for name in wiring.idle:  # a gradient or a state, it may be
             code.weights[name][...] = before[name]
             if code.given is None:

@@ -20,10 +20,10 @@ from lstm.diagnose.catalogue import (
     GATE,
     GATE_EQUATION,
     GATES,
-    INVERSE,
     OUTPUT,
     Finding,
     Form,
+    formula,
 )
 
 MOST = {"seen": 3.2, "unseen": 2.2}
@@ -202,7 +202,7 @@ def unseen(seen: Observed) -> list[Explanation]:
     give numbers that no cell state can be, and the rest is explained as if they had been seen.
     """
     best: list[Explanation] = []
-    forms = tuple(form for form in OUTPUT if form.name in INVERSE)
+    forms = tuple(form for form in OUTPUT if form.back)
     for cost, (output, gate) in by_cost(forms, GATE, most=MOST["unseen"]):
         room = (best[0].cost if best else MOST["unseen"]) - cost
         if room < -1e-9 or (not output.needs and gate.kind != "right"):
@@ -210,7 +210,7 @@ def unseen(seen: Observed) -> list[Explanation]:
         for k in range(len(seen.a)) if output.needs else (-1,):
             with np.errstate(all="ignore"):
                 o = gate.compute(seen.a[k]) if k >= 0 else 0.0
-                c = INVERSE[output.name](o, seen.h)
+                c = formula(output.back, ("o", "h"))(o, seen.h)
             if not np.isfinite(c).all():
                 continue
             out = Explanation({"o": k} if k >= 0 else {}, {"h": output}, cost)

@@ -306,7 +306,7 @@ def not_a_mistake(theirs: Arrays, wanted: Arrays, weights: Arrays, tolerance: fl
     """Say how gradients differ harmlessly: scaled, clipped, with a decay; "" if not at all."""
     names = [n for n in theirs if n in weights and n in wanted]
     if not names:
-        return None
+        return ""
     known = np.concatenate([~np.isnan(wanted[n]).ravel() for n in names])
     a, b, w = (
         np.concatenate([d[n].ravel() for n in names])[known] for d in (theirs, wanted, weights)
@@ -420,12 +420,13 @@ def examine(
         theirs, started = observed(case, verdict)
         if theirs is None:
             break
-        idle = [n for n in wiring.idle if n in theirs and np.abs(theirs.pop(n)).max() > 1e-9]
-        if idle:
-            verdict.add("gradients of weights that do nothing", "mistake", "eq-d-weights",
-                        ", ".join(idle))  # fmt: skip
-            verdict.neither()
         numbers = case.numerical(set(theirs))
+        beside = [n for n in wiring.idle if n in theirs]  # unused, or of a layer above
+        wrong = [n for n in beside if not equal(theirs.pop(n), numbers[n], case.tolerance)]
+        if wrong:
+            text = "gradients of weights that no gate reads"
+            verdict.add(text, "mistake", "eq-d-weights", ", ".join(wrong))
+            verdict.neither()
         theirs = fitted(theirs, numbers, case.placed, case.tolerance)
         harmless, right = agrees(case, theirs, numbers)
         verdict.own &= right
@@ -460,8 +461,9 @@ def observed(case: Case, verdict: Verdict) -> tuple[Arrays | None, bool]:
 
     None where two calls give different ones.
     """
-    theirs = case.theirs()
-    again = case.theirs()
+    theirs, again = case.theirs(), case.theirs()
+    if not theirs:
+        raise CannotCall("the backward pass gave no gradient of a weight or an input")
     if any(np.abs(a - theirs[n]).max() > 1e-9 for n, a in again.items() if n in theirs):
         verdict.add("accumulators keep the last call's gradients", "mistake", "eq-d-weights-sum")
         verdict.neither()

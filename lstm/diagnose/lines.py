@@ -1,22 +1,23 @@
 """The backward pass line by line, and what people write in each line instead.
 
-:data:`LINES` is the book's backward pass, one function for each line; a mistake puts another
-function in the place of one or more of them. ``v`` holds the values at hand in step t: gates by
-letter, ``h``, ``c`` and the ones before, gradients so far, and what the next step handed on.
+:data:`LINES` is the book's backward pass as text, a line for each; a mistake puts another text in
+the place of one or more of them. At hand in step t are the gates by letter with their
+preactivations ``z_i``, …, ``c``, ``h``, ``x`` and the ones before, what the loss gives, and what
+the next step handed on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import NamedTuple
+from types import CodeType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstm.equations import sigmoid
 
-Line = Callable[[SimpleNamespace], np.ndarray]
 ROLES = "ifgo"
 
 
@@ -25,7 +26,7 @@ class Wrong(NamedTuple):
 
     name: str
     equation: str
-    lines: dict[str, Callable]
+    lines: dict[str, str]
 
 
 @dataclass
@@ -54,40 +55,37 @@ def forward(x: np.ndarray, h: np.ndarray, c: np.ndarray, W, U, b) -> Pass:
     return Pass(x, np.array(hs), np.array(cs), np.array(preactivations), W, U)
 
 
-def slope(role: str, value: np.ndarray) -> np.ndarray:
-    """Derivative of a gate's activation, from its value."""
-    return 1 - value**2 if role == "g" else value * (1 - value)
-
-
-def through(gradients: dict[str, np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """Sum over the gates of the gradient times its weights."""
-    return sum(gradients[role] @ weights[k] for k, role in enumerate(ROLES))
-
-
-LINES: dict[str, Callable] = {
-    "stored": lambda t, steps: t,
-    "c": lambda c, t: c[t + 1],
-    "c_prev": lambda c, t: c[t],
-    "h_prev": lambda h, t: h[t],
-    "last d_c": lambda v: v.d_c_given,
-    "d_h": lambda v: v.d_out + v.next_h,
-    "d_o": lambda v: v.d_h * np.tanh(v.c),
-    "d_c": lambda v: v.next_c + v.d_h * v.o * (1 - np.tanh(v.c) ** 2),
-    "d_i": lambda v: v.d_c * v.g,
-    "d_f": lambda v: v.d_c * v.c_prev,
-    "d_g": lambda v: v.d_c * v.i,
-    "next_c": lambda v: v.d_c * v.f,
-    "next_h": lambda v: through(v.a, v.U),
-    "d_x": lambda v: through(v.a, v.W),
-    "sum": lambda total, new, v: total + new,
+PRODUCTS = {"W": "{}.T @ x", "U": "{}.T @ h_prev", "b": "{}.sum(axis=0)[:, None]"}
+SLOPES = {role: "1 - g**2" if role == "g" else f"{role} * (1 - {role})" for role in ROLES}
+LINES = {
+    "last": "d_c_given",  # what the last step gets from behind the end
+    "kept": "t",  # of which step the values are
+    "x": "X[kept]",
+    "h": "H[kept + 1]",
+    "c": "C[kept + 1]",
+    "c_prev": "C[kept]",
+    "h_prev": "H[kept]",
+    "d_h": "d_out + next_h",
+    "d_o": "d_h * tanh(c)",
+    "d_c": "next_c + d_h * o * (1 - tanh(c) ** 2)",
+    "d_i": "d_c * g",
+    "d_f": "d_c * c_prev",
+    "d_g": "d_c * i",
+    **{f"a_{role}": f"d_{role} * ({SLOPES[role]})" for role in ROLES},
+    **{f"{n}_{r}": text.format("a_" + r) for n, text in PRODUCTS.items() for r in ROLES},
+    **{f"sum {name}": "total + new" for name in PRODUCTS},
+    "hand_c": "d_c * f",
+    "hand_h": "through(U)",
+    "d_x": "through(W)",
 }
-for _role in ROLES:
-    LINES |= {
-        f"a_{_role}": lambda v, r=_role: getattr(v, "d_" + r) * slope(r, getattr(v, r)),
-        f"W_{_role}": lambda v, r=_role: v.a[r].T @ v.x,
-        f"U_{_role}": lambda v, r=_role: v.a[r].T @ v.h_prev,
-        f"b_{_role}": lambda v, r=_role: v.a[r].sum(axis=0)[:, None],
-    }
+IN_ORDER = ("d_h", "d_o", "d_c", "d_i", "d_f", "d_g", *("a_" + role for role in ROLES))
+SUMS = [f"{name}_{role}" for name in PRODUCTS for role in ROLES]
+
+
+@functools.cache
+def compiled(text: str) -> CodeType:
+    """Return a line's text as code."""
+    return compile(text, "line", "eval")
 
 
 def backward(run: Pass, d_out: np.ndarray, d_c: np.ndarray, wrong: tuple[Wrong, ...] = ()) -> dict:
@@ -107,278 +105,208 @@ def backward(run: Pass, d_out: np.ndarray, d_c: np.ndarray, wrong: tuple[Wrong, 
         ``"x"``, ``"h"``, ``"c"``: gradients of the inputs; ``"W"``, ``"U"``, ``"b"``: of the
         weights, (4, H, ·).
     """
-    lines = LINES.copy()
-    for mistake in wrong:
-        lines |= mistake.lines
-    steps = len(run.x)
-    v = SimpleNamespace(U=run.U, W=run.W, d_c_given=d_c, steps=steps)
-    v.h_last, v.c_last, v.next_h = run.h[-1], run.c[-1], np.zeros_like(d_c)
-    v.next_c = lines["last d_c"](v)
-    sums = {name + role: 0.0 for name in "WUb" for role in ROLES}
-    d_x = [np.zeros(0)] * steps
-    for t in reversed(range(steps)):
-        kept = lines["stored"](t, steps)
-        v.t, v.d_out, v.pre = t, d_out[t], {}
-        v.x, v.h, v.h_prev = run.x[kept], run.h[kept + 1], lines["h_prev"](run.h, kept)
-        v.c, v.c_prev = lines["c"](run.c, kept), lines["c_prev"](run.c, kept)
-        for k, role in enumerate(ROLES):
-            a = v.pre[role] = run.a[kept, k]
-            setattr(v, role, np.tanh(a) if role == "g" else sigmoid(a))
-        for name in ("d_h", "d_o", "d_c", "d_i", "d_f", "d_g"):
-            setattr(v, name, lines[name](v))
-        v.a = {role: lines["a_" + role](v) for role in ROLES}
+    lines = LINES | {name: text for mistake in wrong for name, text in mistake.lines.items()}
+
+    def through(weights: np.ndarray, roles: str = ROLES, start: str = "a_") -> np.ndarray:
+        """Sum over the gates of the gradient times its weights."""
+        return sum(v[start + role] @ weights[ROLES.index(role)] for role in roles)
+
+    def value(line: str) -> Any:
+        return eval(compiled(lines[line]), v)
+
+    v: dict[str, Any] = {"tanh": np.tanh, "σ": sigmoid, "through": through, "T": len(run.x)}
+    v |= {"X": run.x, "H": run.h, "C": run.c, "W": run.W, "U": run.U, "d_c_given": d_c}
+    v |= {"next_h": np.zeros_like(d_c), "next_c": value("last")}
+    sums, d_x = dict.fromkeys(SUMS, 0.0), []
+    for v["t"] in reversed(range(len(run.x))):
+        v["d_out"] = d_out[v["t"]]
+        for name in ("kept", "x", "h", "c", "c_prev", "h_prev"):
+            v[name] = value(name)
+        for role, a in zip(ROLES, run.a[v["kept"]], strict=True):
+            v |= {"z_" + role: a, role: np.tanh(a) if role == "g" else sigmoid(a)}
+        for name in IN_ORDER:
+            v[name] = value(name)
         for name in sums:
-            new = lines[f"{name[0]}_{name[1]}"](v)
-            add = lines.get("sum " + name[0], lines["sum"])
-            sums[name] = add(sums[name], new, v)
-        v.next_c, v.next_h, d_x[t] = lines["next_c"](v), lines["next_h"](v), lines["d_x"](v)
-    found = {name: np.stack([sums[name + role] for role in ROLES]) for name in "WUb"}
-    return found | {"x": np.stack(d_x), "h": v.next_h, "c": v.next_c}
+            v |= {"total": sums[name], "new": value(name)}
+            sums[name] = value("sum " + name[0])
+        v |= {"next_c": value("hand_c"), "next_h": value("hand_h")}
+        d_x.insert(0, value("d_x"))
+    found = {n: np.stack([sums[f"{n}_{role}"] for role in ROLES]) for n in PRODUCTS}
+    return found | {"x": np.stack(d_x), "h": v["next_h"], "c": v["next_c"]}
 
 
 def mistakes(square: bool) -> list[Wrong]:
     """Return all mistakes of one line, or of one line for several gates at once."""
-    return [*of_time(), *of_activations(), *of_gates(), *of_the_cell(), *of_weights(square)]
+    listed = [Wrong(name, eq, lines) for eq, table in LISTED.items() for name, lines in table]
+    return [*listed, *of_activations(), *of_gates(), *of_weights(square)]
 
 
-def gates_at_once(text: str, equation: str, line: str, make: Callable, groups: tuple[str, ...]):
-    """Yield the same mistake for each group of gates."""
-    for group in groups:
-        where = {"ifgo": "all gates", "ifo": "i, f and o", "ifg": "i, f and g"}.get(group, group)
-        yield Wrong(f"{text} ({where})", equation, {f"{line}_{r}": make(r) for r in group})
+def word(group: str, everything: str = "all gates") -> str:
+    """Return in words which gates a mistake is in."""
+    return everything if group == ROLES else " and ".join(", ".join(group).rsplit(", ", 1))
+
+
+# What is written for σ′ and tanh′ where the gate's value is y and its preactivation z; "" if not.
+SLOPES_WRITTEN = {
+    "σ′ or tanh′ at a value already activated": ("σ(y) * (1 - σ(y))", "1 - tanh(y) ** 2"),
+    "the activation for its derivative": ("y", "y"),
+    "no derivative of the activation": ("1", "1"),
+    "the derivative's formula at the preactivation": ("z * (1 - z)", "1 - z**2"),
+    "1 − y for the derivative": ("1 - y", "1 - y"),
+    "the derivative with the other sign": ("y * (y - 1)", "y**2 - 1"),
+    "the activation twice for its derivative": ("σ(y)", "tanh(y)"),
+    "tanh′ for σ′": ("1 - y**2", ""),
+    "σ′ for tanh′": ("", "y * (1 - y)"),
+    "σ′(g) for tanh′": ("", "σ(y) * (1 - σ(y))"),
+    "1 − c² for 1 − g²": ("", "1 - c**2"),
+}
 
 
 def of_activations() -> Iterator[Wrong]:
-    """Yield what is written for σ′ and tanh′."""
-    once = ("i", "f", "g", "o", "ifo", "ifgo")
-    gate, candidate, both = {"i", "f", "o"}, {"g"}, set(ROLES)
-
-    def squash(r: str, y: np.ndarray) -> np.ndarray:
-        return np.tanh(y) if r == "g" else sigmoid(y)
-
-    slopes: dict[str, tuple[Callable, set[str]]] = {
-        "σ′ or tanh′ at a value already activated": (lambda r, y, a: slope(r, squash(r, y)), both),
-        "the activation for its derivative": (lambda r, y, a: y, both),
-        "no derivative of the activation": (lambda r, y, a: np.ones_like(y), both),
-        "the derivative's formula at the preactivation": (lambda r, y, a: slope(r, a), both),
-        "1 − y for the derivative": (lambda r, y, a: 1 - y, both),
-        "the activation twice for its derivative": (lambda r, y, a: squash(r, y), both),
-        "tanh′ for σ′": (lambda r, y, a: 1 - y**2, gate),
-        "σ′ for tanh′": (lambda r, y, a: y * (1 - y), candidate),
-        "σ′(g) for tanh′": (lambda r, y, a: sigmoid(y) * sigmoid(-y), candidate),
-    }  # fmt: skip
-    for text, (derivative, allowed) in slopes.items():
-        groups = tuple(g for g in once if set(g) <= allowed)
-
-        def make(r: str, derivative: Callable = derivative) -> Line:
-            return lambda v: getattr(v, "d_" + r) * derivative(r, getattr(v, r), v.pre[r])
-
-        yield from gates_at_once(text, "eq-d-preactivation", "a", make, groups)
-    yield Wrong("1 − c² for 1 − g²", "eq-d-preactivation", {"a_g": lambda v: v.d_g * (1 - v.c**2)})
+    """Yield what is written for σ′ and tanh′, and copied lines."""
+    equation = "eq-d-preactivation"
+    for text, (gate, candidate) in SLOPES_WRITTEN.items():
+        slopes = {r: candidate if r == "g" else gate for r in ROLES}
+        for group in ("i", "f", "g", "o", "ifo", ROLES):
+            if all(slopes[r] for r in group):
+                lines = {
+                    f"a_{r}": f"d_{r} * ({slopes[r].replace('y', r).replace('z', 'z_' + r)})"
+                    for r in group
+                }
+                yield Wrong(f"{text} ({word(group)})", equation, lines)
     for r in ROLES:
         for s in ROLES.replace(r, ""):
-            yield Wrong(
-                f"copied line: d_{s} for d_{r} before the derivative", "eq-d-preactivation",
-                {f"a_{r}": lambda v, r=r, s=s: getattr(v, "d_" + s) * slope(r, getattr(v, r))},
-            )  # fmt: skip
-            yield Wrong(
-                f"copied line: d_a of {s} for {r}",
-                "eq-d-preactivation",
-                {f"a_{r}": lambda v, s=s: LINES[f"a_{s}"](v)},
-            )
-            yield Wrong(
-                f"copied line: the derivative of {s} for that of {r}", "eq-d-preactivation",
-                {f"a_{r}": lambda v, r=r, s=s: getattr(v, "d_" + r) * slope(s, getattr(v, s))},
-            )  # fmt: skip
+            for text, line in {
+                f"d_{s} for d_{r} before the derivative": f"d_{s} * ({SLOPES[r]})",
+                f"d_a of {s} for {r}": f"d_{s} * ({SLOPES[s]})",
+                f"the derivative of {s} for that of {r}": f"d_{r} * ({SLOPES[s]})",
+            }.items():
+                yield Wrong(f"copied line: {text}", equation, {"a_" + r: line})
+
+
+VALUES = ("c", "c_prev", "tanh(c)", "tanh(c_prev)", "tanh(tanh(c))", "(1 - tanh(c) ** 2)", "h",
+          "h_prev", *ROLES)  # fmt: skip
+GATES = {
+    "d_o": ("d_h", "tanh(c)", "eq-d-output-gate"),
+    "d_f": ("d_c", "c_prev", "eq-d-forget-gate"),
+    "d_i": ("d_c", "g", "eq-d-input-gate"),
+    "d_g": ("d_c", "i", "eq-d-candidate"),
+}
 
 
 def of_gates() -> Iterator[Wrong]:
-    """Yield what is written for the gradients of the gates and the candidate."""
-    others: dict[str, tuple[str, dict[str, Line]]] = {
-        "d_o": ("eq-d-output-gate", {
-            "c without tanh": lambda v: v.d_h * v.c,
-            "factor tanh(c) missing": lambda v: v.d_h,
-            "the old cell state for the new": lambda v: v.d_h * np.tanh(v.c_prev),
-            "tanh′(c) for tanh(c)": lambda v: v.d_h * (1 - np.tanh(v.c) ** 2),
-            "tanh(tanh(c)) for tanh(c)": lambda v: v.d_h * np.tanh(np.tanh(v.c)),
-            "d_c for d_h": lambda v: v.next_c * np.tanh(v.c),
-        }),
-        "d_f": ("eq-d-forget-gate", {
-            "index one off: c_t for c_(t−1)": lambda v: v.d_c * v.c,
-            "index −1 wraps round at the first step": lambda v: (
-                v.d_c * (v.c_prev if v.t else v.c_last)
-            ),
-            "factor c_(t−1) missing": lambda v: v.d_c,
-            "tanh(c_(t−1)) for c_(t−1)": lambda v: v.d_c * np.tanh(v.c_prev),
-            "g for c_(t−1)": lambda v: v.d_c * v.g,
-            "h for c_(t−1)": lambda v: v.d_c * v.h_prev,
-            "nothing": lambda v: 0 * v.d_c,
-        }),
-        "d_i": ("eq-d-input-gate", {
-            "factor g missing": lambda v: v.d_c,
-            "i for g": lambda v: v.d_c * v.i,
-            "c_(t−1) for g": lambda v: v.d_c * v.c_prev,
-            "c_t for g": lambda v: v.d_c * v.c,
-        }),
-        "d_g": ("eq-d-candidate", {
-            "factor i missing": lambda v: v.d_c,
-            "g for i": lambda v: v.d_c * v.g,
-            "f for i": lambda v: v.d_c * v.f,
-            "c_(t−1) for i": lambda v: v.d_c * v.c_prev,
-        }),
-    }  # fmt: skip
-    for line, (equation, forms) in others.items():
-        for text, form in forms.items():
-            yield Wrong(f"{line}: {text}", equation, {line: form})
-    factor = {"i": lambda v: v.g, "f": lambda v: v.c_prev, "g": lambda v: v.i}
-    equations = {"i": "eq-d-input-gate", "f": "eq-d-forget-gate", "g": "eq-d-candidate"}
-    for text, upstream in {
-        "d_h for d_c": lambda v: v.d_h,
-        "only what the next step hands on for d_c": lambda v: v.next_c,
-        "d_h o for d_c": lambda v: v.d_h * v.o,
-    }.items():
+    """Yield each factor of the gradients of gates and candidate, missing or another."""
+    for line, (upstream, factor, equation) in GATES.items():
+        yield Wrong(f"{line}: factor {factor} missing", equation, {line: upstream})
+        yield Wrong(f"{line}: nothing", equation, {line: f"0 * {upstream}"})
+        for other in VALUES:
+            copied = line != "d_o" and other in ("c_prev", "g", "i")  # another gate's line
+            if other != factor and not copied:
+                text = f"{line}: {other} for {factor}"
+                yield Wrong(text, equation, {line: f"{upstream} * {other}"})
+    wraps = "d_c * (c_prev if t else C[-1])"
+    text = "d_f: index −1 wraps round at the first step"
+    yield Wrong(text, "eq-d-forget-gate", {"d_f": wraps})
+    text = "d_o: d_c for d_h"
+    yield Wrong(text, "eq-d-output-gate", {"d_o": "next_c * tanh(c)"})
+    for other, text in {"d_h": "d_h", "next_c": "only what the next step hands on",
+                        "d_h * o": "d_h o"}.items():  # fmt: skip
         for group in ("i", "f", "g", "ifg"):
-            lines = {f"d_{r}": lambda v, r=r, up=upstream: up(v) * factor[r](v) for r in group}
-            yield Wrong(f"{text} ({', '.join(group)})", equations[group[0]], lines)
+            lines = {f"d_{r}": f"{other} * {GATES['d_' + r][1]}" for r in group}
+            yield Wrong(f"{text} for d_c ({word(group)})", GATES["d_" + group[0]][2], lines)
 
 
-def of_the_cell() -> Iterator[Wrong]:
-    """Yield what is written for the gradient of the cell state."""
-    share = lambda v: v.d_h * v.o * (1 - np.tanh(v.c) ** 2)  # noqa: E731 - a line like the others
-    forms: dict[str, Line] = {
-        "h's share missing": lambda v: v.next_c,
-        "what the next step hands on is not added": share,
-        "tanh′ at c without tanh: 1 − c²": lambda v: v.next_c + v.d_h * v.o * (1 - v.c**2),
-        "tanh′ at a value already activated": lambda v: (
-            v.next_c + v.d_h * v.o * (1 - np.tanh(np.tanh(v.c)) ** 2)
-        ),
-        "tanh′ missing": lambda v: v.next_c + v.d_h * v.o,
-        "tanh for tanh′": lambda v: v.next_c + v.d_h * v.o * np.tanh(v.c),
-        "1 − tanh for 1 − tanh²": lambda v: v.next_c + v.d_h * v.o * (1 - np.tanh(v.c)),
-        "(1 − tanh)² for 1 − tanh²": lambda v: v.next_c + v.d_h * v.o * (1 - np.tanh(v.c)) ** 2,
-        "σ′ for tanh′": lambda v: v.next_c + v.d_h * v.o * sigmoid(v.c) * sigmoid(-v.c),
-        "the output gate missing": lambda v: v.next_c + v.d_h * (1 - np.tanh(v.c) ** 2),
-        "the old cell state for the new": lambda v: (
-            v.next_c + v.d_h * v.o * (1 - np.tanh(v.c_prev) ** 2)
-        ),
-        "counted twice": lambda v: 2 * v.next_c + share(v),
-        "h's share counted twice": lambda v: v.next_c + 2 * share(v),
-        "only the loss's own d_h": lambda v: v.next_c + v.d_out * v.o * (1 - np.tanh(v.c) ** 2),
-        "d_h itself": lambda v: v.next_c + v.d_h,
-    }
-    for text, form in forms.items():
-        yield Wrong(f"d_c: {text}", "eq-d-cell-state", {"d_c": form})
-
-
-def of_time() -> Iterator[Wrong]:
-    """Yield what goes wrong from step to step."""
-    share = lambda v: v.d_h * v.o * (1 - np.tanh(v.c) ** 2)  # noqa: E731 - a line like the others
-    for text, form in {
-        "dc is not carried": lambda v: 0 * v.d_c,
-        "dc is carried without the forget gate": lambda v: v.d_c,
-        "dc is carried without h's share": lambda v: v.next_c * v.f,
-        "dc is carried with i for f": lambda v: v.d_c * v.i,
-        "dc of h's share alone is carried": lambda v: share(v) * v.f,
-    }.items():
-        yield Wrong(text, "eq-d-cell-previous", {"next_c": form})
-    yield Wrong(
-        "dh itself is added to what is carried", "eq-d-inputs",
-        {"next_h": lambda v: through(v.a, v.U) + v.d_h},
-    )  # fmt: skip
-    yield Wrong("dh is not carried", "eq-d-hidden-state", {"next_h": lambda v: 0 * v.d_h})
-    yield Wrong(
-        "dh is not added to the loss's own", "eq-d-hidden-state", {"d_h": lambda v: v.d_out}
-    )
-    yield Wrong(
-        "neither dh nor dc is carried", "eq-d-hidden-state",
-        {"next_h": lambda v: 0 * v.d_h, "next_c": lambda v: 0 * v.d_c},
-    )  # fmt: skip
-    yield Wrong(
-        "only the last step's loss is used", "eq-d-hidden-state",
-        {"d_h": lambda v: v.next_h + (v.d_out if v.t == v.steps - 1 else 0)},
-    )  # fmt: skip
-    yield Wrong(
-        "dc of the last step is 1",
-        "eq-d-cell-state",
-        {"last d_c": lambda v: np.ones_like(v.d_c_given)},
-    )
-    yield Wrong(
-        "the given dc is not used", "eq-d-cell-state", {"last d_c": lambda v: 0 * v.d_c_given}
-    )
-    yield Wrong(
-        "the values kept are those of the last step", "eq-d-weights-sum",
-        {"stored": lambda t, steps: steps - 1},
-    )  # fmt: skip
-    early: dict[str, Line] = {"c": lambda c, t: c[t], "c_prev": lambda c, t: c[t - 1]}
-    early["h_prev"] = lambda h, t: h[t - 1]
-    for which in (("c", "c_prev"), ("c_prev",), ("h_prev",), ("c_prev", "h_prev"), tuple(early)):
-        yield Wrong(
-            f"index one off: a list begins with the initial state ({', '.join(which)})",
-            "eq-d-cell-state",
-            {name: early[name] for name in which},
-        )
-    for name, arrays in {"W": "W", "U": "U", "b": "b", "all weights": "WUb"}.items():
-        for text, add in {
-            "overwritten in each step, not added": lambda total, new, v: new,
-            "from the last step only": lambda total, new, v: new if v.t == v.steps - 1 else total,
-        }.items():
-            lines = {f"sum {array}": add for array in arrays}
-            yield Wrong(f"gradient of {name} {text}", "eq-d-weights-sum", lines)
+SHARE = "d_h * o * (1 - tanh(c) ** 2)"
+ONE_OFF = {"c": "C[kept]", "c_prev": "C[kept - 1]", "h_prev": "H[kept - 1]"}
+LISTED: dict[str, list[tuple[str, dict[str, str]]]] = {
+    "eq-d-cell-state": [
+        ("dc of the last step is 1", {"last": "0 * d_c_given + 1"}),
+        ("the given dc is not used", {"last": "0 * d_c_given"}),
+        *((f"d_c: {text}", {"d_c": line}) for text, line in {
+            "h's share missing": "next_c",
+            "what the next step hands on is not added": SHARE,
+            "tanh′ at c without tanh: 1 − c²": "next_c + d_h * o * (1 - c**2)",
+            "tanh′ at a value already activated": "next_c + d_h * o * (1 - tanh(tanh(c)) ** 2)",
+            "tanh′ missing": "next_c + d_h * o",
+            "tanh for tanh′": "next_c + d_h * o * tanh(c)",
+            "tanh(c²) for tanh²(c)": "next_c + d_h * o * (1 - tanh(c**2))",
+            "1 − tanh for 1 − tanh²": "next_c + d_h * o * (1 - tanh(c))",
+            "(1 − tanh)² for 1 − tanh²": "next_c + d_h * o * (1 - tanh(c)) ** 2",
+            "σ′ for tanh′": "next_c + d_h * o * σ(c) * (1 - σ(c))",
+            "the output gate missing": "next_c + d_h * (1 - tanh(c) ** 2)",
+            "another gate for the output gate, i": "next_c + d_h * i * (1 - tanh(c) ** 2)",
+            "another gate for the output gate, f": "next_c + d_h * f * (1 - tanh(c) ** 2)",
+            "the old cell state for the new": "next_c + d_h * o * (1 - tanh(c_prev) ** 2)",
+            "the candidate for the cell state": "next_c + d_h * o * (1 - g**2)",
+            "counted twice": f"2 * next_c + {SHARE}",
+            "h's share counted twice": f"next_c + 2 * {SHARE}",
+            "only the loss's own d_h": "next_c + d_out * o * (1 - tanh(c) ** 2)",
+            "d_h itself": "next_c + d_h",
+        }.items()),
+        *((f"index one off: a list begins with the initial state ({', '.join(which)})",
+           {name: ONE_OFF[name] for name in which})
+          for which in (("c", "c_prev"), ("c_prev",), ("h_prev",), ("c_prev", "h_prev"), ONE_OFF)),
+    ],
+    "eq-d-cell-previous": [
+        ("dc is not carried", {"hand_c": "0 * d_c"}),
+        ("dc is carried without the forget gate", {"hand_c": "d_c"}),
+        ("dc is carried without h's share", {"hand_c": "next_c * f"}),
+        ("dc is carried with i for f", {"hand_c": "d_c * i"}),
+        ("dc of h's share alone is carried", {"hand_c": f"{SHARE} * f"}),
+    ],
+    "eq-d-hidden-state": [
+        ("dh is not carried", {"hand_h": "0 * d_h"}),
+        ("dh is not added to the loss's own", {"d_h": "d_out"}),
+        ("neither dh nor dc is carried", {"hand_h": "0 * d_h", "hand_c": "0 * d_c"}),
+        ("only the last step's loss is used", {"d_h": "next_h + (d_out if t == T - 1 else 0)"}),
+    ],
+    "eq-d-inputs": [
+        ("dh itself is added to what is carried", {"hand_h": "through(U) + d_h"}),
+        ("dx is zero", {"d_x": "0 * x"}),
+        *((f"{text}: the path through {r} missing",
+           {line: f"through({array}, '{ROLES.replace(r, '')}')"})
+          for text, line, array in (("dh", "hand_h", "U"), ("dx", "d_x", "W")) for r in ROLES),
+        ("dh: gates before their derivative", {"hand_h": "through(U, start='d_')"}),
+        ("dx: gates before their derivative", {"d_x": "through(W, start='d_')"}),
+        ("dh: U for its transpose", {"hand_h": "through(U.swapaxes(1, 2))"}),
+    ],
+    "eq-d-weights-sum": [
+        ("the values kept are those of the last step", {"kept": "T - 1"}),
+        *((f"gradient of {name} {text}", {f"sum {array}": line for array in arrays})
+          for name, arrays in {"W": "W", "U": "U", "b": "b", "all weights": "WUb"}.items()
+          for text, line in {
+              "overwritten in each step, not added": "new",
+              "from the last step only": "new if t == T - 1 else total",
+          }.items()),
+    ],
+}  # fmt: skip
 
 
 def of_weights(square: bool) -> Iterator[Wrong]:
-    """Yield what is written for the gradients of weights, biases and inputs."""
-    names = {
-        "W": lambda v, a: a.T @ v.x,
-        "U": lambda v, a: a.T @ v.h_prev,
-        "b": lambda v, a: a.sum(axis=0)[:, None],
-    }
-    for array, product in names.items():
+    """Yield what is written for the gradients of weights and biases."""
+    equation = "eq-d-weights"
+    for array, product in PRODUCTS.items():
         for s in ROLES:
             for group in (*ROLES.replace(s, ""), ROLES):
-                lines = {f"{array}_{r}": lambda v, s=s, p=product: p(v, v.a[s]) for r in group}
-                where = "all" if group == ROLES else array + "_" + group
-                yield Wrong(f"copied line: d_a of {s} for {array} ({where})", "eq-d-weights", lines)
-
-        def before(r: str, p: Callable = product) -> Line:
-            return lambda v: p(v, getattr(v, "d_" + r))
-
-        yield from gates_at_once(
-            f"{array}'s gradient from the gate, before its derivative", "eq-d-weights", array,
-            before, ("i", "f", "g", "o", "ifgo"),
-        )  # fmt: skip
-        for r in (*ROLES, ROLES):
-            lines = {f"{array}_{k}": lambda v, line=f"{array}_{k}": 0 * LINES[line](v) for k in r}
-            yield Wrong(
-                f"gradient of {array} is zero ({'all' if r == ROLES else r})", "eq-d-weights", lines
-            )
-    mean = {f"b_{r}": lambda v, r=r: v.a[r].mean(axis=0)[:, None] for r in ROLES}
-    yield Wrong("mean over the batch for the sum in b", "eq-d-weights", mean)
-    shifted: dict[str, tuple[str, Line]] = {
-        "index one off: h_t for h_(t−1)": ("U", lambda v: v.h),
-        "index −1 wraps round: h_T for h_0": ("U", lambda v: v.h_prev if v.t else v.h_last),
-        "c for h in U": ("U", lambda v: v.c_prev),
-    }
-    for text, (array, values) in shifted.items():
-        lines = {f"{array}_{r}": lambda v, r=r, f=values: v.a[r].T @ f(v) for r in ROLES}
-        yield Wrong(text, "eq-d-weights", lines)
-    paths = {"dh": ("next_h", "U"), "dx": ("d_x", "W")}
-    for text, (line, array) in paths.items():
-
-        def without(v: SimpleNamespace, r: str, array: str = array) -> np.ndarray:
-            return through(v.a | {r: 0 * v.a[r]}, getattr(v, array))
-
-        def before_slopes(v: SimpleNamespace, array: str = array) -> np.ndarray:
-            return through({r: getattr(v, "d_" + r) for r in ROLES}, getattr(v, array))
-
-        for r in ROLES:
-            name = f"{text}: the path through {r} missing"
-            yield Wrong(name, "eq-d-inputs", {line: lambda v, r=r, f=without: f(v, r)})
-        name = f"{text}: gates before their derivative"
-        yield Wrong(name, "eq-d-inputs", {line: before_slopes})
-        if line == "next_h" or square:
-            yield Wrong(
-                f"{text}: {array} for its transpose", "eq-d-inputs",
-                {line: lambda v, n=array: through(v.a, getattr(v, n).swapaxes(1, 2))},
-            )  # fmt: skip
-    yield Wrong("dx is zero", "eq-d-inputs", {"d_x": lambda v: 0 * v.x})
+                lines = {f"{array}_{r}": product.format("a_" + s) for r in group}
+                where = "all" if group == ROLES else f"{array}_{group}"
+                yield Wrong(f"copied line: d_a of {s} for {array} ({where})", equation, lines)
+        for group in (*ROLES, ROLES):
+            text = f"{array}'s gradient from the gate, before its derivative ({word(group)})"
+            lines = {f"{array}_{r}": product.format("d_" + r) for r in group}
+            yield Wrong(text, equation, lines)
+            text = f"gradient of {array} is zero ({word(group, 'all')})"
+            lines = {f"{array}_{r}": "0 * " + product.format("a_" + r) for r in group}
+            yield Wrong(text, equation, lines)
+    for text, array, line in (
+        ("mean over the batch for the sum in b", "b", "{}.mean(axis=0)[:, None]"),
+        ("index one off: h_t for h_(t−1)", "U", "{}.T @ h"),
+        ("index −1 wraps round: h_T for h_0", "U", "{}.T @ (h_prev if t else H[-1])"),
+        ("index one off: δ_t with h_t, the last step left out", "U",
+         "{}.T @ (h if t < T - 1 else 0 * h)"),
+        ("c for h in U", "U", "{}.T @ c_prev"),
+    ):  # fmt: skip
+        yield Wrong(text, equation, {f"{array}_{r}": line.format("a_" + r) for r in ROLES})
+    if square:
+        line = {"d_x": "through(W.swapaxes(1, 2))"}
+        yield Wrong("dx: W for its transpose", "eq-d-inputs", line)

@@ -77,10 +77,11 @@ def arrays_of(thing: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[st
 
 def weights_of(thing: Any) -> Arrays:
     """Return the arrays of a thing by name, each piece of memory once."""
-    found: dict[int, tuple[str, np.ndarray]] = {}
+    found: Arrays = {}
     for name, array in arrays_of(thing):
-        found.setdefault(array.__array_interface__["data"][0], (name, array))
-    return dict(found.values())
+        if not any(np.shares_memory(array, other) for other in found.values()):
+            found[name] = array
+    return found
 
 
 def tables_as_arrays(space: dict[str, Any], names: list[str]) -> None:
@@ -93,22 +94,40 @@ def tables_as_arrays(space: dict[str, Any], names: list[str]) -> None:
             space[name] = array
 
 
-def used_by(function: Callable, depth: int = 2) -> dict[str, Any]:
-    """Return the arrays, and what holds them, that a function finds outside of itself."""
+def around(function: Callable) -> dict[str, Any]:
+    """Return what a function finds outside of itself, by name."""
     try:
         names = inspect.getclosurevars(inspect.unwrap(function))
     except TypeError:
         return {}
-    tables_as_arrays(function.__globals__, list(names.globals))
+    return names.globals | names.nonlocals
+
+
+def used_by(function: Callable, depth: int = 2) -> dict[str, Any]:
+    """Return the arrays, and what holds them, that a function finds outside of itself."""
+    space = getattr(function, "__globals__", {})
+    tables_as_arrays(space, [name for name in around(function) if name in space])
     found: dict[str, Any] = {}
-    around = {name: function.__globals__[name] for name in names.globals} | names.nonlocals
-    for name, value in around.items():
+    for name, value in around(function).items():
         if inspect.ismethod(value):
             found[name] = value.__self__
         elif inspect.isfunction(value) and depth:
             found |= used_by(value, depth - 1)
         elif not (inspect.ismodule(value) or inspect.isclass(value) or inspect.isroutine(value)):
             found[name] = value
+    return found
+
+
+def spaces_of(function: Callable, depth: int = 2) -> list[dict[str, Any]]:
+    """Return the namespaces in which a function may leave something: objects', and its globals."""
+    found = []
+    if inspect.ismethod(function):
+        found.append(vars(function.__self__))
+    for value in around(function).values() if inspect.isfunction(function) else ():
+        if inspect.isroutine(value) and depth:
+            found += spaces_of(value, depth - 1)
+        elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType):
+            found.append(vars(value))
     return found
 
 

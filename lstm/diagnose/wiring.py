@@ -129,7 +129,8 @@ def settle_weights(step: Step, seed: int = 0) -> None:
 FREE = 24
 """Number of samples in which nothing is zero: for the derivatives."""
 REPEATS = 4
-"""So often is a pattern of zeros tried, with other numbers: a relu may hide an effect."""
+"""So often is a pattern of zeros tried, with other numbers: a relu may hide an effect. Not for
+tokens, which have no other numbers."""
 
 
 class Probe:
@@ -139,7 +140,8 @@ class Probe:
         self.step, D, H = step, step.D, step.H
         rng = np.random.default_rng(3)
         self.outer, self.inner = codes(D + H, one=step.tokens), codes(H)
-        outer, inner = (np.repeat(code, REPEATS, axis=0) for code in (self.outer, self.inner))
+        self.repeats = 1 if step.tokens else REPEATS
+        outer, inner = (np.repeat(code, self.repeats, axis=0) for code in (self.outer, self.inner))
         n, m = len(outer), len(inner)
         count = n + m + FREE
         x, h, c = (rng.uniform(0.4, 1.4, size=(count, k)) for k in (D, H, H))
@@ -199,7 +201,9 @@ class Probe:
         if not change.any():
             return ()
         moved = change.any(axis=(0, 2))
-        outer, inner = (moved[span].reshape(-1, REPEATS).any(axis=1) for span in self.spans[:2])
+        outer, inner = (
+            moved[span].reshape(-1, self.repeats).any(axis=1) for span in self.spans[:2]
+        )
         found = cover(outer, self.outer)
         if len(found) < self.outer.shape[1] and not outer.all():  # no bias and no peephole
             D = self.step.D
@@ -227,7 +231,8 @@ class SequenceProbe(Probe):
         self.step, D = step, step.D
         rng = np.random.default_rng(3)
         self.outer = codes(D, one=step.tokens)
-        outer = np.repeat(self.outer, REPEATS, axis=0)
+        self.repeats = 1 if step.tokens else REPEATS
+        outer = np.repeat(self.outer, self.repeats, axis=0)
         n = len(outer)
         self.x = rng.uniform(0.4, 1.4, size=(2, n + FREE, D))
         self.x[:, :n] *= outer * rng.choice([-1, 1], size=(2, n, D))
@@ -253,7 +258,7 @@ class SequenceProbe(Probe):
         """Return what the weights multiply; of h not which entry, which the order tells."""
         if not change.any():
             return ()
-        outer = change[:, self.spans[0]].any(axis=(0, 2)).reshape(-1, REPEATS).any(axis=1)
+        outer = change[:, self.spans[0]].any(axis=(0, 2)).reshape(-1, self.repeats).any(axis=1)
         found = cover(outer, self.outer)
         if len(found) < self.step.D or (self.step.D == 1 and not outer.all()):
             return tuple(("x", j) for j in found)
@@ -282,12 +287,15 @@ class SequenceProbe(Probe):
                 total = np.where(self.x[0][free][:, 0] == 0, total, np.nan)
             row.signature[1] = slopes / np.where(np.abs(total) < 1e-3, np.nan, total)[:, None]
             return reached(slopes[None]) or reached(early[None])
-        slopes = self.derivative(array, row.index)
         if "h" in kinds:
-            total = self.base[0][free].sum(axis=1)
-            total[np.abs(total) < 0.1] = np.nan
+            h = self.base[0][free][:, [s[0][1] for s in row.sources if s and s[0][0] == "h"]]
+            along = np.zeros(len(kinds))
+            along[kinds == "h"] = np.sign(h.mean(axis=0))
+            slopes, total = self.derivative(array, row.index, along), h @ along[kinds == "h"]
+            total[np.abs(total) < 1e-3] = np.nan
             row.signature[1] = slopes[1] / total[:, None]
             return reached(slopes[1:])
+        slopes = self.derivative(array, row.index)
         row.signature[0] = slopes[0]
         early = reached(slopes[:1])
         if not early:
