@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import NamedTuple
+
+from lstm.signatures import checked
 
 EQUATIONS: dict[str, Callable] = {}
 """Label of an equation → the function that computes it."""
@@ -33,8 +36,10 @@ def equation(label: str, *where: str, **arguments: str) -> Callable[[Callable], 
     def register(function: Callable) -> Callable:
         if label in EQUATIONS:
             raise ValueError(f"label {label!r} already belongs to {EQUATIONS[label].__name__}")
-        EQUATIONS[label] = function
+        # A formula says nothing of types: what it takes is checked for it.
+        is_formula = isinstance(function, FunctionType) and not function.__annotations__
+        EQUATIONS[label] = checked(function) if is_formula else function
         READINGS[label] = Reading(arguments, where)
-        return function
+        return EQUATIONS[label]
 
     return register
