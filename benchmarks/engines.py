@@ -203,6 +203,31 @@ def keras_lstm(shape: Shape) -> tuple[Pass, Pass]:
     return infer, train
 
 
+def products_alone(shape: Shape) -> tuple[Pass, Pass]:
+    """A pass's multiplications and nothing else, each kind as one large product: no layer.
+
+    A real pass multiplies step by step, and has its activations besides; so this says how much is
+    left to gain.
+    """
+    import numpy as np
+
+    x, _ = shape.arrays()
+    z = np.ones((shape.T * shape.B, shape.D + shape.H), np.float32)
+    z[:, : shape.D] = x.reshape(-1, shape.D)
+    V = np.full((4 * shape.H, shape.D + shape.H), shape.H**-0.5, np.float32)
+    a = z @ V.T
+
+    def infer() -> None:
+        z @ V.T
+
+    def train() -> None:
+        z @ V.T
+        a @ V
+        a.T @ z
+
+    return infer, train
+
+
 class Engine(NamedTuple):
     """How an engine is built, what it needs, and which shapes it can do."""
 
@@ -238,4 +263,5 @@ ENGINES = {
     ),
     "JAX": Engine(jax_scan, "JAX lax.scan", "jax"),
     "Keras": Engine(keras_lstm, "Keras (torch)", "keras"),
+    "products": Engine(products_alone, "products alone", "numpy"),
 }
