@@ -478,6 +478,33 @@ ANSWERS += [raised(ARTICLES[article]["program"]) for article in ("000", "001", "
 ANSWERS += [raised("import numpy\nnumpy.empty((60000, 28, 28), 'u1').reshape(60000, 28, 1)")]
 
 
+OTHER_CODE = {
+    "003-08": {"torch.nn.RNN"},
+    "003-21": {"LSTMStateTuple(c, h)"},
+    "003-23": {"tf.compat.v1"},
+    "003-24": {"tf.compat.v1"},
+    "003-25": {"dynamic_rnn(cell, inputs, sequence_length=None, initial_state=None, …)"},
+    "004-40": {"Error when checking input", "tf.keras"},
+    "004-47": {"Dense(10, softmax)"},
+}
+"""Code in the reasons that no article prints."""
+
+
+@each_finding
+def test_code_and_articles_of_a_reason_are_the_findings(finding):
+    articles = {place["article"] for place in ledger.places(finding)}
+    texts = [ARTICLES[each][key] for each in articles for key in ("program", "program_corrected")]
+    known = "".join("".join([*texts, finding["printed"], *ANSWERS]).split()).replace('"', "'")
+    for code in set(CODE.findall(finding["title"] + finding["why"])):
+        pieces = ["".join(piece.replace('"', "'").split()) for piece in code.split("…")]
+        own = code in OTHER_CODE.get(finding["id"], set())
+        assert own or all(each in known.replace("`", "") for each in pieces), code
+    text = finding["title"] + finding["why"] + finding["correct"]
+    assert set(re.findall(r"(?<![\d.,])00[0-4](?![\d.-])", text)) <= articles
+    alone = re.findall(r"\$([hcxC]_(?:\w|\{[^{}]*\}))\$", finding["title"])
+    assert set(alone) <= ONE_STEP
+
+
 @each_finding
 def test_messages_are_those_that_were_seen(finding):
     """An error that is quoted was seen in a framework, or is raised here."""
