@@ -175,6 +175,9 @@ def test_symbols_alone_are_those_of_a_step(finding):
     said = [f for f in MATH.findall(finding["correct"]) if alone.fullmatch(f)]
     assert set(said) <= ONE_STEP | BACKWARDS
     assert len(said) == len(set(said)) or finding["id"] in TWICE
+    of_gates = [set(re.findall(rf"(?<!\S){block}_([ifgo])\b", " ".join(said))) for block in "WUb"]
+    of_gates += [set(re.findall(r"(?<!\S)([ifgo])_t", " ".join(said)))] * any(of_gates)
+    assert all(gates in (set(), of_gates[0]) for gates in of_gates), "of one gate, or of all"
     why = {f for f in MATH.findall(finding["why"]) if alone.fullmatch(f)}
     printed = "".join(place["printed"] + place["gloss"] for place in ledger.places(finding))
     assert all(f in ONE_STEP or f in printed or f in OF_AN_ARTICLE for f in why)
