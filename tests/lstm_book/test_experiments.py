@@ -4,6 +4,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -386,12 +387,15 @@ def test_models_of_the_digits_have_equal_parameters():
     assert counts["softmax regression"] == 7850
 
 
-@pytest.mark.parametrize("name", ["LSTM 8", "RNN 64", "softmax regression"])
-def test_digits_are_learnt_and_judged_on_others(name):
-    found = train_on_digits(name, 100, 0, 0.01, updates=200)
-    assert found["train"] > 0.8
-    assert 0.3 < found["judge"] < found["train"]
-    assert found != train_on_digits(name, 100, 0, 0.01, updates=200, judge="validation")
+def test_digits_are_learnt_and_judged_on_others():
+    both = []
+    for name in ("LSTM 8", "RNN 64", "softmax regression"):
+        train = partial(train_on_digits, name, 100, 0, 0.01, updates=200)
+        found, by_others = train(), train(judge="validation")
+        assert found["train"] > 0.8
+        assert 0.3 < found["judge"] < found["train"]
+        both.append(found != by_others)
+    assert sum(both) >= 2  # of a thousand digits as many can be right by chance
 
 
 def compared(wins, losses):
@@ -454,28 +458,19 @@ def test_cost_is_the_librarys_where_times_differ():
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "largest", "ends", "words"),
+    ("ours", "theirs", "largest", "words"),
     [
-        ([25] * 6, [25] * 6, 1e3, [1.0] * 6, "learns as much"),
-        ([25] * 6, [25] * 6, 1.1e3, [1.0] * 6, "learns as much, explodes"),
-        ([25] * 6, [None] * 5 + [25], 1.0, [1.0] * 6, "learns as much"),
-        ([25] * 6, [None] * 6, 1.0, [1.0] * 6, "learns less"),
-        ([None] * 6, [25] * 6, 1.0, [1.0] * 6, "learns more"),
-        ([None] * 6, [None] * 6, 1.0, [1.0] * 6, "does not learn"),
-        (
-            [25] * 6,
-            [25] * 6,
-            1e9,
-            [0.89] + [1.0] * 5,
-            "learns as much, explodes, loses it more often",
-        ),
+        ([25] * 6, [25] * 6, 1e3, "learns as much"),
+        ([25] * 6, [25] * 6, 1.1e3, "learns as much, explodes"),
+        ([25] * 6, [None] * 5 + [25], 1.0, "learns as much"),
+        ([25] * 6, [None] * 6, 1.0, "learns less"),
+        ([None] * 6, [25] * 6, 1.0, "learns more"),
+        ([None] * 6, [None] * 6, 1.0, "does not learn"),
     ],
 )
-def test_another_cell_is_judged_by_learning_gradients_and_losses(
-    ours, theirs, largest, ends, words
-):
+def test_another_cell_is_judged_by_learning_and_gradients(ours, theirs, largest, words):
     usual = run_like(ours, [1.0] * 6, largest_gradient=[1.0] * 6)
-    other = run_like(theirs, ends, largest_gradient=[largest] + [1.0] * 5)
+    other = run_like(theirs, [1.0] * 6, largest_gradient=[largest] + [1.0] * 5)
     assert verdicts.other_cell([usual], [other]) == words
 
 

@@ -89,7 +89,7 @@ DUEL = (
 """What libraries start from, and the best starts of LSTM and plain network at T = 100 or 200."""
 
 REMATCH = dict.fromkeys(("RNN 16, orthogonal", "RNN 33, orthogonal"), RATES[4:8])
-REMATCH |= dict.fromkeys(("RNN 16, ReLU, identity", "RNN 33, ReLU, identity"), RATES[1:5])
+REMATCH |= dict.fromkeys(("RNN 16, ReLU, identity", "RNN 33, ReLU, identity"), RATES[:5])
 """Plain networks that all of the first five or ten seeds learn T = 50 with, and rates around."""
 REMATCH_CHOICE_SEEDS = tuple(range(2000, 2040))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lstm_book.experiments.reading import Run, compare, learnt, lost
+from lstm_book.experiments.reading import Run, compare, learnt
 from lstm_book.statistics import Comparison
 
 VANISHED = 1e-3
@@ -105,13 +105,10 @@ def other_cell(usual: Sequence[Run], other: Sequence[Run]) -> str:
     """Judge a changed cell by its runs, each beside the usual cell's with the same settings."""
     ranks = [rank(compare(b, a)) for a, b in zip(usual, other, strict=True)]
     largest = [max(np.max(run["largest_gradient"]) for run in runs) for runs in (usual, other)]
-    gone = [sum(sum(lost(run)) for run in runs) for runs in (usual, other)]
     if -1 in ranks:
         words = "learns less"
     elif not any(any(learnt(run)) for run in other):
         words = "does not learn"
     else:
         words = "learns more" if 1 in ranks else "learns as much"
-    if largest[1] > EXPLODED * largest[0]:
-        words += ", explodes"
-    return words + (", loses it more often" if gone[1] > gone[0] else "")
+    return words + (", explodes" if largest[1] > EXPLODED * largest[0] else "")
