@@ -302,8 +302,9 @@ def search(
     return [wrong for right, wrong in beam if right == most], most, count
 
 
-def not_a_mistake(theirs: Arrays, wanted: Arrays, weights: Arrays, tolerance: float) -> str | None:
+def not_a_mistake(theirs: Arrays, wanted: Arrays, case: Case) -> str | None:
     """Say how gradients differ harmlessly: scaled, clipped, with a decay; "" if not at all."""
+    weights, tolerance = case.code.weights, case.tolerance
     names = [n for n in theirs if n in weights and n in wanted]
     if not names:
         return ""
@@ -421,8 +422,9 @@ def examine(
         if theirs is None:
             break
         numbers = case.numerical(set(theirs))
+        theirs = {n: a for n, a in theirs.items() if n in numbers}
         beside = [n for n in wiring.idle if n in theirs]  # unused, or of a layer above
-        wrong = [n for n in beside if not equal(theirs.pop(n), numbers[n], case.tolerance)]
+        wrong = [n for n in beside if not_a_mistake({n: theirs.pop(n)}, numbers, case) is None]
         if wrong:
             text = "gradients of weights that no gate reads"
             verdict.add(text, "mistake", "eq-d-weights", ", ".join(wrong))
@@ -480,7 +482,7 @@ def observed(case: Case, verdict: Verdict) -> tuple[Arrays | None, bool]:
 
 def agrees(case: Case, theirs: Arrays, wanted: Arrays) -> tuple[str | None, bool]:
     """Return how gradients differ harmlessly, if they do, and whether they agree but for that."""
-    harmless = not_a_mistake(theirs, wanted, case.code.weights, case.tolerance)
+    harmless = not_a_mistake(theirs, wanted, case)
     inputs = theirs.keys() & case.inputs.keys()
     right = all(equal(theirs[n], wanted[n], case.tolerance) for n in inputs)
     return harmless, harmless is not None and right
