@@ -10,7 +10,7 @@ import inspect
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -80,7 +80,11 @@ class Step:
         If it cannot be called in any known way; with the error of the likeliest.
     """
 
-    only_last = False
+    inputs: ClassVar = {"x": "sd", "h": "sh", "c": "sh"}
+    outputs: tuple[str, ...] = ("sh", "sh")
+    """Axes of what goes in and comes out: t time, s samples, d inputs, h units."""
+    only_last = given_all = False
+    """Whether the last output comes out alone, and gradients are given for all nevertheless."""
     methods, orders, layouts, most = METHODS, ORDERS, STEPS, 2
     lengths = (1,)
     """Numbers of steps for which gradients are compared."""
@@ -104,28 +108,45 @@ class Step:
 
     # --- calling ------------------------------------------------------------------------------
 
-    def __call__(self, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
         """Return the new h and c, as rows; h alone where c does not come out."""
-        found = self.everything(x, h, c)
-        return [found[k] for k in self.choice or range(min(2, len(found)))]
+        found = self.everything(**inputs)
+        return [found[k] for k in self.choice or range(min(len(self.outputs), len(found)))]
 
-    def everything(self, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
-        """Return all that comes out with the shape of a state, as rows."""
-        h, c = (c, h) if self.swap_states else (h, c)
+    def everything(self, **inputs: np.ndarray) -> list[np.ndarray]:
+        """Return all that comes out with the shape of a state or of all outputs, as rows."""
+        if self.swap_states:
+            inputs |= {"h": inputs["c"], "c": inputs["h"]}
         if self.layout.several:
-            return self._call(x, h, c)
-        rows = [self._call(*(v[k : k + 1] for v in (x, h, c))) for k in range(len(x))]
-        return [np.concatenate(column) for column in zip(*rows, strict=True)]
+            return self._call(**inputs)
+        S = inputs["x"].shape[self.inputs["x"].index("s")]
+        samples = [
+            {n: v.take([k], self.inputs[n].index("s")) for n, v in inputs.items()} for k in range(S)
+        ]
+        columns = zip(*(self._call(**one) for one in samples), strict=True)
+        return [np.concatenate(column, self.outputs[0].index("s")) for column in columns]
 
-    def raw(self, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> Any:
-        """Call it with these rows; return what it returns."""
-        return self._with(self._arranged({"x": x, "h": h, "c": c}))
+    def raw(self, **inputs: np.ndarray) -> Any:
+        """Call it with these rows, and zeros for states; return what it returns."""
+        return self._with(self._arranged(inputs))
 
     def _arranged(self, parts: Arrays) -> dict[str, Any]:
         """Return inputs, and gradients of outputs, as the code wants them."""
-        state = self.layout.state
-        return {name: self._x(v) if name == "x" else self._converted(arrange(v, "sh", state))
-                for name, v in parts.items()}  # fmt: skip
+        zero = np.zeros((parts["x"].shape[self.inputs["x"].index("s")], self.H))
+        found = {"x": self._x(parts["x"])}
+        for name, value in ({"h": zero, "c": zero} | parts).items():
+            if name != "x":
+                found[name] = self._converted(arrange(value, *self.axes(name)))
+        return found
+
+    def axes(self, name: str) -> tuple[str, str]:
+        """Return our axes and theirs of an input, or of an output's gradient."""
+        if name == "x":
+            return self.inputs["x"], self.layout.x
+        if name == "d_h":
+            last = self.only_last and not self.given_all
+            return self.outputs[0], self.layout.first if last else self.layout.state
+        return "sh", self.layout.first
 
     def _x(self, x: np.ndarray) -> Any:
         """Return the input as the code wants it: rows of a one are numbers of tokens."""
@@ -153,9 +174,9 @@ class Step:
         with np.errstate(all="ignore"):
             return self.function(*slots, **self.named)
 
-    def _call(self, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
-        result = self.raw(x, h, c)
-        shape = shape_of(self.layout.state, {"s": len(x), "h": self.H})
+    def _call(self, **inputs: np.ndarray) -> list[np.ndarray]:
+        result = self.raw(**inputs)
+        shape = shape_of(self.layout.state, {"s": len(inputs["x"]), "h": self.H})
         found = [np.array(a, np.float64).reshape(shape) for a in flatten(result) if fits(a, shape)]
         if not found:
             raise CannotCall(f"the step returned nothing of a state's shape {shape}")
@@ -183,7 +204,7 @@ class Step:
             likely = max(errors, key=errors.get, default="other arguments, or no sizes fit")
             name = getattr(self.function, "__name__", type(self.function).__name__)
             raise CannotCall(f"{name} could not be called ({likely})")
-        vars(self).update(way, outputs=best)
+        vars(self).update(way, count=best)
         self.weights = weights_of(self.given) if isinstance(self.given, Weights) else self.weights
         self.dtype = np.result_type(*self.weights.values())
         self._settle()
@@ -346,7 +367,7 @@ class Step:
 
     def loses_an_axis(self) -> bool:
         """Whether a batch of one comes out without its axis, as by a ``squeeze``."""
-        if not self.layout.several:
+        if not self.layout.several or "t" in self.outputs[0]:
             return False
         result = self.raw(**self.draw(np.random.default_rng(2), 1, 1))
         shape = shape_of(self.layout.state, {"h": self.H})
@@ -378,16 +399,34 @@ class Step:
             if self.layout != before and self._try({}) >= min(outputs, 2):
                 yield self.layout
 
-    def given_states(self) -> bool:
-        """Whether it is given initial states that say how many samples there are."""
-        return False
+    def shape(self, axes: str, steps: int, samples: int) -> tuple[int, ...]:
+        """Return the shape of an array of ours."""
+        return shape_of(axes, {"t": steps, "s": samples, "d": self.D, "h": self.H})
 
-    def asked_of(self, function: Callable, result: Any, parts: dict, shapes: dict) -> Arrays:
-        """Call a person's backward pass; return gradients by name, from wherever it left them.
+    def draw(self, rng: np.random.Generator, steps: int, samples: int) -> Arrays:
+        """Return inputs for a call; those of code that takes tokens have one one in a row."""
+        parts = {
+            n: rng.normal(size=self.shape(axes, steps, samples)) for n, axes in self.inputs.items()
+        }
+        if self.tokens:
+            parts["x"] = np.eye(self.D)[rng.integers(self.D, size=parts["x"].shape[:-1])]
+        return parts
+
+    def loss(self, inputs: Arrays, given: list[np.ndarray]) -> float:
+        """Return what these gradients of the outputs are the gradients of."""
+        return float(sum((d * out).sum() for d, out in zip(given, self(**inputs), strict=False)))
+
+    def gradients(self, function: Callable, inputs: Arrays, given: list[np.ndarray]) -> Arrays:
+        """Call a person's backward pass with rows; return gradients by name, as rows.
 
         It may return them, leave them in the object's attributes, or change the weights by them.
         """
-        slots, named = arguments(function, result, parts, self.given)
+        outputs = dict(zip(("d_h", "d_c"), given, strict=False))
+        parts = self._arranged(inputs | outputs)
+        forward = self.raw(**inputs)
+        shapes = {n: np.shape(parts[n]) for n in self.inputs if n != "x" or not self.tokens}
+        asked = {name: parts[name] for name in (*self.inputs, *outputs)}
+        slots, named = arguments(function, forward, asked, self.given)
         before = {name: array.copy() for name, array in self.weights.items()}
         with np.errstate(all="ignore"):
             answer = function(*slots, **named)
@@ -403,46 +442,13 @@ class Step:
             if not np.array_equal(array, before[name]):
                 found.setdefault(name, before[name] - array)
                 array[...] = before[name]
-        return found
-
-    def draw(self, rng: np.random.Generator, steps: int, samples: int) -> Arrays:
-        """Return inputs for a call; those of code that takes tokens have one one in a row."""
-        shapes = self.input_shapes(steps, samples)
-        parts = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-        if self.tokens:
-            parts["x"] = np.eye(self.D)[rng.integers(self.D, size=shapes["x"][:-1])]
-        return parts
-
-    def input_shapes(self, steps: int, samples: int) -> dict[str, tuple[int, ...]]:
-        """Return names and shapes of what goes in."""
-        return {name: (samples, n) for name, n in zip("xhc", self.sizes, strict=True)}
-
-    def output_shapes(self, steps: int, samples: int) -> list[tuple[int, ...]]:
-        """Return the shapes of the gradients given: of h and of c."""
-        return [(samples, self.H)] * 2
-
-    def loss(self, inputs: Arrays, given: list[np.ndarray]) -> float:
-        """Return what these gradients of the outputs are the gradients of."""
-        return float(sum((d * out).sum() for d, out in zip(given, self(**inputs), strict=False)))
-
-    def gradients(self, function: Callable, inputs: Arrays, given: list[np.ndarray]) -> Arrays:
-        """Call a person's gradients with rows; return them by name, as rows."""
-        parts = self._arranged(inputs | dict(zip(("d_h", "d_c"), given, strict=True)))
-        forward = self.raw(**inputs)
-        shapes = {} if self.tokens else {"x": np.shape(parts["x"])}
-        shapes |= {name: np.shape(parts[name]) for name in "hc"}
-        found = self.asked_of(function, forward, parts, shapes)
-        axes = {"x": ("sd", self.layout.x), "h": ("sh", self.layout.state)}
-        axes["c"] = axes["h"]
-        return {n: back(v, *axes[n]) if n in axes else v for n, v in found.items()}
+        return {n: back(v, *self.axes(n)) if n in self.inputs else v for n, v in found.items()}
 
     def as_pass(self, inputs: Arrays, given: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """Return x, h, c and the gradients of h and c with an axis of time."""
-        return inputs["x"][None], inputs["h"], inputs["c"], given[0][None], given[1]
-
-    def from_pass(self, found: dict) -> Arrays:
-        """Return the gradients of the inputs."""
-        return {"x": found["x"][0], "h": found["h"], "c": found["c"]}
+        """Return x, h, c and the gradients of all h and the last c, with an axis of time."""
+        x, d_h = (v if v.ndim == 3 else v[None] for v in (inputs["x"], given[0]))
+        zero = np.zeros((x.shape[1], self.H))
+        return x, inputs.get("h", zero), inputs.get("c", zero), d_h, [*given, zero][1]
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -517,7 +523,7 @@ def opened(
         except (ValueError, TypeError) as failure:
             failed = failure
             continue
-        if code.outputs == kind.most and code.layout.several:
+        if code.count == kind.most and code.layout.several:
             return code, None
-        best = code if best is None or code.outputs > best.outputs else best
+        best = code if best is None or code.count > best.count else best
     return best, failed

@@ -218,7 +218,7 @@ def observe(code: Step, wiring: Wiring) -> Observed:
     given = code.draw(rng, 4, 12)
     if isinstance(code, Sequence):
         x = given["x"]
-        h = code(x)
+        (h,) = code(x=x)
         h_prev = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
         zero = np.zeros_like(h[0])
         a = np.stack(
@@ -396,11 +396,8 @@ def compare(code: Step, wiring: Wiring, best: Explanation, answer: Diagnosis) ->
     for x_t in x:
         h, c, _ = lstm_step(x_t, h, c, w["weight_ih"], w["weight_hh"], w["bias_ih"] + w["bias_hh"])
         expected.append(h)
-    theirs = code(**inputs)
-    if isinstance(code, Sequence):
-        pairs = [(theirs, np.array(expected))]
-    else:
-        pairs = list(zip(theirs, (h, c), strict=False))
+    wanted = [np.array(expected)] if isinstance(code, Sequence) else [h, c]
+    pairs = zip(code(**inputs), wanted, strict=False)
     answer.largest_error = float(max(np.abs(a - b).max() for a, b in pairs))
     differs = answer.mistakes or answer.differences
     if not differs and answer.largest_error > (1e-7 if code.dtype == np.float64 else 1e-3):

@@ -13,6 +13,7 @@ import numpy as np
 from lstm.diagnose.calling import CannotCall
 from lstm.diagnose.catalogue import Finding
 from lstm.diagnose.forward import Explanation
+from lstm.diagnose.handed import gradients_by_name
 from lstm.diagnose.lines import ROLES, Wrong, backward, forward, mistakes
 from lstm.diagnose.weights import Arrays, tensors_of
 from lstm.diagnose.wiring import Wiring
@@ -80,7 +81,7 @@ class Case:
         several = code.layout.several and not code.alone
         self.samples = next(n for n in (3, 5, 7, 9) if n not in (code.D, code.H)) if several else 1
         self.inputs = code.draw(rng, steps, self.samples)
-        self.given = [rng.normal(size=shape) for shape in code.output_shapes(steps, self.samples)]
+        self.given = [rng.normal(size=code.shape(n, steps, self.samples)) for n in code.outputs]
         if code.only_last:
             self.given[0][:-1] = 0
         self.placed: set[str] = set()
@@ -123,7 +124,8 @@ class Case:
                 placed[name] = np.zeros((K, *found[letter].shape[1:]))
                 for (scale, _), k, values in zip(scales, blocks, found[letter], strict=True):
                     placed[name][k] = scale * values
-            return self.code.from_pass(found) | wiring.scatter(placed, self.code.weights)
+            inputs = {n: found[n].reshape(a.shape) for n, a in self.inputs.items()}
+            return inputs | wiring.scatter(placed, self.code.weights)
 
         return gradients
 
@@ -146,12 +148,16 @@ class LossCase(Case):
 
     def theirs(self, factor: float = 1.0) -> Arrays:
         """Return the person's gradients by name."""
-        found, self.placed = self.code.gradients_of_loss(self.gradients, self.inputs["x"])
+        found, self.placed = gradients_by_name(self._result()[1], self.code.weights, {})
         return found
 
     def loss(self) -> float:
         """Return the person's loss."""
-        return self.code.loss_of(self.gradients, self.inputs["x"])
+        return float(self._result()[0])
+
+    def _result(self) -> Any:
+        result = self.gradients(self.code._x(self.inputs["x"]))
+        return result if isinstance(result, tuple | list) else (result, {})
 
     def reference(self, wiring: Wiring, best: Explanation) -> Callable[..., Arrays]:
         """Return the same as for other code, for the gradients of the outputs that follow."""
@@ -379,7 +385,8 @@ def settle_last(case: Case) -> None:
 
 def one_alone(code: Any) -> list[Finding]:
     """Say that a backward pass takes no batch: a mistake where the forward pass is given one."""
-    kind = "mistake" if code.given_states() else "convention"
+    told = "h" not in code.inputs and code.order != ("x",)  # states say how many samples there are
+    kind = "mistake" if told else "convention"
     return [Finding("the backward pass fails for a batch: one alone", kind, "eq-d-weights-sum")]
 
 

@@ -60,8 +60,8 @@ OUTPUTS = ("tsh", "sth", "hst", "ths")
 
 
 def arrange(array: np.ndarray, ours: str, theirs: str) -> np.ndarray:
-    """Return an array with axes ``ours`` as one with axes ``theirs``."""
-    array = array[tuple(slice(None) if letter in theirs else 0 for letter in ours)]
+    """Return an array with axes ``ours`` as one with axes ``theirs``, of others the last part."""
+    array = array[tuple(slice(None) if letter in theirs else -1 for letter in ours)]
     left = [letter for letter in ours if letter in theirs]
     array = array.transpose([left.index(letter) for letter in theirs if letter != "1"])
     return array[tuple(None if letter == "1" else slice(None) for letter in theirs)]

@@ -219,6 +219,19 @@ def of_gates() -> Iterator[Wrong]:
 SHARE = "d_h * o * (1 - tanh(c) ** 2)"
 ONE_OFF = {"c": "C[kept]", "c_prev": "C[kept - 1]", "h_prev": "H[kept - 1]"}
 LISTED: dict[str, list[tuple[str, dict[str, str]]]] = {
+    "eq-d-cell-previous": [
+        ("dc is not carried", {"hand_c": "0 * d_c"}),
+        ("dc is carried without the forget gate", {"hand_c": "d_c"}),
+        ("dc is carried without h's share", {"hand_c": "next_c * f"}),
+        ("dc is carried with i for f", {"hand_c": "d_c * i"}),
+        ("dc of h's share alone is carried", {"hand_c": f"{SHARE} * f"}),
+    ],
+    "eq-d-hidden-state": [
+        ("dh is not carried", {"hand_h": "0 * d_h"}),
+        ("dh is not added to the loss's own", {"d_h": "d_out"}),
+        ("neither dh nor dc is carried", {"hand_h": "0 * d_h", "hand_c": "0 * d_c"}),
+        ("only the last step's loss is used", {"d_h": "next_h + (d_out if t == T - 1 else 0)"}),
+    ],
     "eq-d-cell-state": [
         ("dc of the last step is 1", {"last": "0 * d_c_given + 1"}),
         ("the given dc is not used", {"last": "0 * d_c_given"}),
@@ -246,19 +259,6 @@ LISTED: dict[str, list[tuple[str, dict[str, str]]]] = {
         *((f"index one off: a list begins with the initial state ({', '.join(which)})",
            {name: ONE_OFF[name] for name in which})
           for which in (("c", "c_prev"), ("c_prev",), ("h_prev",), ("c_prev", "h_prev"), ONE_OFF)),
-    ],
-    "eq-d-cell-previous": [
-        ("dc is not carried", {"hand_c": "0 * d_c"}),
-        ("dc is carried without the forget gate", {"hand_c": "d_c"}),
-        ("dc is carried without h's share", {"hand_c": "next_c * f"}),
-        ("dc is carried with i for f", {"hand_c": "d_c * i"}),
-        ("dc of h's share alone is carried", {"hand_c": f"{SHARE} * f"}),
-    ],
-    "eq-d-hidden-state": [
-        ("dh is not carried", {"hand_h": "0 * d_h"}),
-        ("dh is not added to the loss's own", {"d_h": "d_out"}),
-        ("neither dh nor dc is carried", {"hand_h": "0 * d_h", "hand_c": "0 * d_c"}),
-        ("only the last step's loss is used", {"d_h": "next_h + (d_out if t == T - 1 else 0)"}),
     ],
     "eq-d-inputs": [
         ("dh itself is added to what is carried", {"hand_h": "through(U) + d_h"}),

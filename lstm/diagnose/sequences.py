@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lstm.diagnose.calling import CannotCall, Step
-from lstm.diagnose.handed import gradients_by_name
-from lstm.diagnose.layouts import OUTPUTS, SEQUENCES, arrange, back, fits, shape_of
+from lstm.diagnose.layouts import OUTPUTS, SEQUENCES, back, fits, shape_of
 from lstm.diagnose.names import RUNS
-from lstm.diagnose.weights import Arrays, as_array, as_numbers
+from lstm.diagnose.weights import as_array, as_numbers
 
 
 class Sequence(Step):
@@ -23,33 +22,16 @@ class Sequence(Step):
     gets zeros.
     """
 
+    inputs: ClassVar = {"x": "tsd"}
+    outputs = ("tsh",)
     methods, layouts, most, lengths = RUNS, SEQUENCES, 2, (1, 3)
     orders = (("x",), ("x", "h"), ("x", "h", "c"), ("x", ("h", "c")), ("h", "x"))
     places: Iterable = ()
-    given_all = False
-    """Whether gradients are given for all outputs, though only the last comes out."""
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Return the outputs (T, S, H) for x (T, S, D)."""
-        found = self.everything(x)
-        return found[self.choice[0] if self.choice else 0]
-
-    def everything(self, x: np.ndarray) -> list[np.ndarray]:
-        """Return all that comes out with the shape of the outputs."""
-        if self.layout.several:
-            return self._call(x)
-        found = [self._call(x[:, k : k + 1]) for k in range(x.shape[1])]
-        return [np.concatenate(column, axis=1) for column in zip(*found, strict=True)]
-
-    def raw(self, x: np.ndarray) -> Any:
-        """Call it with these sequences; return what it returns."""
-        zero = arrange(np.zeros((x.shape[1], self.H)), "sh", self.layout.first)
-        return self._with({"x": self._x(x)} | {name: self._converted(zero) for name in "hc"})
 
     def _call(self, x: np.ndarray) -> list[np.ndarray]:
         if not self.only_last:
-            return self._outputs(self.raw(x), *x.shape[:2])
-        ends = [self._outputs(self.raw(x[: t + 1]), 1, x.shape[1]) for t in range(len(x))]
+            return self._outputs(self.raw(x=x), *x.shape[:2])
+        ends = [self._outputs(self.raw(x=x[: t + 1]), 1, x.shape[1]) for t in range(len(x))]
         return [np.concatenate(column) for column in zip(*ends, strict=True)]
 
     def _outputs(self, result: Any, T: int, S: int) -> list[np.ndarray]:
@@ -86,12 +68,12 @@ class Sequence(Step):
                 self.places = []
                 x = self.draw(rng, T, S)["x"]
                 steps = 1 if self.only_last else T
-                self.places = list(self._places(self.raw(x[:steps]), steps, S))
-                before, other = self.everything(x), x.copy()
+                self.places = list(self._places(self.raw(x=x[:steps]), steps, S))
+                before, other = self.everything(x=x), x.copy()
                 other[0, 0] = np.roll(x[0, 0], 1) if self.tokens else x[0, 0] + 1
                 moved = [
                     (a != b).any(axis=-1)
-                    for a, b in zip(self.everything(other), before, strict=True)
+                    for a, b in zip(self.everything(x=other), before, strict=True)
                 ]
                 # Time and batch are not exchanged where a sequence's start reaches its end alone.
                 right = any(m[1:, 0].any() and not m[:, 1:].any() for m in moved)
@@ -106,71 +88,16 @@ class Sequence(Step):
     def _settle(self) -> None:
         """See whether two calls give the same, and which output is h: a weight moves one unit."""
         x = self.draw(np.random.default_rng(1), 3, 1)["x"]
-        self._remember(lambda: self.everything(x))
+        self._remember(lambda: self.everything(x=x))
         self._see_precision(self.everything, {"x": x})
-        outputs = self.everything(x)
+        outputs = self.everything(x=x)
         good = [k for k, a in enumerate(outputs) if not any((a == b).all() for b in outputs[:k])]
         if len(good) > 1:
-            reach, units = self._reached(lambda: self.everything(x[:1]))
+            reach, units = self._reached(lambda: self.everything(x=x[:1]))
             good = [k for k in good if reach[k] and units[k] == 1] or [0]
             good = sorted(good, key=lambda k: -reach[k])[:2]
         self.places = [self.places[k] for k in good]
         self.choices = [(k,) for k in range(len(good))]
-
-    def loses_an_axis(self) -> bool:
-        """Return False: the outputs' shape is asked for."""
-        return False
-
-    def changes_its_arguments(self) -> list[str]:
-        """Return nothing: whole sequences are copied."""
-        return []
-
-    def input_shapes(self, steps: int, samples: int) -> dict[str, tuple[int, ...]]:
-        """Return names and shapes of what goes in."""
-        return {"x": (steps, samples, self.D)}
-
-    def output_shapes(self, steps: int, samples: int) -> list[tuple[int, ...]]:
-        """Return the shape of the gradient given: of the outputs."""
-        return [(steps, samples, self.H)]
-
-    def loss(self, inputs: Arrays, given: list[np.ndarray]) -> float:
-        """Return what these gradients of the outputs are the gradients of."""
-        return float((given[0] * self(inputs["x"])).sum())
-
-    def gradients(self, function: Callable, inputs: Arrays, given: list[np.ndarray]) -> Arrays:
-        """Call a person's gradients; return them by name, that of x with time first."""
-        parts = {"x": self._x(inputs["x"])}
-        if self.only_last and not self.given_all:
-            parts["d_h"] = self._converted(arrange(given[0][-1], "sh", self.layout.first))
-        else:
-            parts["d_h"] = self._converted(arrange(given[0], "tsh", self.layout.state))
-        forward = self.raw(inputs["x"])
-        shapes = {} if self.tokens else {"x": np.shape(parts["x"])}
-        found = self.asked_of(function, forward, parts, shapes)
-        return {n: back(v, "tsd", self.layout.x) if n == "x" else v for n, v in found.items()}
-
-    def given_states(self) -> bool:
-        """Whether it is given initial states that say how many samples there are."""
-        return self.order != ("x",)
-
-    def loss_of(self, loss: Callable, x: np.ndarray) -> float:
-        """Return the number that a person's loss gives for sequences."""
-        result = loss(self._x(x))
-        return float(result[0] if isinstance(result, tuple) else result)
-
-    def gradients_of_loss(self, loss: Callable, x: np.ndarray) -> tuple[Arrays, set[str]]:
-        """Return the gradients that a person's loss gives, and those that had no name."""
-        result = loss(self._x(x))
-        return gradients_by_name(result[1], self.weights, {})
-
-    def as_pass(self, inputs: Arrays, given: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """Return x, h, c and the gradients of all h and the last c."""
-        zero = np.zeros((inputs["x"].shape[1], self.H))
-        return inputs["x"], zero, zero, given[0], zero
-
-    def from_pass(self, found: dict) -> Arrays:
-        """Return the gradients of the inputs."""
-        return {"x": found["x"]}
 
 
 def places(result: Any, path: tuple = (), depth: int = 3) -> Iterator[tuple[tuple, np.ndarray]]:

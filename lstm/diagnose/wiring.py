@@ -167,7 +167,8 @@ class Probe:
 
     def run(self, span: slice = slice(None)) -> np.ndarray:
         """Return the outputs for some samples, (outputs, samples, H)."""
-        return np.array(self.step(*(value[span] for value in self.inputs)))
+        x, h, c = (value[span] for value in self.inputs)
+        return np.array(self.step(x=x, h=h, c=c))
 
     def changed(self, array: np.ndarray, index: tuple) -> np.ndarray:
         """Return which outputs change, (outputs, samples, H), if these weights do."""
@@ -252,7 +253,7 @@ class SequenceProbe(Probe):
 
     def run(self, span: slice = slice(None)) -> np.ndarray:
         """Return the outputs of both steps for some samples, (2, samples, H)."""
-        return self.step(self.x[:, span])
+        return self.step(x=self.x[:, span])[0]
 
     def sources(self, change: np.ndarray) -> tuple[Source, ...]:
         """Return what the weights multiply; of h not which entry, which the order tells."""
