@@ -15,7 +15,7 @@ from lstm.diagnose.calling import CannotCall, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation, Observed, explain, ties
-from lstm.diagnose.gradients import AutogradCase, Case, LossCase, examine, opened
+from lstm.diagnose.gradients import examine
 from lstm.diagnose.names import gate_of
 from lstm.diagnose.reorder import complete, own_weights, standard, state_dict
 from lstm.diagnose.sequences import Sequence
@@ -39,9 +39,7 @@ def kept(weights: Arrays) -> Iterator[Arrays]:
 
 
 def diagnose(
-    step: Any,
-    weights: Mapping[str, Any] | None = None,
-    gradients: Callable[..., Any] | None = None,
+    step: Any, weights: Mapping[str, Any] | None = None, gradients: Callable[..., Any] | None = None
 ) -> Diagnosis:
     """Say whether a step is one of an LSTM, in which convention, and which line is not.
 
@@ -154,46 +152,14 @@ def whole(
             compare(code, wiring, explanation, answer)
         if alone or gradients is not None or loss is not None:
             settle_weights(code, seed=2)
-            backward(code, wiring, explanation, answer, gradients, loss)
+            examine(code, wiring, explanation, answer, gradients, loss)
+            answer.findings = order_of(answer.findings)
     if explanation is not None and complete(explanation):
         answer.state_dict = state_dict(wiring, explanation, code.weights)
         answer.own_weights = own_weights(wiring, explanation, code.weights)
     order = ", ".join(f"({', '.join(s)})" if isinstance(s, tuple) else s for s in code.order)
     answer.called = f"({order}), {code.layout.name}, D = {code.D}, H = {code.H}"
     return answer
-
-
-def backward(
-    code: Step | Sequence, wiring: Wiring, best: Explanation | None, answer: Diagnosis,
-    gradients: Callable[..., Any] | None, loss: Callable[..., Any] | None,
-) -> None:  # fmt: skip
-    """Examine the backward pass, if it can be called."""
-    known = best is not None and set(best.blocks) == set("ifgo")
-    autograd = answer.autograd = gradients is None and loss is None
-    before, findings = dict(vars(code)), []
-    try:
-        if autograd:
-            cases, known = [AutogradCase(code)], False
-        elif loss is None:
-            findings = opened(code, gradients)
-            cases = [Case(code, gradients, steps) for steps in code.lengths]
-        else:
-            cases = [LossCase(code, loss, steps) for steps in code.lengths]
-        said = examine(code, wiring, best if known else None, cases, named=answer.is_lstm)
-    except Exception as error:  # whatever a person's code raises
-        answer.warnings.append(str(error))
-        return
-    finally:
-        vars(code).update(before)  # another arrangement may have been tried
-    if autograd and not said.own:
-        text = "autograd is cut: a detach, .data or no_grad on the way"
-        said.findings, said.lstm = [Finding(text, "mistake", "eq-d-weights")], False
-    elif autograd:
-        said.lstm = answer.is_lstm
-    own = said.own and not any(f.kind == "mistake" for f in findings)
-    answer.backward_of_own_forward = own
-    answer.backward_of_lstm = None if said.lstm is None else said.lstm and (own or not said.own)
-    answer.findings = order_of(answer.findings + findings + said.findings)
 
 
 def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | None]:

@@ -12,9 +12,11 @@ import numpy as np
 
 from lstm.diagnose.calling import CannotCall
 from lstm.diagnose.catalogue import Finding
+from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation
 from lstm.diagnose.handed import gradients_by_name
 from lstm.diagnose.lines import ROLES, Wrong, backward, forward, mistakes
+from lstm.diagnose.reorder import standard
 from lstm.diagnose.weights import Arrays, tensors_of
 from lstm.diagnose.wiring import Wiring
 
@@ -27,6 +29,7 @@ PAIRS = 40
 """So many that explain no more are followed once."""
 MOST_TRIES = 2500
 """So many explanations are tried in all: a few seconds."""
+Wrongs = tuple[Wrong, ...]
 
 
 def numerical(loss: Callable[[], float], arrays: Arrays, step: float) -> Arrays:
@@ -58,25 +61,13 @@ def equal(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
 
 
 class Case:
-    """One call of a person's gradients, with what they should be.
-
-    Parameters
-    ----------
-    code : Step or Sequence
-        The forward pass.
-    gradients : callable
-        The backward pass.
-    steps : int
-        Number of steps; 1 for a step.
-    seed : int
-        Of the numbers put in.
-    """
+    """One call of a person's backward pass over some steps, with what should come out."""
 
     scales = True
     """Whether the outputs' gradients can be made larger or smaller."""
 
-    def __init__(self, code: Any, gradients: Callable, steps: int, seed: int = 20) -> None:
-        rng = np.random.default_rng(seed)
+    def __init__(self, code: Any, gradients: Callable, steps: int) -> None:
+        rng = np.random.default_rng(20)
         self.code, self.gradients, self.steps = code, gradients, steps
         several = code.layout.several and not code.alone
         self.samples = next(n for n in (3, 5, 7, 9) if n not in (code.D, code.H)) if several else 1
@@ -106,24 +97,20 @@ class Case:
 
     def reference(self, wiring: Wiring, best: Explanation) -> Callable[..., Arrays]:
         """Return a function of mistakes that gives the LSTM's gradients with them."""
-        parts, K = wiring.assemble(self.code.weights), len(wiring.gates)
-        scales = [best.forms[r].weights for r in ROLES]
-        blocks = [best.blocks[r] for r in ROLES]
-        W, U, b = (
-            np.stack([s[0] * parts[n][k] for s, k in zip(scales, blocks, strict=True)])
-            for n in ("x", "h", "1")
-        )
-        b = b[..., 0] + np.array([shift for _, shift in scales])[:, None]
+        w = standard(wiring, best, self.code.weights)
+        W, U, b = (np.stack(np.split(w[n], 4)) for n in ("weight_ih", "weight_hh", "bias_ih"))
+        b = b + np.stack(np.split(w["bias_hh"], 4))
+        blocks = [(best.blocks[role], best.forms[role].weights[0]) for role in ROLES]
         x, h, c, d_out, d_c = self.code.as_pass(self.inputs, self.given)
         run = forward(x, h, c, W, U, b)
 
         def gradients(wrong: tuple[Wrong, ...] = ()) -> Arrays:
             found = backward(run, d_out, d_c, wrong)
             placed = {}
-            for name, letter in zip(("x", "h", "1"), "WUb", strict=True):
-                placed[name] = np.zeros((K, *found[letter].shape[1:]))
-                for (scale, _), k, values in zip(scales, blocks, found[letter], strict=True):
-                    placed[name][k] = scale * values
+            for name, values in {"x": found["W"], "h": found["U"], "1": found["b"]}.items():
+                placed[name] = np.zeros((len(wiring.gates), *values.shape[1:]))
+                for (k, scale), value in zip(blocks, values, strict=True):
+                    placed[name][k] = scale * value
             inputs = {n: found[n].reshape(a.shape) for n, a in self.inputs.items()}
             return inputs | wiring.scatter(placed, self.code.weights)
 
@@ -133,18 +120,11 @@ class Case:
 class LossCase(Case):
     """The same for code that gives a loss with gradients: those of the outputs are not given.
 
-    They follow: the LSTM's gradients of the weights are linear in them.
-
-    Parameters
-    ----------
-    loss : callable
-        ``loss(X)`` returns a number and gradients by the names of the weights.
+    They follow: the LSTM's gradients of the weights are linear in them. ``loss(X)`` returns a
+    number and gradients by the names of the weights.
     """
 
     scales = False
-
-    def __init__(self, code: Any, loss: Callable, steps: int) -> None:
-        super().__init__(code, loss, steps)
 
     def theirs(self, factor: float = 1.0) -> Arrays:
         """Return the person's gradients by name."""
@@ -185,9 +165,6 @@ class AutogradCase(Case):
 
     scales = False
 
-    def __init__(self, code: Any) -> None:
-        super().__init__(code, code.function, max(code.lengths))
-
     def theirs(self, factor: float = 1.0) -> Arrays:
         """Return what autograd gives."""
         known, loss = self.code.parameters(), self._loss()
@@ -209,12 +186,14 @@ class AutogradCase(Case):
         return sum(cos(t.double()).sum() for t in out if t.is_floating_point())
 
 
-class Comparison:
-    """Compares gradients piece by piece: a piece is one gate's part of an array, or an input."""
+class Search:
+    """Names what is wrong, piece by piece: a piece is one gate's part of an array, or an input."""
 
     def __init__(self, case: Case, wiring: Wiring, best: Explanation, theirs: Arrays) -> None:
         exact = 1e-6 if case.scales else 1e-4
-        self.theirs, self.tolerance = theirs, exact if case.code.dtype == np.float64 else 2e-2
+        self.tolerance = exact if case.code.dtype == np.float64 else 2e-2
+        self.reference = case.reference(wiring, best)
+        self.catalogue = mistakes(square=case.code.D == case.code.H)
         self.pieces: dict[tuple[str, str], np.ndarray] = {}
         numbers = {n: np.arange(a.size).reshape(a.shape) for n, a in theirs.items()}
         role = {k: r for r, k in best.blocks.items()}
@@ -225,87 +204,64 @@ class Comparison:
                 self.pieces[key] = np.concatenate([self.pieces.get(key, more[:0]), more])
         for name in theirs.keys() & case.inputs.keys():
             self.pieces[name, ""] = numbers[name].ravel()
-        lengths = [len(index) for index in self.pieces.values()]
-        self.starts = np.cumsum([0, *lengths[:-1]])
-        self.values = self.vector(theirs)
+        self.starts = np.cumsum([0, *map(len, self.pieces.values())])[:-1]
+        self.values, self.factor = self.vector(theirs), 1.0
+        T, S = case.steps, case.samples
+        self.factor = max(sorted({1, S, T, S * T}), key=lambda f: self.right((), f).sum())
 
     def vector(self, gradients: Arrays) -> np.ndarray:
         """Return all pieces, one behind the other."""
         flat = [gradients[name].ravel()[index] for (name, _), index in self.pieces.items()]
         return np.concatenate(flat)
 
-    def right(self, gradients: Arrays, factor: float = 1.0) -> np.ndarray:
-        """Return which pieces the person has as in ``gradients``."""
-        wanted = self.vector(gradients)
+    def of(self, wrong: Wrongs) -> np.ndarray:
+        """Return the LSTM's gradients with some mistakes."""
+        with np.errstate(all="ignore"):
+            return self.vector(self.reference(wrong))
+
+    def right(self, wrong: Wrongs, factor: float | None = None) -> np.ndarray:
+        """Return which pieces the person has as with these mistakes."""
+        wanted, factor = self.of(wrong), self.factor if factor is None else factor
         errors = np.maximum.reduceat(np.abs(factor * self.values - wanted), self.starts)
         scale = np.maximum(np.maximum.reduceat(np.abs(wanted), self.starts), 1e-2)
         return errors <= self.tolerance * scale
 
-
-Wrongs = tuple[Wrong, ...]
-
-
-def search(
-    case: Case,
-    wiring: Wiring,
-    best: Explanation,
-    theirs: Arrays,
-    begin: list[Wrongs],
-    factor: float,
-) -> tuple[list[Wrongs], int, int]:
-    """Find the fewest mistakes that give the person's gradients, going on from some.
-
-    Returns
-    -------
-    list of tuple of Wrong
-        What explains the most pieces; these explanations give the same.
-    int, int
-        How many pieces they explain, of how many.
-    """
-    comparison = Comparison(case, wiring, best, theirs)
-    reference, catalogue = case.reference(wiring, best), mistakes(case.code.D == case.code.H)
-
-    def right(wrong: Wrongs) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            return comparison.right(reference(wrong), factor)
-
-    def score(wrong: Wrongs) -> int:
-        return int(right(wrong).sum())
-
-    count, tries = len(comparison.pieces), MOST_TRIES
-    beam = [(score(wrong), wrong) for wrong in begin]
-    plain, reach = comparison.vector(reference()), {}
-    for more in catalogue:
-        with np.errstate(all="ignore"):
-            moved = np.abs(comparison.vector(reference((more,))) - plain)
-        reach[more.name] = np.maximum.reduceat(moved, comparison.starts) > 0
-    for _ in range(DEEPEST):
-        most = max(right for right, _ in beam)
-        if most == count:
-            break
-        longer = {
-            frozenset(w.name for w in (*wrong, more)): (*wrong, more)
-            for _, wrong in beam
-            for bad in [~right(wrong)]
+    def explain(self, begin: list[Wrongs]) -> tuple[list[Wrongs], int]:
+        """Return the fewest mistakes that give most pieces, going on from some, and how many."""
+        plain, catalogue, tries = self.of(()), self.catalogue, MOST_TRIES
+        reach = {
+            more.name: np.maximum.reduceat(np.abs(self.of((more,)) - plain), self.starts) > 0
             for more in catalogue
-            if (reach[more.name] & bad).any()  # what changes only pieces that are right is no help
-            and not any(more.lines.keys() & w.lines.keys() for w in wrong)
         }
-        scored = [(score(wrong), wrong) for wrong in list(longer.values())[:tries]]
-        tries -= len(scored)
-        scored.sort(key=lambda entry: -entry[0])
-        if scored and scored[0][0] > most:
-            beam = scored[:BEAM]
-            continue
-        if len(catalogue) < len(reach) or not tries:
-            break
-        # No one mistake helps: two in the same pieces may, of those that reach no others.
-        bad = np.any([~right(wrong) for _, wrong in beam], axis=0)
-        catalogue = [more for more in catalogue if not (reach[more.name] & ~bad).any()]
-        near = {more.name for more in catalogue}
-        beam += [(n, wrong) for n, wrong in scored if n == most and wrong[-1].name in near][:PAIRS]
-    most = max(right for right, _ in beam)
-    return [wrong for right, wrong in beam if right == most], most, count
+        beam = [(int(self.right(wrong).sum()), wrong) for wrong in begin]
+        for _ in range(DEEPEST):
+            most = max(right for right, _ in beam)
+            if most == len(self.pieces):
+                break
+            longer = {
+                frozenset(w.name for w in (*wrong, more)): (*wrong, more)
+                for _, wrong in beam
+                for bad in [~self.right(wrong)]
+                for more in catalogue
+                if (reach[more.name] & bad).any()  # what changes only right pieces is no help
+                and not any(more.lines.keys() & w.lines.keys() for w in wrong)
+            }
+            tried = list(longer.values())[:tries]
+            tries -= len(tried)
+            scored = sorted(((int(self.right(w).sum()), w) for w in tried), key=lambda e: -e[0])
+            if scored and scored[0][0] > most:
+                beam = scored[:BEAM]
+                continue
+            if len(catalogue) < len(reach) or not tries:
+                break
+            # No one mistake helps: two in the same pieces may, of those that reach no others.
+            bad = np.any([~self.right(wrong) for _, wrong in beam], axis=0)
+            catalogue = [more for more in catalogue if not (reach[more.name] & ~bad).any()]
+            near = {more.name for more in catalogue}
+            more = [(n, w) for n, w in scored if n == most and w[-1].name in near]
+            beam += more[:PAIRS]
+        most = max(right for right, _ in beam)
+        return [wrong for right, wrong in beam if right == most], most
 
 
 def not_a_mistake(theirs: Arrays, wanted: Arrays, case: Case) -> str | None:
@@ -390,6 +346,39 @@ def one_alone(code: Any) -> list[Finding]:
     return [Finding("the backward pass fails for a batch: one alone", kind, "eq-d-weights-sum")]
 
 
+def examine(
+    code: Any, wiring: Wiring, best: Explanation | None, answer: Diagnosis,
+    gradients: Callable[..., Any] | None, loss: Callable[..., Any] | None,
+) -> None:  # fmt: skip
+    """Compare a person's gradients with both yardsticks; put into the answer what is wrong."""
+    answer.autograd = gradients is None and loss is None
+    known = not answer.autograd and best is not None and set(best.blocks) == set(ROLES)
+    before, found = dict(vars(code)), Verdict(lstm=True if known else None)
+    try:
+        if answer.autograd:
+            cases: list[Case] = [AutogradCase(code, code.function, max(code.lengths))]
+        elif loss is not None:
+            cases = [LossCase(code, loss, steps) for steps in code.lengths]
+        else:
+            found.findings += opened(code, gradients)
+            cases = [Case(code, gradients, steps) for steps in code.lengths]
+        compare(wiring, best if known else None, cases, found, named=answer.is_lstm)
+    except Exception as error:  # whatever a person's code raises
+        answer.warnings.append(str(error))
+        return
+    finally:
+        vars(code).update(before)  # another arrangement may have been tried
+    if answer.autograd:
+        found.lstm = answer.is_lstm and found.own
+        if not found.own:
+            text = "autograd is cut: a detach, .data or no_grad on the way"
+            found.findings = [Finding(text, "mistake", "eq-d-weights")]
+    own = found.own and not any(f.kind == "mistake" for f in found.findings)
+    answer.backward_of_own_forward = own
+    answer.backward_of_lstm = None if found.lstm is None else found.lstm and (own or not found.own)
+    answer.findings += dict.fromkeys(found.findings)
+
+
 @dataclass
 class Verdict:
     """What is said of a backward pass."""
@@ -402,30 +391,22 @@ class Verdict:
         """Add a finding."""
         self.findings.append(Finding(name, kind, equation, detail))
 
-    def neither(self) -> None:
-        """Say that it is that of no forward pass."""
+    def neither(self, name: str, equation: str, detail: str = "") -> None:
+        """Add that it is that of no forward pass, and why."""
+        self.add(name, "mistake", equation, detail)
         self.own, self.lstm = False, None if self.lstm is None else False
 
 
-def examine(
-    code: Any, wiring: Wiring, best: Explanation | None, cases: list[Case], *, named: bool
-) -> Verdict:
-    """Compare a person's gradients with both yardsticks; name what is wrong.
+def compare(
+    wiring: Wiring, best: Explanation | None, cases: list[Case], found: Verdict, *, named: bool
+) -> None:
+    """Compare cases, the shortest first; only where the forward pass is named have mistakes names.
 
-    Parameters
-    ----------
-    code : Step or Sequence
-    wiring, best : Wiring, Explanation or None
-        What is known of the forward pass.
-    cases : list of Case
-        The calls, the shortest first.
-    named : bool
-        Whether the forward pass is the LSTM's: only then have mistakes a name.
+    Sequences of one step are explained first, then longer ones, going on from what was found.
     """
-    verdict = Verdict(lstm=None if best is None else True)
     begin: list[Wrongs] = [()]
     for case in cases:
-        theirs, started = observed(case, verdict)
+        theirs, started = observed(case, found)
         if theirs is None:
             break
         numbers = case.numerical(set(theirs))
@@ -434,38 +415,43 @@ def examine(
         wrong = [n for n in beside if not_a_mistake({n: theirs.pop(n)}, numbers, case) is None]
         if wrong:
             text = "gradients of weights that no gate reads"
-            verdict.add(text, "mistake", "eq-d-weights", ", ".join(wrong))
-            verdict.neither()
+            found.neither(text, "eq-d-weights", ", ".join(wrong))
         theirs = fitted(theirs, numbers, case.placed, case.tolerance)
         harmless, right = agrees(case, theirs, numbers)
-        verdict.own &= right
+        found.own &= right
         if harmless:
-            verdict.add(harmless, "convention", "eq-d-weights-sum")
+            found.add(harmless, "convention", "eq-d-weights-sum")
         if best is None:
             continue
         exact = {n: a for n, a in case.reference(wiring, best)().items() if n in theirs}
         same = agrees(case, theirs, exact)[1]
-        verdict.lstm &= same
+        found.lstm &= same
         if same or right:
             continue
         if not named:  # mistakes are named against the LSTM's lines, which these are not
-            verdict.add("gradients of neither forward pass")
+            found.add("gradients of neither forward pass")
             break
         if not any(np.any(a) for a in theirs.values()):
-            verdict.add("all gradients are zero", "mistake", "eq-d-weights")
-            return verdict
-        begin, whole = explained(case, wiring, best, theirs, begin, verdict, started)
-        if not whole:
-            break
+            found.add("all gradients are zero", "mistake", "eq-d-weights")
+            return
+        search = Search(case, wiring, best, theirs)
+        begin, most = search.explain(begin)
+        if most == len(search.pieces):
+            continue
+        if started:
+            found.add("accumulators do not start at zero", "mistake", "eq-d-weights-sum")
+        good = zip(search.pieces, search.right(begin[0]), strict=True)
+        names = [name + (f" ({role})" if role else "") for (name, role), ok in good if not ok]
+        found.add("gradients that nothing explains", "mistake", "", ", ".join(names))
+        begin = begin if 2 * most > len(search.pieces) else [()]
+        break
     alike = [list(dict.fromkeys(w.name for w in column)) for column in zip(*begin, strict=False)]
     for wrong, others in zip(begin[0], alike, strict=False):
         detail = "or " + " or ".join(others[1:3]) if len(others) > 1 else ""
-        verdict.add(wrong.name, "mistake", wrong.equation, detail)
-    verdict.findings = list(dict.fromkeys(verdict.findings))
-    return verdict
+        found.add(wrong.name, "mistake", wrong.equation, detail)
 
 
-def observed(case: Case, verdict: Verdict) -> tuple[Arrays | None, bool]:
+def observed(case: Case, found: Verdict) -> tuple[Arrays | None, bool]:
     """Return a person's gradients without what they clip, and whether there were some before.
 
     None where two calls give different ones.
@@ -474,15 +460,14 @@ def observed(case: Case, verdict: Verdict) -> tuple[Arrays | None, bool]:
     if not theirs:
         raise CannotCall("the backward pass gave no gradient of a weight or an input")
     if any(np.abs(a - theirs[n]).max() > 1e-9 for n, a in again.items() if n in theirs):
-        verdict.add("accumulators keep the last call's gradients", "mistake", "eq-d-weights-sum")
-        verdict.neither()
+        found.neither("accumulators keep the last call's gradients", "eq-d-weights-sum")
         return None, False
     if not case.scales:
         return theirs, False
     started = any(np.abs(a).max() > 1e-9 for a in case.theirs(0.0).values())
     small = {n: 1e3 * a for n, a in case.theirs(1e-3).items()}
     if not started and any(not equal(small[n], a, case.tolerance) for n, a in theirs.items()):
-        verdict.add("large gradients are clipped", "convention", "eq-d-weights-sum")
+        found.add("large gradients are clipped", "convention", "eq-d-weights-sum")
         theirs = small
     return theirs, started
 
@@ -493,27 +478,3 @@ def agrees(case: Case, theirs: Arrays, wanted: Arrays) -> tuple[str | None, bool
     inputs = theirs.keys() & case.inputs.keys()
     right = all(equal(theirs[n], wanted[n], case.tolerance) for n in inputs)
     return harmless, harmless is not None and right
-
-
-def explained(
-    case: Case, wiring: Wiring, best: Explanation, theirs: Arrays, begin: list[Wrongs],
-    verdict: Verdict, started: bool,
-) -> tuple[list[Wrongs], bool]:  # fmt: skip
-    """Name the mistakes of one case, going on from some; say what none of them explains."""
-    T, S = case.steps, case.samples
-    reference = case.reference(wiring, best)
-    comparison = Comparison(case, wiring, best, theirs)
-    factor = max(sorted({1, S, T, S * T}), key=lambda f: comparison.right(reference(), f).sum())
-    begin, most, count = search(case, wiring, best, theirs, begin, factor)
-    if most == count:
-        return begin, True
-    if started:
-        verdict.add("accumulators do not start at zero", "mistake", "eq-d-weights-sum")
-    good = comparison.right(reference(begin[0]), factor)
-    wrong = [
-        name + (f" ({role})" if role else "")
-        for (name, role), ok in zip(comparison.pieces, good, strict=True)
-        if not ok
-    ]
-    verdict.add("gradients that nothing explains", "mistake", "", ", ".join(wrong))
-    return (begin if 2 * most > count else [()]), False

@@ -135,7 +135,7 @@ def backward(run: Pass, d_out: np.ndarray, d_c: np.ndarray, wrong: tuple[Wrong, 
     return found | {"x": np.stack(d_x), "h": v["next_h"], "c": v["next_c"]}
 
 
-def mistakes(square: bool) -> list[Wrong]:
+def mistakes(*, square: bool) -> list[Wrong]:
     """Return all mistakes of one line, or of one line for several gates at once."""
     listed = [Wrong(name, eq, lines) for eq, table in LISTED.items() for name, lines in table]
     return [*listed, *of_activations(), *of_gates(), *of_weights(square)]
