@@ -103,6 +103,11 @@ class RecurrentArguments:
             shapes["weight_hr"] = (width, self.hidden_size)
         return shapes
 
+    def gate_rows(self, gate: str) -> slice:
+        """Return the rows of ``weight_ih``, and of the biases, that belong to a gate."""
+        start = self.gates.index(gate) * self.hidden_size
+        return slice(start, start + self.hidden_size)
+
     def state_sizes(self) -> dict[str, int]:
         """Return name → width of each state; the first is the output of one direction."""
         output, *others = self.states

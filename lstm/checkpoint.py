@@ -51,14 +51,13 @@ def save_checkpoint(
         If ``path`` is none, or ``state`` or ``belongs_to`` nothing that could be read again.
     """
     path, buffer, text = checks.path("path", path), io.BytesIO(), np.array(_as_json(belongs_to))
-    if not isinstance(state, Mapping):
-        raise checks.wrong("state", "a mapping of names to arrays", state)
+    state = checks.mapping("state", state)
     try:
         arrays = {name: np.asarray(value) for name, value in state.items()}
         if any(array.dtype.hasobject for array in arrays.values()):
             raise ValueError("objects would be pickled")
         np.savez(buffer, belongs_to=text, names=np.array([*arrays], str), **arrays)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # what a name of 70,000 letters raises, too
         raise ValueError(f"state must be a mapping of names to arrays: {error}") from None
     try:
         replace_file(path, buffer.getvalue())

@@ -11,6 +11,7 @@ One rule holds for arrays: nothing is rounded or reinterpreted silently.
 * complex128 is let through everywhere beside float64: it is how
   :func:`lstm.gradcheck.complex_step` differentiates, with parameters that it makes complex too.
 * Numbers that count or index are integers of any dtype, never booleans or floats.
+* A formula of :mod:`lstm.equations` takes both, and integers: see :mod:`lstm.signatures`.
 * Masked arrays, ``np.matrix`` and the like have rules of their own, which would be lost: refused.
 """
 
@@ -21,7 +22,7 @@ import inspect
 import math
 import operator
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -115,15 +116,16 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     return value
 
 
-def function(name: str, value: Any, arguments: int | None = None) -> Callable:
-    """Return ``value`` if it can be called, and with so many arguments where that is known."""
+def function(name: str, value: Any, arguments: int | None = None, **named: Any) -> Callable:
+    """Return ``value`` if it can be called, and with such arguments where that is known."""
     if not callable(value):
         raise wrong(name, "a function", value)
-    if arguments is not None:
+    if arguments is not None or named:
         try:
-            inspect.signature(value).bind(*[None] * arguments)
+            inspect.signature(value).bind(*[None] * (arguments or 0), **named)
         except TypeError:
-            raise wrong(name, f"a function of {arguments} argument(s)", value) from None
+            wanted = f"the arguments {[*named]}" if named else f"{arguments} argument(s)"
+            raise wrong(name, f"a function of {wanted}", value) from None
         except ValueError:  # some functions that are written in C do not tell
             pass
     return value
@@ -169,6 +171,17 @@ def several(name: str, value: Any, wanted: str, count: int = 2) -> tuple:
     return found
 
 
+def mapping(name: str, value: Any) -> dict[str, Any]:
+    """Return ``value`` as a dict, if it is a mapping with texts as its keys."""
+    try:
+        found = dict(value) if isinstance(value, Mapping) else None
+    except Exception:  # whatever a foreign __iter__ raises
+        found = None
+    if found is None or not all(isinstance(key, str) for key in found):
+        raise wrong(name, "a mapping of names to arrays", value)
+    return found
+
+
 def texts(name: str, value: Iterable[str]) -> list[str]:
     """Return ``value`` as a list, if it holds texts and is not one itself."""
     try:
@@ -202,9 +215,14 @@ def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     if isinstance(rng, np.random.Generator) or rng is None:
         return np.random.default_rng(rng)
     # Integers alone: NumPy would take arrays too, and some of them crash it.
-    if not isinstance(rng, int | np.integer) or isinstance(rng, bool | np.timedelta64) or rng < 0:
+    is_integer = isinstance(rng, int | np.integer) and not isinstance(rng, bool | np.timedelta64)
+    try:
+        seed = operator.index(rng) if is_integer else -1
+    except Exception:  # whatever a foreign __index__ raises
+        seed = -1
+    if seed < 0:
         raise wrong("rng", "a Generator, a seed or None", rng)
-    return np.random.default_rng(rng)
+    return np.random.default_rng(seed)
 
 
 # --- arrays ----------------------------------------------------------------------------------

@@ -138,15 +138,18 @@ def check_module(
     True
     """
     checks.one_of("method", method, METHODS)
-    checks.function("run", run)
-    if not isinstance(inputs, Mapping):
-        raise checks.wrong("inputs", "a mapping of names to arrays", inputs)
+    inputs = checks.mapping("inputs", inputs)
+    checks.function("run", run, 0, **dict.fromkeys(inputs))
     parameters = dict(is_module("module", module).named_parameters())
     values = {name: parameter.data for name, parameter in parameters.items()}
     grads = {name: parameter.grad.copy() for name, parameter in parameters.items()}
     try:
         module.zero_grad()
-        analytic = dict(run(**inputs)[1]())
+        _, gradients = checks.several("what run returns", run(**inputs), "a loss and a function")
+        analytic = checks.mapping("what run's function returns", gradients())
+        if not analytic.keys() >= inputs.keys():
+            wanted = f"a gradient for each of {[*inputs]}"
+            raise checks.wrong("what run's function returns", wanted, [*analytic])
         analytic |= {name: parameter.grad.copy() for name, parameter in parameters.items()}
         # A complex input needs complex parameters beside it, and the other way round.
         dtype = np.complex128 if method == "complex" else np.float64

@@ -113,11 +113,11 @@ def initialise_lstm(
             return glorot_uniform(*shape, rng=rng)
         values = np.full(shape, float(name.startswith("gain")))
         if has_gate and name == layer.gate_bias:
-            H, biases = layer.hidden_size, forget_bias
+            biases, rows = forget_bias, layer.gate_rows("f")
             if longest is not None:
-                biases = np.log(rng.uniform(1, longest - 1, H))
-                values.reshape(-1, H)[layer.gates.index("i")] = -biases
-            values.reshape(-1, H)[layer.gates.index("f")] = biases
+                biases = np.log(rng.uniform(1, longest - 1, values[rows].size))
+                values[layer.gate_rows("i")] = -biases
+            values[rows] = biases
         return values
 
     for number in range(layer.num_layers):

@@ -353,7 +353,7 @@ class Module:
             parameter have different values.
         """
         own = dict(self.named_parameters(remove_duplicate=False))
-        same_names(type(self).__name__, own, mapping)
+        mapping = same_names(type(self).__name__, own, mapping)
         values: dict[int, tuple[str, np.ndarray]] = {}
         for name, parameter in own.items():
             exact = tuple(t for t in checks.FLOATS if np.can_cast(t, parameter.dtype, "safe"))
@@ -385,16 +385,16 @@ def is_module(name: str, value: Any) -> Module:
     return value
 
 
-def same_names(owner: str, own: Mapping[str, Any], mapping: Mapping[str, Any]) -> None:
-    """Check that what is to be loaded has exactly the names of what is there."""
-    if not isinstance(mapping, Mapping):
-        raise ValueError(f"mapping must be a mapping of names, got {type(mapping).__name__}")
+def same_names(owner: str, own: Mapping[str, Any], mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is to be loaded, if it has exactly the names of what is there."""
+    mapping = checks.mapping("mapping", mapping)
     missing, unexpected = sorted(own.keys() - mapping), sorted(map(str, mapping.keys() - own))
     if missing or unexpected:
         raise ValueError(
             f"mapping must have exactly the state of this {owner}: "
             f"missing {missing}, unexpected {unexpected}"
         )
+    return mapping
 
 
 def uniform(

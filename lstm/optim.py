@@ -109,7 +109,7 @@ class Optimizer:
     def load_state_dict(self, mapping: Mapping[str, np.ndarray]) -> None:
         """Restore what :meth:`state_dict` returned; all of it or nothing."""
         own = self.state_dict()
-        same_names(type(self).__name__, own, mapping)
+        mapping = same_names(type(self).__name__, own, mapping)
         values = {
             name: checks.array(name, mapping[name], value.dtype, value.shape).copy()
             for name, value in own.items()

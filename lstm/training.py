@@ -53,7 +53,9 @@ def predict(model: Module, inputs: Inputs, *, batch_size: int = 256) -> np.ndarr
     ndarray, shape (N, ...)
         The model's outputs.
     """
-    inputs = _as_arrays(checks.having("model", model, "a Module", "modules", "forward"), inputs)
+    inputs = _as_arrays(
+        checks.having("model", model, "a Module", "modules", "forward", "vjp"), inputs
+    )
     batch_size, size = checks.positive_int("batch_size", batch_size), len(inputs[0])
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -90,9 +92,10 @@ def evaluate(
 def _loss_of(outputs: np.ndarray, targets: ArrayLike, loss: Loss) -> tuple[float, np.ndarray]:
     """Return a loss and its gradient, or say that this is no loss."""
     result = checks.function("loss", loss, 2)(outputs, targets)
-    if not (isinstance(result, tuple) and len(result) == 2 and np.ndim(result[0]) == 0):
-        raise checks.wrong("what loss returns", "a number and a gradient", result)
-    return result
+    value, gradient = checks.several("what loss returns", result, "a number and a gradient")
+    value = checks.numbers("the loss", value)
+    checks.of_shape("the loss", value, ())
+    return value[()], gradient
 
 
 # What a state holds besides arrays; what each line of the history says.
@@ -326,8 +329,10 @@ class Trainer:
     ) -> tuple:
         """Return all data as arrays, or say what is wrong with it."""
         inputs, targets = _as_examples(self.model, inputs, targets)
-        if self.augment is None:  # else nobody knows yet what the model will see
+        if self.augment is None:
             self._try_out(inputs, targets)
+        else:  # nobody knows yet what the model will see
+            checks.function("augment", self.augment, 1 + len(inputs))
         if len(self.order) not in (0, len(targets)):
             raise ValueError(
                 f"targets must hold {len(self.order)} examples, as in the epoch that is running, "
@@ -437,10 +442,9 @@ class Trainer:
 
     def _restore(self, state: Mapping[str, np.ndarray]) -> None:
         parts: dict[str, State] = {"best": {}, "last": {}, "model": {}, "optimizer": {}}
-        if not isinstance(state, Mapping):
-            raise checks.wrong("it", "a mapping of names", state)
+        state = checks.mapping("it", state)
         for name in state.keys() - {"order", "info"}:
-            part, _, own_name = str(name).partition("/")
+            part, _, own_name = name.partition("/")
             if part not in parts:
                 raise ValueError(f"it has an unexpected {checks.shown(name)}")
             parts[part][own_name] = state[name]

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "lstm": [
         "checks",
+        "signatures",
         "arguments",
         "interrupts",
         "equations",

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lstm.models import SequenceClassifier
+from lstm.signatures import checked
 
 
+@checked
 def word_saliency(model: SequenceClassifier, ids: ArrayLike) -> np.ndarray:
     r"""Estimate how much of a logit each word of one text is to thank for.
 
@@ -45,6 +47,7 @@ def word_saliency(model: SequenceClassifier, ids: ArrayLike) -> np.ndarray:
     return (d_vectors * vectors)[0].sum(axis=-1)
 
 
+@checked
 def shaded_text(
     words: Sequence[str], values: ArrayLike, *, name: str, caption: str, limit: float | None = None
 ) -> str:

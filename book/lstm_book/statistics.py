@@ -11,18 +11,24 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm import checks
 from lstm.equations.registry import equation
+from lstm.signatures import checked
 
+MOST = 100_000
+"""Degrees of freedom that are worth a sum; nobody has more seeds."""
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
 
 
+@checked
 def student(freedom: int) -> float:
     """Return the 97.5 % point of Student's t distribution with so many degrees of freedom.
 
     For a whole number of degrees of freedom integration by parts makes a finite sum of the
     distribution function; its inverse is found by bisection. So a page needs no SciPy.
     """
+    checks.positive_int("freedom", freedom, maximum=MOST)
     low, high = 0.0, math.pi / 2  # angles whose tangent is t / sqrt(freedom)
     for _ in range(60):
         angle = (low + high) / 2
@@ -39,14 +45,15 @@ def student(freedom: int) -> float:
 
 
 @equation("eq-interval-of-mean", deviation="s", count="n")
-def interval_of_mean(deviation: float, count: int) -> float:
+@checked
+def interval_of_mean(deviation: float | np.ndarray, count: int) -> float:
     r"""Half width of the 95 % interval of the mean, equation ``eq-interval-of-mean``.
 
     .. math:: \hat a \pm t_{n-1} \, \frac{s}{\sqrt n}
 
     Parameters
     ----------
-    deviation : float
+    deviation : float or ndarray
         s, the standard deviation of the values.
     count : int
         n, how many there are; at least 2.
@@ -60,14 +67,15 @@ def interval_of_mean(deviation: float, count: int) -> float:
 
 
 @equation("eq-interval-of-seed", deviation="s", count="n")
-def interval_of_seed(deviation: float, count: int) -> float:
+@checked
+def interval_of_seed(deviation: float | np.ndarray, count: int) -> float:
     r"""Half width of the interval for one more value, equation ``eq-interval-of-seed``.
 
     .. math:: \hat a \pm t_{n-1} \, s \sqrt{1 + \frac{1}{n}}
 
     Parameters
     ----------
-    deviation : float
+    deviation : float or ndarray
         s, the standard deviation of the values.
     count : int
         n, how many there are; at least 2.
@@ -95,6 +103,7 @@ class Comparison(NamedTuple):
     p: float
 
 
+@checked
 def mcnemar(first: np.ndarray, second: np.ndarray) -> Comparison:
     """Compare two systems by the examples on which they differ (McNemar, 1947).
 
@@ -136,15 +145,15 @@ def _coin(heads: int, tails: int) -> float:
     return min(1.0, 2 * tail / 2**count)
 
 
+@checked
 def paired(first: Sequence[float], second: Sequence[float]) -> Summary:
     """Summarise the differences of two systems, seed by seed.
 
     What both share with a seed, such as the weights below them, cancels.
     """
-    first, second = np.asarray(first, float), np.asarray(second, float)
-    if first.shape != second.shape:
-        raise ValueError(f"both must have the same seeds, got {first.shape} and {second.shape}")
-    return summary(first - second)
+    checks.of_shape("second", second, first.shape)
+    with checks.quiet:
+        return summary(first.astype(float) - second)
 
 
 class Summary(NamedTuple):
@@ -160,13 +169,14 @@ class Summary(NamedTuple):
     of_seed: float
 
 
+@checked
 def summary(values: Sequence[float]) -> Summary:
     """Summarise one value per seed.
 
     Parameters
     ----------
     values : sequence of float
-        With a single one, all but the mean is not known: NaN.
+        With a single one, or one that is not finite, all but the mean is not known: NaN.
 
     Returns
     -------
@@ -174,8 +184,11 @@ def summary(values: Sequence[float]) -> Summary:
         Mean, standard deviation, and half widths of the 95 % intervals of the mean of all seeds
         and of one more seed.
     """
+    checks.of_shape("values", values, (values.size,))
+    if not values.size:
+        raise ValueError("values must hold at least one, got none")
     count, mean = len(values), float(np.mean(values))
-    if count < 2:
+    if count < 2 or not np.isfinite(values).all():
         return Summary(mean, *[float("nan")] * 3)
     deviation = float(np.std(values, ddof=1))
     return Summary(
@@ -183,6 +196,7 @@ def summary(values: Sequence[float]) -> Summary:
     )
 
 
+@checked
 def wilson(successes: int, count: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a rate of success, which also holds near 0 and 1.
 

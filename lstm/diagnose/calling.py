@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lstm import checks
 from lstm.diagnose import weights as found_weights
 from lstm.diagnose.handed import arguments, gradients_by_name
 from lstm.diagnose.layouts import STEPS, Layout, arrange, back, fits, shape_of
@@ -45,13 +46,13 @@ class CannotCall(ValueError):
     """The code could not be called in any known way."""
 
 
-def functions_of(thing: Any, names: tuple[str, ...]) -> list[Callable]:
+def functions_of(name: str, thing: Any, names: tuple[str, ...]) -> list[Callable]:
     """Return what may compute a step: the thing itself, or methods of an object."""
     if inspect.isroutine(thing) or is_torch(thing):
         return [thing]
     methods = [getattr(thing, name) for name in names if callable(getattr(thing, name, None))]
     if not methods:
-        raise TypeError(f"step must be callable, got {type(thing).__name__}")
+        raise checks.wrong(name, "a function, an object with one, or a class", thing)
     return methods
 
 
@@ -80,6 +81,7 @@ class Step:
         If it cannot be called in any known way; with the error of the likeliest.
     """
 
+    called = "step"
     inputs: ClassVar = {"x": "sd", "h": "sh", "c": "sh"}
     outputs: tuple[str, ...] = ("sh", "sh")
     """Axes of what goes in and comes out: t time, s samples, d inputs, h units."""
@@ -90,7 +92,7 @@ class Step:
     """Numbers of steps for which gradients are compared."""
 
     def __init__(self, thing: Any, weights: Mapping[str, Any] | None = None) -> None:
-        functions, self.given = functions_of(thing, self.methods), weights
+        functions, self.given = functions_of(self.called, thing, self.methods), weights
         self.owner = getattr(functions[0], "__self__", None)
         self.whole = whole = self.owner if inspect.ismethod(thing) else thing
         self.weights = weights_of(whole if weights is None else weights)

@@ -6,8 +6,8 @@ order its gates stand, and how it lies. All else follows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,10 +72,7 @@ def to_framework(state_dict: Mapping[str, np.ndarray], framework: str) -> dict[s
         A framework with one bias has the sum of both.
     """
     checks.one_of("framework", framework, tuple(FRAMEWORKS))
-    missing = [name for name in TORCH if name not in state_dict]
-    if missing:
-        raise ValueError(f"state_dict must have {', '.join(TORCH)}, got no {', '.join(missing)}")
-    whole = dict(zip("WUbB", (np.array(state_dict[name]) for name in TORCH), strict=True))
+    whole = dict(zip("WUbB", of_one_layer(_arrays("state_dict", state_dict, TORCH)), strict=True))
     letters = {part for piece in FRAMEWORKS[framework] for part in piece.parts}
     kept, other = ("b", "B") if "b" in letters else ("B", "b")
     if other not in letters:
@@ -106,14 +103,38 @@ def from_framework(weights: Mapping[str, np.ndarray], framework: str) -> dict[st
         What a framework lacks is zero.
     """
     checks.one_of("framework", framework, tuple(FRAMEWORKS))
-    missing = [p.name for p in FRAMEWORKS[framework] if p.name not in weights]
-    if missing:
+    weights = _arrays("weights", weights, [piece.name for piece in FRAMEWORKS[framework]])
+    try:
+        return dict(zip(TORCH, of_one_layer(_gathered(weights, framework)), strict=True))
+    except (IndexError, TypeError, ValueError) as error:
+        shapes = {name: array.shape for name, array in weights.items()}
         raise ValueError(
-            f"weights must have the arrays of {framework}, got no {', '.join(missing)}"
-        )
+            f"weights must be those of one layer in {framework}, got {shapes}: {error}"
+        ) from None
+
+
+def _arrays(name: str, value: Mapping[str, Any], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the arrays of some names, copied."""
+    value = checks.mapping(name, value)
+    if missing := [each for each in names if each not in value]:
+        raise ValueError(f"{name} must have {', '.join(names)}, got no {', '.join(missing)}")
+    return {each: np.array(checks.array(each, value[each])) for each in names}
+
+
+def of_one_layer(arrays: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the arrays, those of :data:`TORCH` in their order, if they fit together."""
+    D, H = ((0, *arrays[name].shape)[-1] for name in TORCH[:2])
+    shapes = (4 * H, D), (4 * H, H), (4 * H,), (4 * H,)
+    for (name, array), shape in zip(arrays.items(), shapes, strict=True):
+        checks.of_shape(name, array, shape)
+        yield array
+
+
+def _gathered(weights: Mapping[str, np.ndarray], framework: str) -> dict[str, np.ndarray]:
+    """Return the arrays of :data:`TORCH` from those of a framework."""
     gates: dict[str, dict[str, np.ndarray]] = {part: {} for part in "WUbB"}
     for name, parts, order, columns, lead in FRAMEWORKS[framework]:
-        array = np.array(weights[name][0] if lead else weights[name])
+        array = weights[name][0] if lead else weights[name]
         array = array if columns else array.T
         rows = len(array) // (len(order) * (len(parts) if array.ndim == 1 else 1))
         cuts = {"WU": [array.shape[-1] - rows], "bB": [len(order) * rows]}.get(parts, [])

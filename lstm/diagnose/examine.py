@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm import checks
 from lstm.cell import step as lstm_step
 from lstm.diagnose.calling import CannotCall, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding
@@ -119,6 +120,11 @@ def answered(
     gradients: Callable[..., Any] | None = None, loss: Callable[..., Any] | None = None,
 ) -> Diagnosis:  # fmt: skip
     """Examine code; where it cannot be called, say why and how it could."""
+    if weights is not None:
+        checks.mapping("weights", weights)
+    for name, given in (("gradients", gradients), ("loss", loss)):
+        if given is not None:
+            checks.function(name, given)
     try:
         code = open_code(kind, thing, weights)
     except CannotCall as failure:

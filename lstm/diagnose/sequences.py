@@ -22,6 +22,7 @@ class Sequence(Step):
     gets zeros.
     """
 
+    called = "run"
     inputs: ClassVar = {"x": "tsd"}
     outputs = ("tsh",)
     methods, layouts, most, lengths = RUNS, SEQUENCES, 2, (1, 3)

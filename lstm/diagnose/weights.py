@@ -188,7 +188,10 @@ def invented(asked: list[str]) -> Iterator[Weights]:
 
 def made(kind: type) -> Iterator[Any]:
     """Yield objects of a class: its arguments' names say sizes or weights, or their number does."""
-    parameters = inspect.signature(kind).parameters.values()
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except ValueError:  # some classes that are written in C do not tell
+        return
     needed = [
         p.name for p in parameters if p.default is p.empty and not p.kind.name.startswith("V")
     ]

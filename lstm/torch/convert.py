@@ -54,6 +54,8 @@ def from_torch(module: nn.Module) -> Layer:
     if kind is None:
         names = ", ".join(theirs.__name__ for theirs in KINDS)
         raise ValueError(f"module must be one of {names}, got {type(module).__name__}")
+    if any(value.is_meta for value in module.state_dict().values()):
+        raise ValueError("module must have values, got one on the device meta")
     values = {name: value.cpu() for name, value in module.state_dict().items()}
     layer = kind(**arguments(module), dtype=numpy_dtype(next(iter(values.values()))))
     layer.load_state_dict(values)
@@ -90,8 +92,11 @@ def to_torch(layer: Layer, kind: type[nn.Module] | None = None) -> nn.Module:
         raise checks.wrong("kind", "a class of PyTorch's modules", kind)
     dtype = next(iter(values.values())).dtype
     with torch.random.fork_rng(devices=[]):  # what it draws is overwritten
-        module = kind(**arguments(layer), dtype=dtype)
-    module.load_state_dict(values)
+        try:
+            module = kind(**arguments(layer), dtype=dtype)
+            module.load_state_dict(values)
+        except (RuntimeError, TypeError, ValueError):
+            raise checks.wrong("kind", f"made like a {type(layer).__name__}", kind) from None
     return module.train(layer.training)
 
 

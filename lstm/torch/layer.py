@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from lstm import checks
 from lstm.arguments import RecurrentArguments
 
 State = tuple[Tensor, Tensor]
@@ -126,6 +127,12 @@ class LSTM(RecurrentArguments, nn.Module):
             bidirectional,
             proj_size,
         )
+        try:
+            nn.init.uniform_(torch.empty(0, device=device, dtype=dtype))
+        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+            got = f"{checks.shown(device)} and {checks.shown(dtype)}"
+            wanted = "device and dtype must be some in which PyTorch has real numbers here"
+            raise ValueError(f"{wanted}, got {got}: {checks.shown(str(error))}") from None
         for name, shape in self.named_shapes().items():
             empty = torch.empty(shape, device=device, dtype=dtype)
             self.register_parameter(name, nn.Parameter(empty))

@@ -41,12 +41,18 @@ class MLSTM(StepwiseLayer):
     and m (one number). No step reads h, and the gradient of ``h_0`` is 0. One head.
     """
 
+    gates = ("q", "k", "v", "o", "i", "f")
     states = ("h", "C", "n", "m")
 
     def parameter_shapes(self, input_size):
         """Return name → shape of the parameters of one direction: none reads the state."""
         rows = 4 * self.hidden_size + 2
         return {"weight_ih": (rows, input_size)} | ({"bias_ih": (rows,)} if self.bias else {})
+
+    def gate_rows(self, gate):
+        """Return the rows of a gate: i and f have one each, the last two."""
+        single = {"i": slice(-2, -1), "f": slice(-1, None)}
+        return single[gate] if gate in single else super().gate_rows(gate)
 
     def state_sizes(self):
         """Return name → width of each state."""

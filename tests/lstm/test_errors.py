@@ -154,7 +154,7 @@ VALUES = {"weight": np.ones((2, 3), F32), "bias": np.ones(2, F32)}
         (VALUES | {"bias": np.zeros(2, int)}, "bias must have dtype float32, got int64"),
         (VALUES | {"bias": np.array([None, 1])}, "bias must be an array of numbers, got object"),
         (VALUES | {"bias": ["a", "b"]}, r"bias must be an array of numbers, got \['a', 'b'\]"),
-        (list(VALUES), "mapping must be a mapping of names, got list"),
+        (list(VALUES), "mapping must be a mapping of names to arrays, got "),
     ],
 )
 def test_a_state_dict_is_taken_whole_or_not_at_all(mapping, message):

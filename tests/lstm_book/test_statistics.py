@@ -99,7 +99,7 @@ def test_paired_seeds_lose_what_they_share():
     found = paired(np.add(shared, [1, 2, 1, 2]), shared)
     assert found.mean == 1.5
     assert found.deviation == pytest.approx(np.std([1, 2, 1, 2], ddof=1))
-    with pytest.raises(ValueError, match="the same seeds"):
+    with pytest.raises(ValueError, match="second must have shape"):
         paired([1, 2, 3], [1, 2])
 
 

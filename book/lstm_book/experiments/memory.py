@@ -12,6 +12,7 @@ from lstm import checks
 from lstm.initialise import orthogonal
 from lstm.module import Parameter
 from lstm.optim import Adam
+from lstm.signatures import checked
 from lstm_book.experiments.passes import ACTIVATIONS, INPUT_SIZE, KINDS, Passes, mask
 
 LEARNT = 0.99
@@ -24,6 +25,7 @@ RECURRENT = ("uniform", "orthogonal", "identity")
 SPREAD_OF_IDENTITY = 0.001
 
 
+@checked
 @dataclass(frozen=True)
 class Cell:
     """What is trained, and from which start.
@@ -68,6 +70,7 @@ class Cell:
         """Numbers in W, U and b; what a kind has not is not counted."""
         return int(mask(self.kind, self.hidden_size).sum())
 
+    @checked
     def start(self, seed: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw the matrix M of :mod:`~lstm_book.experiments.passes`, and the read-out v.
 
@@ -107,6 +110,7 @@ class Cell:
         return np.hstack([U, W, b.reshape(-1, 1)]) * mask(self.kind, H), v
 
 
+@checked
 def remember_task(
     rng: np.random.Generator, batch: int, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from lstm.checkpoint import replace_file
+from lstm.signatures import checked
 from lstm_book.checkout import ROOT
 from lstm_book.recipes import records
 
@@ -21,6 +22,7 @@ def command(name: str) -> str:
     return "python -m benchmarks.cost" if timed else f"python -m lstm_book.experiments {name}"
 
 
+@checked
 def load_record(name: str) -> dict[str, Any]:
     """Return what an experiment wrote; its ``"command"`` is the one that repeats it today.
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lstm.signatures import checked
+
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0, 30.0)
 """Learning rates, two in a decade."""
 FIRST = RATES[4:8]
@@ -51,6 +53,7 @@ def tune(
         results |= {rate: run(rate) for rate in new}
 
 
+@checked
 def choose(scores: dict[float, tuple[float, ...]]) -> float:
     """Return the rate with the largest score; of several that in their middle."""
     largest = max(scores.values())

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, PathPatch, Polygon, Rectangle
 from matplotlib.path import Path
 
+from lstm.signatures import checked
 from lstm_book.figures.palette import COLORS
 from lstm_book.figures.plots import style
 
@@ -191,6 +192,7 @@ _HIDDEN, _RIGHT = 298, 338
 _SYMBOLS = {"forget": "f", "input": "i", "candidate": "g", "output": "o"}
 
 
+@checked
 def lstm_cell(highlight: str | Collection[str] | None = None) -> Figure:
     """Draw today's LSTM cell; the cell state is the thick line on top.
 

@@ -22,6 +22,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from lstm.signatures import checked
 from lstm_book.figures.palette import COLORS
 from lstm_book.figures.svg import inline_svg
 
@@ -108,6 +109,7 @@ def _settings() -> dict[str, object]:
     return _STYLE | {"axes.prop_cycle": cycle}
 
 
+@checked
 def figure(
     nrows: int = 1,
     ncols: int = 1,
@@ -143,6 +145,7 @@ def _subplots(
 
 
 # ----------------------------------------------------------------------------------------- show
+@checked
 def show(fig: Figure, *, name: str, alt: str, caption: str) -> None:
     """Display ``fig`` as an HTML ``<figure>`` in a notebook, and close it.
 
@@ -174,6 +177,7 @@ def show(fig: Figure, *, name: str, alt: str, caption: str) -> None:
     display(HTML(text))
 
 
+@checked
 def figure_html(fig: Figure, *, name: str, alt: str, caption: str) -> str:
     """Return the ``<figure>`` that :func:`show` displays; same arguments."""
     _check_texts(name, alt, caption)
@@ -210,6 +214,7 @@ def _caption_html(caption: str) -> str:
 
 
 # -------------------------------------------------------------------------------------- training
+@checked
 def loss_curve(history: Sequence[Mapping[str, float]], *, ylabel: str = "mean loss") -> Figure:
     """Draw the loss per epoch, and beside it the validation accuracy where there is one.
 
@@ -246,6 +251,7 @@ def loss_curve(history: Sequence[Mapping[str, float]], *, ylabel: str = "mean lo
     return fig
 
 
+@checked
 def spread(
     x: ArrayLike,
     runs: Mapping[str, ArrayLike],
@@ -308,6 +314,7 @@ def _series_color(label: str, number: int) -> str:
 
 
 # ---------------------------------------------------------------------------- classes and digits
+@checked
 def confusion_matrix(matrix: ArrayLike, labels: Sequence[str] | None = None) -> Figure:
     """Draw counts by true class (row) and predicted class (column).
 
@@ -341,6 +348,7 @@ def confusion_matrix(matrix: ArrayLike, labels: Sequence[str] | None = None) -> 
     return fig
 
 
+@checked
 def image_grid(images: ArrayLike, titles: Sequence[str], *, ncols: int = 6) -> Figure:
     """Draw grey images (digits, say) in rows, each with a short title above.
 
@@ -373,6 +381,7 @@ def image_grid(images: ArrayLike, titles: Sequence[str], *, ncols: int = 6) -> F
     return fig
 
 
+@checked
 def probabilities_over_time(
     probabilities: ArrayLike,
     image: ArrayLike | None = None,
@@ -429,6 +438,7 @@ def probabilities_over_time(
 
 
 # --------------------------------------------------------------------------------------- heatmap
+@checked
 def heatmap(
     array: ArrayLike,
     *,
@@ -476,6 +486,7 @@ def heatmap(
 
 
 # --------------------------------------------------------------------------------- small tables
+@checked
 def matrices(
     arrays: Sequence[ArrayLike],
     titles: Sequence[str],

@@ -7,9 +7,12 @@ from html import escape
 
 from IPython.display import display
 
+from lstm.signatures import checked
+
 __all__ = ["show"]
 
 
+@checked
 def show(
     rows: Iterable[Sequence[object]],
     header: Sequence[str],

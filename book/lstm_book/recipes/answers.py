@@ -7,19 +7,24 @@ import zlib
 
 import numpy as np
 
+from lstm.signatures import checked
 
+
+@checked
 def right(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Return for each example whether its largest logit (one logit: its sign) is the target."""
     guess = outputs.argmax(axis=-1) if outputs.ndim > targets.ndim else outputs > 0
     return (guess == targets).ravel()
 
 
+@checked
 def pack(values: np.ndarray) -> str:
     """Write booleans, or numbers from 0 to 255, as a short text."""
     content = np.packbits(values) if values.dtype == bool else values.astype(np.uint8)
     return base64.b85encode(zlib.compress(content.tobytes(), 9)).decode()
 
 
+@checked
 def unpack(text: str, count: int, dtype: type = bool) -> np.ndarray:
     """Read what :func:`pack` wrote.
 

@@ -86,7 +86,7 @@ def _named(value: Any) -> str | None:
     """Return the name by which Python finds a function or a class, if there is one."""
     try:
         found = operator.attrgetter(value.__qualname__)(sys.modules[value.__module__])
-    except (AttributeError, KeyError, TypeError):
+    except Exception:  # whatever a foreign __getattr__ raises, too
         return None
     return f"{value.__module__}.{value.__qualname__}" if found is value else None
 

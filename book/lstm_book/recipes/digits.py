@@ -13,6 +13,7 @@ from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier
 from lstm.module import Backward, Module
 from lstm.schedules import linear
+from lstm.signatures import checked
 from lstm_book.recipes import baselines
 from lstm_book.recipes.recipe import (
     KERAS,
@@ -28,6 +29,7 @@ from lstm_book.recipes.recipe import (
 )
 
 
+@checked
 @dataclass(frozen=True)
 class Distort:
     """An ``augment`` for :class:`lstm.Trainer` that moves, turns, stretches and bends digits.
@@ -51,6 +53,7 @@ class Distort:
     stretch: float
     bend: float = 0.0
 
+    @checked
     def __call__(self, rng: np.random.Generator, images: np.ndarray) -> tuple[np.ndarray]:
         """Return other images (N, H, W), each distorted in its own way."""
         count, height, width = images.shape

@@ -18,6 +18,7 @@ import numpy as np
 
 from lstm import checks
 from lstm.checkpoint import replace_file
+from lstm.signatures import checked
 from lstm_book.recipes.linear import Linear
 from lstm_book.recipes.ngrams import NGrams
 from lstm_book.recipes.sentences import FEATURES, SentenceClassifier, SentenceReader
@@ -31,6 +32,7 @@ class ModelError(RuntimeError):
     """A file is no model that can be read; the message says why."""
 
 
+@checked
 def write_safetensors(
     path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]
 ) -> None:
@@ -59,6 +61,7 @@ def write_safetensors(
     replace_file(path, len(text).to_bytes(8, "little") + text + body)
 
 
+@checked
 def digest(header: Mapping[str, Any], body: bytes) -> str:
     """Return the SHA-256 of what a file holds, but for that text itself."""
     about = {name: text for name, text in header["__metadata__"].items() if name != "sha256"}
@@ -101,6 +104,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
         raise ModelError(f"{path} could not be read as a model: {error!r}") from error
 
 
+@checked
 def save(
     path: Path, classifier: SentenceClassifier, about: Mapping[str, Any] | None = None
 ) -> None:
@@ -125,6 +129,7 @@ def save(
     write_safetensors(Path(path), arrays, texts)
 
 
+@checked
 def load(path: Path) -> SentenceClassifier:
     """Return the classifier that :func:`save` kept.
 
@@ -150,11 +155,13 @@ def load(path: Path) -> SentenceClassifier:
         raise ModelError(f"{path} is damaged: {error!r}") from error
 
 
+@checked
 def about(path: Path) -> dict[str, Any]:
     """Return what was noted when a classifier was kept."""
     return json.loads(read_safetensors(path)[1].get("about", "{}"))
 
 
+@checked
 def to_onnx(classifier: SentenceClassifier) -> Any:
     """Return the network over the sentences as an ONNX model; the weights of n-grams stay outside.
 

@@ -13,6 +13,7 @@ import numpy as np
 
 import lstm
 from lstm.schedules import linear
+from lstm.signatures import checked
 from lstm_book.recipes.ngrams import Reviews
 from lstm_book.recipes.recipe import Settings
 
@@ -30,6 +31,7 @@ class Linear(NamedTuple):
     #: The logit of an empty review.
     bias: float
 
+    @checked
     def logits(self, reviews: Reviews) -> np.ndarray:
         """Judge reviews, shape (N,)."""
         tokens = self.weights[reviews.grams].sum(axis=1)
@@ -37,6 +39,7 @@ class Linear(NamedTuple):
         return (sums / reviews.sizes + self.bias).astype(np.float32)
 
 
+@checked
 def log_ratio(reviews: Reviews, labels: np.ndarray, size: int) -> np.ndarray:
     """Return how much more of the positive reviews than of the negative ones hold each n-gram.
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm.signatures import checked
+
 ORDERS = 3
 """Words alone, pairs, triples."""
 
@@ -18,6 +20,7 @@ _TOKEN = re.compile(r"""[^\W_]+(?:'[^\W_]+)*|[!?.,;:()"*/\n]""")
 _ENDS = frozenset(".!?\n")
 
 
+@checked
 def sentences(text: str) -> list[list[str]]:
     """Split a text into sentences of lower-case words and punctuation marks.
 
@@ -73,6 +76,7 @@ class Reviews(NamedTuple):
         """The review of each token, shape (M,)."""
         return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
+    @checked
     def take(self, chosen: np.ndarray) -> Reviews:
         """Return some of the reviews, in the order of ``chosen``."""
         counts = np.diff(self.starts)[chosen]
@@ -93,11 +97,13 @@ class NGrams:
         (number of the last word). Their numbers follow.
     """
 
+    @checked
     def __init__(self, words: Sequence[str], codes: Sequence[np.ndarray] = ()) -> None:
         self.words, self.codes = list(words), list(codes)
         self._ids = {word: number for number, word in enumerate(self.words, start=1)}
 
     @classmethod
+    @checked
     def counted(cls, texts: Iterable[str], min_texts: int = 2) -> tuple[NGrams, Reviews]:
         """Count in how many of the training texts each occurs; labels are not looked at.
 
@@ -136,6 +142,7 @@ class NGrams:
         """Tell whether a word has a number."""
         return word in self._ids
 
+    @checked
     def encode(self, texts: Iterable[str]) -> Reviews:
         """Write texts as numbers."""
         return self._numbered([sentences(text) for text in texts])

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from lstm import checks
 from lstm.module import Backward, Embedding
+from lstm.signatures import checked
 from lstm.text import PADDING_ID, UNKNOWN_ID
 
 
@@ -28,6 +29,7 @@ class Pairs:
         How often a pair must occur.
     """
 
+    @checked
     def __init__(self, ids: np.ndarray, vocabulary_size: int, min_count: int) -> None:
         min_count = checks.positive_int("min_count", min_count)
         self.vocabulary_size = vocabulary_size
@@ -45,6 +47,7 @@ class Pairs:
         known = np.minimum(before, ids) > max(PADDING_ID, UNKNOWN_ID)
         return np.where(known, before * self.vocabulary_size + ids, 0)
 
+    @checked
     def beside(self, ids: np.ndarray) -> np.ndarray:
         """Return each word's number and, beside it, that of the pair it ends: (N, T, 2).
 
@@ -60,9 +63,9 @@ class Pairs:
 class SummedEmbedding(Embedding):
     """The sum of the vectors of several integers, as ``torch.nn.EmbeddingBag`` with mode "sum"."""
 
-    def vjp(self, index: ArrayLike) -> tuple[np.ndarray, Backward]:
+    def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
         """Map integers of shape (..., K) to vectors of shape (..., D), the sums of K."""
-        vectors, backward = super().vjp(index)
+        vectors, backward = super().vjp(input)
         output, shape = vectors.sum(axis=-2), vectors.shape
 
         def backward_of_sum(d_output: ArrayLike) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from lstm import checks
 from lstm.datasets import stratified_split
 from lstm.module import Module
+from lstm.signatures import checked
 from lstm.training import Augment, Loss, predict
 
 Settings = Mapping[str, Any]
@@ -258,6 +259,7 @@ KINDS = {
 }
 
 
+@checked
 def parse(name: str, text: str, default: Any, may_be_none: bool = False) -> Any:
     """Read a setting as the kind of value that its default is; some may also be None."""
     text, may_be_none = checks.text("text", text), checks.boolean("may_be_none", may_be_none)
@@ -276,6 +278,7 @@ def parse(name: str, text: str, default: Any, may_be_none: bool = False) -> Any:
     return float(value) if isinstance(default, float) else value
 
 
+@checked
 def split(labels: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of a training and of a validation part, of the sizes in ``settings``."""
     size = settings["validation_size"]
@@ -285,6 +288,7 @@ def split(labels: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarra
     return train[: settings["train_size"]], validation
 
 
+@checked
 def checksum(parts: Iterable[np.ndarray | Iterable[str]]) -> str:
     """Return the SHA-256 of arrays and lists of texts, one after the other."""
     digest = hashlib.sha256()

@@ -20,6 +20,7 @@ import numpy as np
 import lstm
 from lstm import checks
 from lstm.checkpoint import differences, replace_file
+from lstm.signatures import checked
 from lstm.threads import threads
 from lstm_book.checkout import ROOT
 from lstm_book.recipes import RECIPES, answers
@@ -112,6 +113,7 @@ class RecordError(RuntimeError):
     """A record cannot be read or added to; the message says why and what to do."""
 
 
+@checked
 def read(path: Path) -> Record:
     """Read one record.
 
@@ -142,6 +144,7 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
+@checked
 def read_all(folder: Path, *scales: str) -> dict[str, Record]:
     """Return all records of a folder that hold a run, by their names; of some scales, or of all."""
     endings = scales or ("quick", "full")
@@ -164,6 +167,7 @@ def try_out(path: Path) -> None:
         raise RecordError(f"{path} cannot be written ({error}): choose another place") from None
 
 
+@checked
 def add(path: Path, fresh: Record, run: Record, instead_of: bytes | None = None) -> None:
     """Add a run to the record in a file, safely: on disk when this returns.
 
@@ -227,6 +231,7 @@ def check_same(path: Path, record: Record, fresh: Record) -> None:
             )
 
 
+@checked
 def command(record: Record) -> str:
     """Return the command that makes such a record today, one seed of it."""
     recipe = RECIPES[record["recipe"]]
@@ -290,6 +295,7 @@ def cpu() -> str:
         return platform.processor() or platform.machine()
 
 
+@checked
 def line(record: Record) -> dict[str, str]:
     """Return a record as texts: how many seeds, what was tested, and what it cost a seed.
 
@@ -308,6 +314,7 @@ def line(record: Record) -> dict[str, str]:
     }
 
 
+@checked
 def reached(record: Record) -> str:
     """Return what the seeds reached: mean ± standard deviation, or each of them.
 
@@ -324,6 +331,7 @@ def reached(record: Record) -> str:
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 
+@checked
 def beside(record: Record, name: str) -> Record:
     """Return the record of a system that was trained in the same runs as another, to compare."""
     runs = [run | run["beside"][name] for run in record["runs"]]
@@ -338,6 +346,7 @@ def with_those_beside(found: Iterable[Record]) -> Iterator[Record]:
             yield beside(record, name)
 
 
+@checked
 def right(record: Record) -> np.ndarray:
     """Return which test examples each run answered rightly, bool of shape (runs, examples).
 
@@ -352,6 +361,7 @@ def right(record: Record) -> np.ndarray:
     return np.array([answers.unpack(run["right"], count) for run in record["runs"]])
 
 
+@checked
 def probabilities(record: Record) -> np.ndarray:
     """Return what each run said of every test example, in steps of 1/255, (runs, examples)."""
     count = record["data"]["sizes"][-1]
@@ -375,6 +385,7 @@ def _rank(record: Record) -> tuple[str, str, float]:
 TABLE = ("model", "runs", "mean ± sd", "CPU min")
 
 
+@checked
 def table(records: Iterable[Record]) -> str:
     """Return records as tables of at most 80 columns: recipe by recipe, the best first.
 

@@ -11,6 +11,7 @@ from lstm import checks
 from lstm.datasets import load_imdb, load_imdb_films, stratified_split
 from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier
+from lstm.signatures import checked
 from lstm.text import UNKNOWN_ID, Vocabulary
 from lstm_book.recipes import baselines
 from lstm_book.recipes.pairs import Pairs, SummedEmbedding
@@ -19,6 +20,7 @@ from lstm_book.recipes.sentences import SENTENCES
 from lstm_book.recipes.torch_readers import CONVOLUTION, TRANSFORMER
 
 
+@checked
 @dataclass(frozen=True)
 class DropWords:
     """An ``augment`` for :class:`lstm.Trainer` that makes a share of all words unknown.
@@ -31,6 +33,7 @@ class DropWords:
     def __post_init__(self) -> None:
         checks.number("word_dropout", self.share, "[0, 1]")
 
+    @checked
     def __call__(
         self, rng: np.random.Generator, ids: np.ndarray, lengths: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from lstm import checks
 from lstm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from lstm.equations import sigmoid
 from lstm.schedules import SCHEDULES
+from lstm.signatures import checked
 from lstm.training import Trainer, scores
 from lstm_book.recipes import answers, keep, processes, recipe, records, trials
 from lstm_book.recipes.description import describe
@@ -38,6 +39,7 @@ OPTIMIZERS = {
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
+@checked
 @dataclass
 class Job:
     """A recipe and how to run it.

@@ -20,6 +20,7 @@ import lstm
 from lstm.initialise import initialise_lstm
 from lstm.module import Backward, Module, Parameter
 from lstm.schedules import linear
+from lstm.signatures import checked
 from lstm_book.recipes.linear import Linear, fit_averaged
 from lstm_book.recipes.ngrams import NGrams, Reviews, sentences
 from lstm_book.recipes.recipe import Answers, Settings, System, Task
@@ -54,6 +55,7 @@ KINDS = {
 """What reads the sentences."""
 
 
+@checked
 def features(reviews: Reviews, base: Linear) -> tuple[np.ndarray, np.ndarray]:
     """Say in eight numbers what the weights of n-grams make of each sentence.
 
@@ -91,10 +93,12 @@ def features(reviews: Reviews, base: Linear) -> tuple[np.ndarray, np.ndarray]:
 class Memoryless(Module):
     """A layer of tanh units in the place of an LSTM: each sentence alone, none remembered."""
 
+    @checked
     def __init__(self, input_size: int, output_size: int, rng: np.random.Generator) -> None:
         self.linear = lstm.Linear(input_size, output_size, rng=rng)
         self.output_size = output_size
 
+    @checked
     def vjp(self, x: np.ndarray, lengths: np.ndarray | None = None) -> tuple:
         """Return ``(output, None)`` and the way back, as a recurrent layer does."""
         before, linear_backward = self.linear.vjp(x)
@@ -121,6 +125,7 @@ class SentenceReader(Module):
         Of the weights and the dropout.
     """
 
+    @checked
     def __init__(self, kind: str, settings: Settings, rng: np.random.Generator) -> None:
         self.hidden_size = settings["hidden_size"]
         if kind == "memoryless":
@@ -134,6 +139,7 @@ class SentenceReader(Module):
         self.head.weight.data[...] = self.head.bias.data[...] = 0  # at first the linear one alone
         self.trust = Parameter(np.ones(1, np.float32))
 
+    @checked
     def vjp(self, x: ArrayLike, lengths: ArrayLike, base: ArrayLike) -> tuple[np.ndarray, Backward]:
         """Judge reviews.
 
@@ -291,10 +297,12 @@ class SentenceClassifier:
     scale: np.ndarray
     reader: SentenceReader
 
+    @checked
     def inputs(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what the reader reads."""
         return Readings.of(self.ngrams.encode(texts), self.base).scaled(self.scale)
 
+    @checked
     def known(self, texts: list[str]) -> np.ndarray:
         """Return which share of each text's words is known, shape (N,); 0 where there is none."""
         shares = []
@@ -303,6 +311,7 @@ class SentenceClassifier:
             shares.append(sum(word in self.ngrams for word in words) / max(len(words), 1))
         return np.array(shares)
 
+    @checked
     def logits(self, texts: list[str]) -> np.ndarray:
         """Judge texts, shape (N,): positive where the review is."""
         return lstm.predict(self.reader, self.inputs(texts))[:, 0]

@@ -7,12 +7,14 @@ import numpy as np
 import lstm
 from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier, Stack
+from lstm.signatures import checked
 from lstm_book.recipes import baselines
 from lstm_book.recipes.recipe import TRAINING, Part, Recipe, Settings, Task, checksum
 
 FLOAT = np.float32
 
 
+@checked
 def waves(rng: np.random.Generator, size: int, steps: int = 100, noise: float = 1.0):
     """Draw noisy waves: a tone of 5 or of 8 periods, beginning anywhere.
 
@@ -39,6 +41,7 @@ def waves(rng: np.random.Generator, size: int, steps: int = 100, noise: float = 
     return x[..., None].astype(FLOAT), y[:, None].astype(np.uint8)
 
 
+@checked
 def first_repeat(rng: np.random.Generator, size: int, shortest: int = 11, longest: int = 20):
     """Draw sequences of ten symbols; the answer is the first symbol that comes a second time.
 
@@ -69,6 +72,7 @@ def first_repeat(rng: np.random.Generator, size: int, shortest: int = 11, longes
     return x, lengths, y
 
 
+@checked
 def gaussian_sequences(rng: np.random.Generator, size: int, target: str):
     """Draw sequences of 100 vectors of 10 Gaussian numbers, and a target of 10 numbers for each.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm.checkpoint import replace_file
+from lstm.signatures import checked
 from lstm_book.recipes import records
 
 Trial = dict[str, Any]
@@ -30,6 +31,7 @@ def trial(record: dict[str, Any], run: dict[str, Any], changed: Iterable[str]) -
     return about | ({"beside": beside} if beside else {})
 
 
+@checked
 def add(folder: Path, line: Trial) -> None:
     """Add a line to the log of a folder: it is on disk when this returns, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +41,7 @@ def add(folder: Path, line: Trial) -> None:
         replace_file(path, before + json.dumps(line).encode() + b"\n")
 
 
+@checked
 def read(folder: Path) -> list[Trial]:
     """Return the log of a folder, empty if there is none.
 
