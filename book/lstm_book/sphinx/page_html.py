@@ -28,13 +28,12 @@ WRONG = re.compile(
     r' aria-label="Toggle hidden content"| id="(?:(?:exercise|solution|proof)-content|proof)"'
 )
 HIDDEN = re.compile(r'(hide below-input">\s*<summary>\s*<p[^>]*>)Code(</p>\s*<p[^>]*>Hide )code')
-# The spaces of 1 ± 2, 1 : 2, 1 to 2, 1 of 2, 1 and 2, 1 [2, 3], 1 (2), 1: 2 and < .1
+# The spaces of 1 ± 2, 1 : 2, 1 to 2, 1 of 2, 1 [2, 3], 1 (2), 1: 2 and < .1
 NUMBERS = re.compile(
-    r"(?<=\d) (?=(?:±|:|to|of|and) [-−+]?\d)|(?<=\d [±:]) (?=[-−+]?\d)"
-    r"|(?<=\d (?:to|of)) (?=[-−+]?\d)|(?<=\d and) (?=\d)"
+    r"(?<=\d) (?=(?:±|:|to|of) [-−+]?\d)|(?<=\d [±:]) (?=[-−+]?\d)|(?<=\d (?:to|of)) (?=[-−+]?\d)"
     r"|(?<=\d) (?=[\[(][-−+]?\d)|(?<=\d,) (?=[-−+]?[\d.]+\])|(?<=\d:) (?=\d)|(?<=&lt;) (?=[\d.])"
 )
-OPTION = re.compile(r"--[a-z]+ [\w-]+(?=</t)")
+OPTION = re.compile(r"(?<![\w-])--?[a-z]+ [\w.-]+")
 REFERENCE = re.compile(r'(?<=<span class="std std-numref">)([A-Z]?[a-z]+) (?=[\dR])')
 SPACE = "\N{NO-BREAK SPACE}"
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
