@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 from docutils import nodes
 from docutils.utils import new_document
+from lstm_book import binding
 from lstm_book.press import run_times
 from lstm_book.recipes import RECIPES
 from lstm_book.sphinx import page_html
@@ -47,6 +49,17 @@ def written() -> set[str]:
 
 def test_reference_has_every_name_of_the_package():
     assert {f"lstm.{name}" for name in lstm.__all__} - written() == set()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*sorted(BOOK.glob("*.md")), *sorted(BOOK.glob("*.ipynb")), ROOT / "README.md"],
+    ids=lambda page: page.stem,
+)
+def test_names_of_the_packages_are_there(page):
+    name = r"lstm(?:_book)?(?:\.[A-Za-z_]\w*)+"
+    for found in set(re.findall(rf"`({name})|python -m ({name})", binding.page_text(page))):
+        pkgutil.resolve_name("".join(found))
 
 
 def test_reference_has_every_equation():
