@@ -285,3 +285,40 @@ def test_slips_are_noticed():
             missed += [changed] * (len(found) >= held and all(found))
     assert count > 550
     assert len(missed) < 0.04 * count, missed
+
+
+def test_the_step_by_hand_follows_from_its_tables():
+    """Chapter 3: inputs, weights and biases as the page prints them, and what its code gives."""
+    text = binding.page_text(numbers.pages()["03_gates"]).partition("## A step by hand")[2]
+    found = re.findall(r"\\begin\{bmatrix\}(.*?)\\end\{bmatrix\}", text, re.DOTALL)[:15]
+    x, h, c, *tables = (
+        np.array([[float(n) for n in row.split("&")] for row in each.split(r"\\")])
+        for each in found
+    )
+    printed = numbers.Sources("03_gates")
+    for gate, W, U, b in zip("ifgo", tables[:4], tables[4:8], tables[8:], strict=True):
+        assert np.allclose((W @ x + U @ h + b)[:, 0], printed.row(f"a_{gate}   "), atol=1e-6)
+    assert np.allclose(c[:, 0], np.divide(printed.row("f_t c_prev"), printed.row("f_t   ")))
+
+
+def test_factors_that_are_known_beforehand():
+    """Chapter 8: each is a slope of the step, by the complex step."""
+    t = world.SIZES["t"]
+    a, c_prev = LSTM["a", t][:, 0], LSTM["c", t - 1][:, 0]
+
+    def cell(a, c_prev):
+        i, f, g, o = np.split(a, 4)
+        c = c_prev / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+        return c, 1 / (1 + np.exp(-o)) * np.tanh(c)
+
+    def slope(block, of):
+        step = np.repeat([1e-30j * (n == block) for n in range(4)], H)
+        return np.imag(cell(a + step, c_prev)[of]) / 1e-30
+
+    o, c = LSTM["o", t][:, 0], LSTM["c", t][:, 0]
+    right = [np.imag(o * np.tanh(c + 1e-30j)) / 1e-30, slope(3, 1), slope(0, 0), slope(1, 0)]
+    right += [slope(2, 0), np.imag(cell(a, c_prev + 1e-30j)[0]) / 1e-30]
+    page = binding.page_text(numbers.pages()["08_what_speed_costs"])
+    rows = re.findall(r"^\| \d \| \$.*?\$ \| \$(.*?)\$ \|", page, re.MULTILINE)
+    for factor, slopes in zip(rows, right, strict=True):
+        np.testing.assert_allclose(world.value(factor, LSTM)[:, 0], slopes, rtol=1e-9)
