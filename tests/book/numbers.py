@@ -129,6 +129,13 @@ class Sources:
         (found,) = {each for each in _output(self.page) if all(w in each for w in words)}
         return found
 
+    def code(self, *expressions: str) -> list[float]:
+        """Return the one number that each expression finds in the page's code."""
+        cells = json.loads(pages()[self.page].read_text(encoding="utf-8"))["cells"]
+        text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+        found = [set(re.findall(expression, text)) for expression in expressions]
+        return [float(number.replace("_", "")) for (number,) in found]
+
     @staticmethod
     def record(name: str) -> dict:
         """Return a record in ``results/``, by its path there without the ending."""
@@ -181,7 +188,18 @@ class Sources:
 
     def of(self, source: str) -> tuple:
         """Return what a source gives, one number or truth for each brace of its template."""
-        names = ["row", "line", "record", "accuracy", "run", "learnt", "shares", "layer", "written"]
+        names = [
+            "row",
+            "line",
+            "code",
+            "record",
+            "accuracy",
+            "run",
+            "learnt",
+            "shares",
+            "layer",
+            "written",
+        ]
         found = eval(source, {name: getattr(self, name) for name in names} | GIVEN)
         return tuple(found) if isinstance(found, list | tuple) else tuple(np.atleast_1d(found))
 
