@@ -435,6 +435,18 @@ def test_help_names_every_setting_and_fits_80_columns(capsys):
                 assert f" {name}={value}" in words(about)
 
 
+def test_the_page_names_every_command_and_option(capsys):
+    text = (ROOT / "book" / "api_recipes.md").read_text(encoding="utf-8")
+    commands, options = re.findall(r"^\| (?:command|option) \|.*?(?=\n\n)", text, re.M | re.S)
+    for page, words, pattern in (
+        (re.findall(r"^\| `(\w+)", commands, re.M), [], r"^    (\w+) "),
+        (re.findall(r"`(--\w+)", options), ["train"], r"^  (--\w+)"),
+    ):
+        with pytest.raises(SystemExit):
+            run(*words, "--help")
+        assert set(page) == set(re.findall(pattern, capsys.readouterr().out, re.M))
+
+
 def test_what_runs_when_no_model_is_named_has_a_record():
     for recipe in RECIPES.values():
         names = [path.name for path in (ROOT / "results").glob(f"{recipe.name}-*-full.json")]

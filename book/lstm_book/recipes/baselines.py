@@ -181,7 +181,8 @@ def _best_linear(matrices: list, task: Task, strengths: list[float]) -> Result:
 
     labels = task.train.targets.ravel().astype(int)
 
-    classifier = LogisticRegression(max_iter=5_000, warm_start=True)  # from the last one
+    # From where the last one ended: with a tolerance that is usual, many would not leave it.
+    classifier = LogisticRegression(max_iter=5_000, warm_start=True, tol=1e-6)
 
     def scores(rows: Any, strength: float) -> list[np.ndarray]:
         classifier.set_params(C=strength)
