@@ -98,8 +98,8 @@ class Step:
         self.weights = weights_of(whole if weights is None else weights)
         if not self.weights and not isinstance(weights, Weights):
             raise CannotCall("no weights were found: give a dict of the arrays that it uses")
-        values = () if weights is None else weights.values()
-        self.tensors = is_torch(whole) or is_torch(self.owner) or any(map(is_torch, values))
+        held = dict(getattr(self.owner, "__dict__", {})) | dict(weights or {})
+        self.tensors = any(map(is_torch, (whole, self.owner, *held.values())))
         self.swap_states = self.forgetful = self.tokens = self.alone = False
         self.dtype = np.result_type(*self.weights.values()) if self.weights else np.dtype(float)
         self.choice: tuple[int, ...] | None = None
@@ -389,7 +389,7 @@ class Step:
     def parameters(self) -> dict[str, Any]:
         """Return the weights that PyTorch differentiates, by name."""
         whole = self.whole if self.given is None else self.given
-        named = whole.named_parameters() if hasattr(whole, "named_parameters") else whole
+        named = getattr(whole, "named_parameters", lambda: getattr(whole, "__dict__", whole))()
         found = dict(named) if isinstance(named, Mapping | Iterator) else {}
         return {name: p for name, p in found.items() if getattr(p, "requires_grad", False)}
 

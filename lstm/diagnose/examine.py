@@ -358,9 +358,9 @@ def compare(code: Step, wiring: Wiring, best: Explanation, answer: Diagnosis) ->
     if not complete(best):
         return
     settle_weights(code, seed=1)
-    inputs = code.draw(np.random.default_rng(7), 4, 6)
-    if "c" in inputs:
-        inputs["c"] *= 3
+    inputs = code.draw(np.random.default_rng(7), 12, 6)
+    for name in inputs.keys() - {"x"} if code.tokens else inputs:
+        inputs[name] *= 3 if name == "c" else 2  # far from zero, where something may be clipped
     w = standard(wiring, best, code.weights)
     x = inputs["x"] if isinstance(code, Sequence) else inputs["x"][None]
     h, c = (inputs.get(name, np.zeros((6, code.H))) for name in "hc")

@@ -432,8 +432,9 @@ def compare(
             found.add("gradients of neither forward pass")
             break
         if not any(np.any(a) for a in theirs.values()):
-            found.add("all gradients are zero", "mistake", "eq-d-weights")
-            return
+            if case is cases[-1]:
+                found.add("all gradients are zero", "mistake", "eq-d-weights")
+            continue
         search = Search(case, wiring, best, theirs)
         begin, most = search.explain(begin)
         if most == len(search.pieces):

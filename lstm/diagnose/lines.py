@@ -153,6 +153,7 @@ SLOPES_WRITTEN = {
     "no derivative of the activation": ("1", "1"),
     "the derivative's formula at the preactivation": ("z * (1 - z)", "1 - z**2"),
     "1 − y for the derivative": ("1 - y", "1 - y"),
+    "1 − 2y for 1 − y²": ("", "1 - 2 * y"),
     "the derivative with the other sign": ("y * (y - 1)", "y**2 - 1"),
     "the activation twice for its derivative": ("σ(y)", "tanh(y)"),
     "tanh′ for σ′": ("1 - y**2", ""),
@@ -225,6 +226,8 @@ LISTED: dict[str, list[tuple[str, dict[str, str]]]] = {
         ("dc is carried without h's share", {"hand_c": "next_c * f"}),
         ("dc is carried with i for f", {"hand_c": "d_c * i"}),
         ("dc of h's share alone is carried", {"hand_c": f"{SHARE} * f"}),
+        ("dc is carried with the forget gate of the step before",
+         {"d_c": f"next_c * f + {SHARE}", "hand_c": "d_c"}),
     ],
     "eq-d-hidden-state": [
         ("dh is not carried", {"hand_h": "0 * d_h"}),

@@ -159,6 +159,60 @@ class Cell:
             setattr(self, "db" + name, value.sum(axis=1, keepdims=True))
 """
 
+# One matrix, and its gates as attributes that are views of it; a backward pass of the inputs alone.
+VIEWS = """
+class Cell:
+    def __init__(self, input_size, hidden_size):
+        self.n = n = hidden_size
+        self.W = np.random.randn(input_size + n, 4 * n)
+        self.Wf, self.Wi, self.Wg, self.Wo = np.split(self.W, 4, axis=1)
+
+    def forward(self, x, h, c):
+        self.kept = f, i, g, o = np.split(np.concatenate([x, h], axis=1) @ self.W, 4, axis=1)
+        self.old, self.new = c, sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        return sigmoid(o) * np.tanh(self.new), self.new
+
+    def backward(self, dh, dc):
+        f, i, g, o = self.kept
+        f, i, g, o, t = sigmoid(f), sigmoid(i), np.tanh(g), sigmoid(o), np.tanh(self.new)
+        d = dc + dh * o * (1 - t**2)
+        da = [d * self.old * f * (1 - f), d * g * i * (1 - i), d * i * (1 - g**2)]
+        dz = np.hstack([*da, dh * t * o * (1 - o)]) @ self.W.T
+        return dz[:, :-self.n], dz[:, -self.n:], d * f
+"""
+# A plain object that holds tensors.
+TENSORS = """
+import torch
+
+class Cell:
+    def __init__(self, input_size, hidden_size):
+        self.W = torch.randn(4 * hidden_size, input_size + hidden_size, requires_grad=True)
+
+    def forward(self, x, h_prev, c_prev):
+        f, i, g, o = (self.W @ torch.cat((h_prev, x), dim=0)).chunk(4, dim=0)
+        c = torch.sigmoid(f) * c_prev + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+"""
+# Tokens; h is kept in an object that the functions share.
+SHARED = """
+class Net:
+    pass
+
+net, V, H = Net(), 5, 4
+net.U, net.W, net.Y = np.random.randn(4 * H, V), np.random.randn(4 * H, H), np.random.randn(V, H)
+net.h = np.zeros(H)
+
+def run(tokens):
+    h, c, states = net.h, np.zeros(H), []
+    for t in tokens:
+        i, f, o, g = np.split(net.U[:, t] + net.W @ h, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        states.append(h)
+    net.h = h
+    return states
+"""
+
 
 def changed(program: str, old: str, new: str) -> str:
     """Return a program with one line of it changed."""
@@ -179,6 +233,9 @@ PROGRAMS: dict[str, tuple[str, str, bool, str]] = {
         changed(MEMORIES, "d * i * (1 - g**2)", "d * i * (1 - np.tanh(g) ** 2)"),
         "Cell", False, "already activated (g)",
     ),
+    "views": (VIEWS, "Cell", True, ""),
+    "tensors": (TENSORS, "Cell", True, "by autograd, is that of its own"),
+    "state in a shared object": (SHARED, "run", False, "a state is left over"),
     "state left over": (STATE, "LSTM", False, "a state is left over"),
     "no tanh on the way out": (
         changed(COLUMNS, "h = o * np.tanh(c)", "h = o * c"),
