@@ -28,7 +28,7 @@ def student(freedom: int) -> float:
     For a whole number of degrees of freedom integration by parts makes a finite sum of the
     distribution function; its inverse is found by bisection. So a page needs no SciPy.
     """
-    checks.positive_int("freedom", freedom, maximum=MOST)
+    freedom = checks.positive_int("freedom", freedom, maximum=MOST)
     low, high = 0.0, math.pi / 2  # angles whose tangent is t / sqrt(freedom)
     for _ in range(60):
         angle = (low + high) / 2
@@ -63,7 +63,7 @@ def interval_of_mean(deviation: float | np.ndarray, count: int) -> float:
     d_a : float
         How far the ends are from :math:`\hat a`.
     """
-    return student(count - 1) * deviation / count**0.5
+    return _student_of(count) * deviation / count**0.5
 
 
 @equation("eq-interval-of-seed", deviation="s", count="n")
@@ -85,7 +85,11 @@ def interval_of_seed(deviation: float | np.ndarray, count: int) -> float:
     d_a : float
         How far the ends are from :math:`\hat a`.
     """
-    return student(count - 1) * deviation * (1 + 1 / count) ** 0.5
+    return _student_of(count) * deviation * (1 + 1 / count) ** 0.5
+
+
+def _student_of(count: int) -> float:
+    return student(checks.positive_int("count", count, minimum=2, maximum=MOST) - 1)
 
 
 class Comparison(NamedTuple):
@@ -152,7 +156,7 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Summary:
     What both share with a seed, such as the weights below them, cancels.
     """
     checks.of_shape("second", second, first.shape)
-    with checks.quiet:
+    with np.errstate(invalid="ignore"):
         return summary(first.astype(float) - second)
 
 

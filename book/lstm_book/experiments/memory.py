@@ -133,6 +133,7 @@ def remember_task(
     y : ndarray, shape (B,)
         1.0 where the first sign is +1, else 0.0.
     """
+    checks.room(steps * batch * INPUT_SIZE, batch=batch, steps=steps)
     x = np.zeros((steps, batch, INPUT_SIZE))
     x[..., 0] = 2 * rng.integers(0, 2, (steps, batch)) - 1
     x[0, :, 1] = 1

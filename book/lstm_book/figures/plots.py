@@ -22,6 +22,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from lstm import checks
 from lstm.signatures import checked
 from lstm_book.figures.palette import COLORS
 from lstm_book.figures.svg import inline_svg
@@ -367,6 +368,7 @@ def image_grid(images: ArrayLike, titles: Sequence[str], *, ncols: int = 6) -> F
             f"images must have shape ({len(titles)}, height, width), one per title, "
             f"got {images.shape}"
         )
+    ncols = checks.positive_int("ncols", ncols, maximum=100)
     nrows = -(-len(images) // ncols)
     with style():
         fig, axes = _subplots(

@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 
+from lstm import checks
 from lstm.signatures import checked
 
 
@@ -20,6 +21,8 @@ def right(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 @checked
 def pack(values: np.ndarray) -> str:
     """Write booleans, or numbers from 0 to 255, as a short text."""
+    if not ((values >= 0) & (values <= 255)).all():
+        raise checks.wrong("values", "booleans, or from 0 to 255", values)
     content = np.packbits(values) if values.dtype == bool else values.astype(np.uint8)
     return base64.b85encode(zlib.compress(content.tobytes(), 9)).decode()
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm import checks
 from lstm.signatures import checked
 
 ORDERS = 3
@@ -99,7 +100,8 @@ class NGrams:
 
     @checked
     def __init__(self, words: Sequence[str], codes: Sequence[np.ndarray] = ()) -> None:
-        self.words, self.codes = list(words), list(codes)
+        self.words = words
+        self.codes = [checks.integers(f"codes[{k}]", c, 0, 2**62) for k, c in enumerate(codes)]
         self._ids = {word: number for number, word in enumerate(self.words, start=1)}
 
     @classmethod

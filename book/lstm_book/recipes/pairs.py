@@ -63,6 +63,7 @@ class Pairs:
 class SummedEmbedding(Embedding):
     """The sum of the vectors of several integers, as ``torch.nn.EmbeddingBag`` with mode "sum"."""
 
+    @checked
     def vjp(self, input: ArrayLike) -> tuple[np.ndarray, Backward]:
         """Map integers of shape (..., K) to vectors of shape (..., D), the sums of K."""
         vectors, backward = super().vjp(input)

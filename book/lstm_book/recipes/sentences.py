@@ -76,7 +76,7 @@ def features(reviews: Reviews, base: Linear) -> tuple[np.ndarray, np.ndarray]:
     np.maximum.at(lengths, review_of, place + 1)
     place = place + np.minimum(LONGEST - lengths, 0)[review_of]
     lengths = np.minimum(lengths, LONGEST)
-    x = np.zeros((len(reviews), lengths.max(), FEATURES), np.float32)
+    x = np.zeros((len(reviews), lengths.max(initial=1), FEATURES), np.float32)
     kept = place >= 0
     weights, tokens, review_of, place = (a[kept] for a in (weights, tokens, review_of, place))
     if not len(tokens):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import lstm
+from lstm import checks
 from lstm.initialise import initialise_lstm
 from lstm.models import SequenceClassifier, Stack
 from lstm.signatures import checked
@@ -33,6 +34,7 @@ def waves(rng: np.random.Generator, size: int, steps: int = 100, noise: float = 
     y : ndarray of uint8, shape (N, 1)
         1 where the tone is the higher one.
     """
+    checks.room(size * steps, size=size, steps=steps)
     y = rng.integers(0, 2, size)
     phase = rng.uniform(0, 2 * np.pi, size)
     time = np.arange(steps) / steps
@@ -63,6 +65,7 @@ def first_repeat(rng: np.random.Generator, size: int, shortest: int = 11, longes
     y : ndarray of int, shape (N,)
         The answer, 0 to 9.
     """
+    checks.room(10 * size * longest**2, size=size, longest=longest)
     symbols = rng.integers(0, 10, (size, longest))
     lengths = rng.integers(shortest, longest + 1, size)
     earlier = np.tril(symbols[:, :, None] == symbols[:, None, :], k=-1).any(axis=2)
@@ -94,6 +97,7 @@ def gaussian_sequences(rng: np.random.Generator, size: int, target: str):
     """
     if target not in ("gaussian", "sum", "noise"):
         raise ValueError(f"target must be 'gaussian', 'sum' or 'noise', got {target!r}")
+    checks.room(1000 * size, size=size)
     x = rng.standard_normal((size, 100, 10))
     fresh = rng.standard_normal((size, 10))
     y = {"gaussian": fresh, "sum": np.tanh(x.sum(axis=1) / 10), "noise": np.tanh(fresh)}[target]
