@@ -177,8 +177,10 @@ def mapping(name: str, value: Any) -> dict[str, Any]:
         found = dict(value) if isinstance(value, Mapping) else None
     except Exception:  # whatever a foreign __iter__ raises
         found = None
-    if found is None or not all(isinstance(key, str) for key in found):
+    if found is None:
         raise wrong(name, "a mapping of names to arrays", value)
+    if others := [key for key in found if not isinstance(key, str)]:
+        raise ValueError(f"{name} must have texts as names, got {shown(others[0])}")
     return found
 
 

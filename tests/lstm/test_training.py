@@ -550,7 +550,7 @@ ROW = {"loss": 1.0, "lr": 0.1}
         ),
         ({"optimizer/x": np.zeros(2)}, r"unexpected \['x'\]"),
         ({"x": np.zeros(2)}, "it has an unexpected 'x'"),
-        ({5: np.zeros(2)}, "it has an unexpected 5"),
+        ({5: np.zeros(2)}, "it must have texts as names, got 5"),
         ({"model/head.1.bias": None}, r"missing \['head.1.bias'\]"),
         ({"optimizer/lr": None}, r"missing \['lr'\]"),
         ({"info": None}, "info"),

@@ -53,6 +53,6 @@ def read(folder: Path) -> list[Trial]:
     path = folder / NAME
     try:
         lines = path.read_bytes().splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines]
+        return [records.fits("line", json.loads(line), {}) for line in lines]
     except (OSError, ValueError, RecursionError) as error:
         raise records.RecordError(f"{path} is not a log of trials ({error})") from None
