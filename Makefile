@@ -121,13 +121,16 @@ times: $(VENV)/lab.ready
 bench: $(VENV)/lab.ready
 	@$(PY) -m benchmarks
 
-# Wheel and source distribution, each installed alone and run. The tools stay out of .venv.
+# Wheel and source distribution, each installed alone and run. The tools stay out of .venv; README
+# points to nothing that lies beside it only here.
 RELEASE := _build/release
 release:
 	@rm -rf $(RELEASE)
 	@'$(PYTHON)' -m venv $(RELEASE)/tools
 	@$(RELEASE)/tools/bin/pip install --quiet build==1.6.1 twine==7.0.0
-	@$(RELEASE)/tools/bin/python -m build --outdir $(RELEASE)/dist . >$(RELEASE)/build.log
+	@mkdir $(RELEASE)/source && cp -R lstm pyproject.toml LICENSE CHANGELOG.md $(RELEASE)/source
+	@'$(PYTHON)' book/lstm_book/press/readme.py README.md $(RELEASE)/source/README.md
+	@$(RELEASE)/tools/bin/python -m build --outdir $(RELEASE)/dist $(RELEASE)/source >$(RELEASE)/build.log
 	@$(RELEASE)/tools/bin/twine check --strict $(RELEASE)/dist/*
 	@cd $(RELEASE) && for file in dist/*; do \
 	  echo "Installing $$file."; \

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from lstm_book import binding
 from lstm_book.figures.widgets import files
-from lstm_book.press import live, moving, picture, setup
+from lstm_book.press import colab, live, moving, picture, readme, setup
 from lstm_book.recipes import RECIPES
 from PIL import Image
 
@@ -65,6 +65,18 @@ def test_the_surprising_number_is_computed():
     assert "1.36 · 10¹⁷ times as much. Chapter 5 derives it" in " ".join(README.split())
     assert (ROOT / "book" / "05_what_it_solves.ipynb").is_file()
     assert r"$1.36 \cdot 10^{17}$" in FRONT
+
+
+@pytest.mark.parametrize("address", ["", "https://github.com/somebody/lstm-checked"])
+def test_the_readme_of_a_release_needs_no_file_beside_it(address):
+    made = readme.portable(README, address)
+    targets = re.findall(r"\]\(([^)]+)\)", made)
+    assert bool(targets) == bool(address)
+    assert all(target.startswith(f"{address}/") for target in targets)
+    assert made.count("![") == (README.count("![") if address else 0)
+    assert "says how to edit a notebook" in made
+    said = readme.ADDRESS.search(readme.CONFIG.read_text(encoding="utf-8"))[1]
+    assert said == colab.configured_address()
 
 
 def test_the_moving_picture_is_of_todays_weights():
