@@ -456,7 +456,7 @@ def test_what_runs_when_no_model_is_named_has_a_record():
 
 
 def test_what_was_chosen_lies_inside_of_what_was_tried():
-    """But for a share of the whole: there is no more than 1. (Older records do not say.)"""
+    """But for a share of the whole: there is no more than 1. Older records do not say."""
     for path in RECORDED:
         for each in records.read(path)["runs"]:
             chosen = each.get("chosen", {})
