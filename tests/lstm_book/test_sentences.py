@@ -271,7 +271,7 @@ def test_the_last_training_is_on_both_parts_and_a_trial_sees_no_test():
 
 WITH_ANSWERS = [
     record
-    for path in sorted((ROOT / "results").glob("imdb-*.json"))
+    for path in sorted((ROOT / "results").glob("*-*.json"))
     for record in records.with_those_beside([records.read(path)])
     if "right" in record["runs"][0]
 ]
