@@ -19,27 +19,11 @@ from lstm.diagnose import weights as found_weights
 from lstm.diagnose.handed import arguments, gradients_by_name
 from lstm.diagnose.layouts import STEPS, Layout, arrange, back, fits, shape_of
 from lstm.diagnose.names import METHODS, is_gradient, role_of
-from lstm.diagnose.weights import (
-    Arrays,
-    Weights,
-    arrays_of,
-    as_numbers,
-    is_torch,
-    spaces_of,
-    weights_of,
-)
+from lstm.diagnose.weights import Arrays, Weights, is_torch, weights_of
 
 # Orders of arguments to try where their names do not tell.
-ORDERS = (
-    ("x", "h", "c"),
-    ("x", ("h", "c")),
-    ("h", "c", "x"),
-    ("x", "c", "h"),
-    ("h", "x", "c"),
-    (("h", "c"), "x"),
-    ("c", "h", "x"),
-    ("x", ("c", "h")),
-)
+ORDERS = (("x", "h", "c"), ("x", ("h", "c")), ("h", "c", "x"), ("x", "c", "h"), ("h", "x", "c"),
+          (("h", "c"), "x"), ("c", "h", "x"), ("x", ("c", "h")))  # fmt: skip
 
 
 class CannotCall(ValueError):
@@ -57,28 +41,12 @@ def functions_of(name: str, thing: Any, names: tuple[str, ...]) -> list[Callable
 
 
 class Step:
-    """A person's step, called with rows: ``h, c = step(x, h, c)``.
+    """A person's step, called with rows: ``h, c = step(x=x, h=h, c=c)``.
 
-    Parameters
-    ----------
-    thing : callable or object
-        The code: a function, a method, an object with ``step``, ``forward`` or ``__call__``.
-    weights : mapping of str to array, optional
-        The arrays that it uses, the very same ones; by default those found in the object.
-
-    Attributes
-    ----------
-    D, H : int
-        Sizes found.
-    layout, order : Layout, tuple
-        How it is called.
-    choices : list of tuple of int
-        Which of the arrays that come out may be h and c, the likeliest first.
-
-    Raises
-    ------
-    CannotCall
-        If it cannot be called in any known way; with the error of the likeliest.
+    It is a function, a method or an object with one; ``weights`` are the very arrays that it uses,
+    by default those found in the object. What is found: the sizes ``D`` and ``H``, how it is called
+    (``layout``, ``order``), and which of the arrays that come out may be h and c (``choices``, the
+    likeliest first). ``CannotCall`` has the commonest error of all ways that were tried.
     """
 
     called = "step"
@@ -104,7 +72,11 @@ class Step:
         self.dtype = np.result_type(*self.weights.values()) if self.weights else np.dtype(float)
         self.choice: tuple[int, ...] | None = None
         self._shape: tuple[int, ...] = ()
-        spaces = [vars(self.owner)] if hasattr(self.owner, "__dict__") else spaces_of(functions[0])
+        spaces = (
+            [vars(self.owner)]
+            if hasattr(self.owner, "__dict__")
+            else found_weights.spaces_of(functions[0])
+        )
         self._before = [] if self.tensors else [(space, dict(space)) for space in spaces]
         self._find(functions)
 
@@ -213,7 +185,8 @@ class Step:
 
     def _try(self, errors: dict[str, int]) -> int:
         """Return how many states come out of a call as it is set now; count what it raises."""
-        samples = next(s for s in (5, 7, 9) if s not in self.sizes) if self.layout.several else 1
+        samples = next(s for s in (5, 7, 9) if s not in (self.D, self.H))
+        samples = samples if self.layout.several else 1
         try:
             parts = self.draw(np.random.default_rng(0), 1, samples)
             found = self.everything(**parts)
@@ -436,7 +409,7 @@ class Step:
         if not found.keys() & self.weights.keys() and self.owner is not None:
             held = {
                 name: array
-                for name, array in arrays_of(self.owner)
+                for name, array in found_weights.arrays_of(self.owner)
                 if name not in self.weights and any(map(is_gradient, name.split(".")))
             }
             found |= gradients_by_name(held, self.weights, {})[0]
@@ -452,11 +425,6 @@ class Step:
         zero = np.zeros((x.shape[1], self.H))
         return x, inputs.get("h", zero), inputs.get("c", zero), d_h, [*given, zero][1]
 
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """Sizes of x, h and c."""
-        return self.D, self.H, self.H
-
 
 def takes(signature: inspect.Signature, order: tuple, named: dict[str, Any]) -> bool:
     """Whether a function takes so many arguments in order and these by name."""
@@ -469,7 +437,7 @@ def takes(signature: inspect.Signature, order: tuple, named: dict[str, Any]) -> 
 
 def flatten(result: Any, depth: int = 2) -> Iterator[np.ndarray]:
     """Yield the arrays in what a step returned; a cache is too deep to be looked at."""
-    array = as_numbers(result)
+    array = found_weights.as_numbers(result)
     if array is not None:
         yield array
     elif depth and isinstance(result, Mapping | list | tuple):
@@ -483,7 +451,7 @@ def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -
         best, failure = opened(kind, ((one, weights) for one in found_weights.made(thing)))
         if best is None:
             text = f"{thing.__name__} could not be made of two sizes or of weights"
-            raise failure or CannotCall(text)
+            raise CannotCall(str(failure or text))
         return best
     if isinstance(weights, dict):
         found_weights.tables_as_arrays(weights, list(weights))
@@ -511,12 +479,7 @@ def opened(
 ) -> tuple[Step | None, Exception | None]:
     """Return the first code that gives all outputs, else the first at all; and the last failure.
 
-    Parameters
-    ----------
-    kind : type
-        What to make of a thing and its weights.
-    ways : iterable of tuple
-        Things with weights, the likeliest first.
+    The ways are things with weights, the likeliest first.
     """
     best = failed = None
     for thing, weights in ways:

@@ -63,10 +63,9 @@ def diagnose(
     Diagnosis
         Print it.
 
-    Raises
-    ------
-    ValueError
-        If the code cannot be called, or holds no weights.
+    Notes
+    -----
+    Whatever the code raises, there is an answer: "unknown", the reason, and what to write.
     """
     return answered(Step, step, weights, gradients)
 
@@ -101,17 +100,12 @@ def diagnose_sequence(
     return answered(Sequence, run, weights, gradients, loss)
 
 
-ADAPTER = {
-    Step: (
-        "step = lambda x, h, c: your_step(...)  # returns h, c",
-        'weights = {"W": W, "b": b}  # the very arrays that it uses',
-        "lstm.diagnose(step, weights)",
-    ),
-    Sequence: (
-        "run = lambda X: your_run(...)  # returns all h, or the last",
-        'weights = {"W": W, "b": b}  # the very arrays that it uses',
-        "lstm.diagnose_sequence(run, weights)",
-    ),
+ADAPTER = """{} = lambda {}: your_{}(...)  # returns {}
+weights = {{"W": W, "b": b}}  # the very arrays that it uses
+lstm.{}({}, weights)"""
+WORDS = {
+    Step: ("step", "x, h, c", "step", "h, c", "diagnose", "step"),
+    Sequence: ("run", "X", "run", "all h, or the last", "diagnose_sequence", "run"),
 }
 
 
@@ -126,16 +120,16 @@ def answered(
         if given is not None:
             checks.function(name, given)
     try:
-        code = open_code(kind, thing, weights)
-    except CannotCall as failure:
-        return Diagnosis(reason=str(failure), adapter=list(ADAPTER[kind]))
-    return whole(code, gradients, loss)
+        return whole(open_code(kind, thing, weights), gradients, loss)
+    except Exception as error:  # whatever a person's code raises
+        known = isinstance(error, CannotCall)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+    return Diagnosis(reason=reason, adapter=ADAPTER.format(*WORDS[kind]).splitlines())
 
 
 def whole(
-    code: Step | Sequence, gradients: Callable[..., Any] | None = None,
-    loss: Callable[..., Any] | None = None,
-) -> Diagnosis:  # fmt: skip
+    code: Step | Sequence, gradients: Callable[..., Any] | None, loss: Callable[..., Any] | None
+) -> Diagnosis:
     """Examine code that can be called."""
     if gradients is None and not code.tensors:
         gradients = getattr(code.owner, "backward", None)
@@ -146,8 +140,7 @@ def whole(
             return Diagnosis(findings=[Finding(text, "mistake", "eq-preactivation")])
         wiring, answer, explanation = understood(code)
         if not wiring.gates:
-            text = "whatever its weights are, the same comes out"
-            return Diagnosis(reason=text, adapter=list(ADAPTER[type(code)]))
+            raise CannotCall("whatever its weights are, the same comes out")
         for name in wiring.idle:  # a gradient or a state, it may be
             code.weights[name][...] = before[name]
             if code.given is None:

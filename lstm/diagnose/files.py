@@ -25,17 +25,7 @@ YES, NO, FAILED = 0, 1, 2
 def definitions(path: Path) -> tuple[dict[str, Any], list[str]]:
     """Run a file's imports, definitions and assignments; leave out what would train or read.
 
-    Parameters
-    ----------
-    path : Path
-        A Python file, or a notebook, whose cells are taken together.
-
-    Returns
-    -------
-    dict of str to object
-        What the file defines.
-    list of str
-        Statements that failed, and how.
+    Cells of a notebook are taken together. Returns what is defined, and which statements failed.
     """
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
@@ -81,21 +71,15 @@ def examine_file(path: Path, name: str | None, gradients: str | None) -> dict[st
     names, failed = definitions(path)
     if name is not None and name not in names:
         found = ", ".join(key for key, _ in likely(names)) or "nothing"
-        return {
-            "status": FAILED,
-            "text": "\n".join([f"{path} has no {name}, but {found}", *failed]),
-        }
+        text = "\n".join([f"{path} has no {name}, but {found}", *failed])
+        return {"status": FAILED, "text": text}
     candidates = list(likely(names)) if name is None else [(name, names[name])]
     errors, best = list(failed), None
     for key, thing in candidates:
         back = names.get(gradients or key.replace("forward", "backward"))
         back = names.get("gradients") if back in (None, thing) else back
         for kind in (diagnose, diagnose_sequence):
-            try:
-                answer = kind(thing, names.get("weights"), back)
-            except Exception as error:  # whatever a person's code raises
-                errors.append(f"{key}: {error}")
-                continue
+            answer = kind(thing, names.get("weights"), back)
             if answer.reason:
                 errors.append(f"{key}: {answer.reason}")
                 continue
@@ -119,24 +103,12 @@ def run(target: str, *, gradients: str | None, as_json: bool, seconds: float) ->
     if not Path(file).is_file():
         print(f"FILE must be a Python file or a notebook, got {file}", file=sys.stderr)
         return FAILED
-    command = [
-        sys.executable,
-        "-m",
-        "lstm.diagnose.files",
-        str(Path(file).resolve()),
-        name,
-        gradients or "",
-    ]
+    command = [sys.executable, "-m", "lstm.diagnose.files", str(Path(file).resolve()), name]
     environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8"}
+    pipes = {"capture_output": True, "stdin": subprocess.DEVNULL, "encoding": "utf-8"}
     try:
         done = subprocess.run(
-            command,
-            timeout=seconds,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            encoding="utf-8",
-            check=False,
+            [*command, gradients or ""], timeout=seconds, env=environment, check=False, **pipes
         )
         lines = done.stdout.splitlines()
         answer = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None

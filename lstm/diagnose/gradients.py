@@ -300,13 +300,7 @@ def fitted(theirs: Arrays, numbers: Arrays, placed: set[str], tolerance: float) 
 
 
 def opened(code: Any, gradients: Callable) -> list[Finding]:
-    """Find a way to call a person's backward pass: another arrangement, or one sample alone.
-
-    Raises
-    ------
-    CannotCall
-        With what it raised.
-    """
+    """Find a way to call a person's backward pass: another arrangement, or one sample alone."""
     first, errors = code.layout, []
     for layout in itertools.chain([first], code.others()):
         for code.alone in (False, True) if layout.several else (True,):
@@ -315,15 +309,19 @@ def opened(code: Any, gradients: Callable) -> list[Finding]:
                 case = Case(code, gradients, max(code.lengths))
                 if case.theirs():
                     settle_last(case)
-                    return one_alone(code) if layout.several and code.alone else []
+                    if not (layout.several and code.alone):
+                        return []
+                    # Initial states say how many samples there are: it should know.
+                    told = "h" not in code.inputs and code.order != ("x",)
+                    text = "the backward pass fails for a batch: one alone"
+                    kind = "mistake" if told else "convention"
+                    return [Finding(text, kind, "eq-d-weights-sum")]
             except Exception as error:  # whatever a person's code raises
                 errors.append(f"{type(error).__name__}: {error}")
+    if errors:
+        raise CannotCall(f"the backward pass could not be called ({errors[0]})")
     names = ", ".join(code.weights)
-    raise CannotCall(
-        f"the backward pass could not be called ({errors[0]})"
-        if errors
-        else f"the backward pass returned no arrays by the names of the weights: {names}"
-    )
+    raise CannotCall(f"the backward pass returned no arrays by the names of the weights: {names}")
 
 
 def settle_last(case: Case) -> None:
@@ -337,13 +335,6 @@ def settle_last(case: Case) -> None:
         except Exception:  # whatever a person's code raises
             continue
     case.code.given_all = False
-
-
-def one_alone(code: Any) -> list[Finding]:
-    """Say that a backward pass takes no batch: a mistake where the forward pass is given one."""
-    told = "h" not in code.inputs and code.order != ("x",)  # states say how many samples there are
-    kind = "mistake" if told else "convention"
-    return [Finding("the backward pass fails for a batch: one alone", kind, "eq-d-weights-sum")]
 
 
 def examine(

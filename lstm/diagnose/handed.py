@@ -18,16 +18,8 @@ def arguments(
 ) -> tuple[list[Any], dict[str, Any]]:
     """Return what a backward pass asks for by its arguments' names, as far as they tell.
 
-    Parameters
-    ----------
-    function : callable
-        The backward pass.
-    result : object
-        What the forward pass returned; its last part is taken for the cache.
-    parts : dict of str to array
-        Inputs ``x``, ``h``, ``c`` and the outputs' gradients ``d_h``, ``d_c``.
-    weights : object
-        What holds the weights.
+    At hand are what the forward pass returned, whose last part is taken for the cache, inputs and
+    outputs' gradients by name, and what holds the weights.
     """
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -86,14 +78,8 @@ def gradients_by_name(
 ) -> tuple[Arrays, set[str]]:
     """Return gradients by the names of the weights and of the inputs, and which had no name.
 
-    Parameters
-    ----------
-    result : mapping or sequence of array
-        A mapping may write ``d``, ``d_`` or ``grad_`` before a name. An array without a name
-        belongs to the first of inputs and weights that has its shape and has none yet.
-    weights : dict of str to ndarray
-    inputs : dict of str to tuple
-        Names and shapes of the inputs.
+    A mapping may write ``d``, ``d_`` or ``grad_`` before a name. An array without a name belongs to
+    the first of inputs (names and shapes) and weights that has its shape and has none yet.
     """
     shapes = inputs | {name: array.shape for name, array in weights.items()}
     found: Arrays = {}

@@ -61,8 +61,8 @@ class Sequence(Step):
 
     def _try(self, errors: dict[str, int]) -> int:
         rng = np.random.default_rng(0)
-        S = next(s for s in (5, 7, 9) if s not in self.sizes) if self.layout.several else 1
-        T = next(t for t in (6, 8, 11) if {t, t + 1}.isdisjoint((*self.sizes, S)))
+        S = next(s for s in (5, 7, 9) if s not in (self.D, self.H)) if self.layout.several else 1
+        T = next(t for t in (6, 8, 11) if {t, t + 1}.isdisjoint((self.D, self.H, S)))
         best = 0
         for self.only_last in (False, True):
             try:

@@ -87,10 +87,8 @@ def weights_of(thing: Any) -> Arrays:
 def tables_as_arrays(space: dict[str, Any], names: list[str]) -> None:
     """Put arrays in the place of lists of numbers, which could not be changed all at once."""
     for name in names:
-        if (
-            isinstance(space[name], list)
-            and (array := as_numbers(space[name], table=True)) is not None
-        ):
+        array = as_numbers(space[name], table=True)
+        if isinstance(space[name], list) and array is not None:
             space[name] = array
 
 
@@ -146,28 +144,25 @@ class Scheme(NamedTuple):
         rows = OUT if output else 4 * H if self.joined else H
         if word.startswith("b") or "bias" in word:
             return {"flat": (rows,), "column": (rows, 1), "row": (1, rows)}[self.bias]
-        recurrent = re.match(r"[ur](?!p)|wh|rec|.*(hh|hid|recurrent)", word) or word[1:].startswith(
-            "h"
-        )
+        recurrent = re.match(r"[ur](?!p)|.h|rec|.*(hh|hid|recurrent)", word)
         width = D + H if self.concatenated else H if recurrent else D
         width = H if output else width
         return (rows, width) if self.columns else (width, rows)
 
 
-SCHEMES = [
-    Scheme(*choice)
-    for choice in itertools.product(
-        (False, True), (True, False), (False, True), ("flat", "column", "row")
-    )
-]
+BOTH = (False, True)
+CHOICES = itertools.product(BOTH, BOTH[::-1], BOTH, ("flat", "column", "row"))
+SCHEMES = [Scheme(*choice) for choice in CHOICES]
 
 
 class Weights(dict):
     """Weights that are made when they are first asked for."""
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: Scheme, asked: list[str]) -> None:
         super().__init__()
         self.scheme = scheme
+        for name in asked:
+            self.__missing__(name)
 
     def __missing__(self, name: str) -> np.ndarray:
         self[name] = np.random.default_rng(len(self)).normal(size=self.scheme.shape(name))
@@ -179,11 +174,7 @@ def invented(asked: list[str]) -> Iterator[Weights]:
 
     A mapping among them is filled when the function asks for its keys.
     """
-    for scheme in SCHEMES:
-        weights = Weights(scheme)
-        for name in asked:
-            weights.__missing__(name)
-        yield weights
+    yield from (Weights(scheme, asked) for scheme in SCHEMES)
 
 
 def made(kind: type) -> Iterator[Any]:
