@@ -88,6 +88,11 @@ class Finding:
         return self.name + (f" ({self.detail})" if self.detail else "") + f" [{self.equation}]"
 
 
+def mistake(text: str, equation: str = "eq-preactivation", detail: str = "") -> Finding:
+    """Return a finding of the commonest kind."""
+    return Finding(text, "mistake", equation, detail)
+
+
 def softmax(a: np.ndarray) -> np.ndarray:
     """Softmax over the units."""
     powers = np.exp(a - a.max(axis=-1, keepdims=True))

@@ -13,7 +13,7 @@ import numpy as np
 from lstm import checks
 from lstm.cell import step as lstm_step
 from lstm.diagnose.calling import CannotCall, Step, open_code
-from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding
+from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding, mistake
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation, Observed, explain, ties
 from lstm.diagnose.gradients import examine
@@ -137,7 +137,7 @@ def whole(
     with kept(code.weights) as before:
         if code.noisy:  # nothing can be measured
             text = "called twice it gives two results, whatever is put back in between"
-            return Diagnosis(findings=[Finding(text, "mistake", "eq-preactivation")])
+            return Diagnosis(findings=[mistake(text)])
         wiring, answer, explanation = understood(code)
         if not wiring.gates:
             raise CannotCall("whatever its weights are, the same comes out")
@@ -182,13 +182,11 @@ def observe(code: Step, wiring: Wiring) -> Observed:
     rng, parts = np.random.default_rng(5), wiring.assemble(code.weights)
     given = code.draw(rng, 4, 12)
     if isinstance(code, Sequence):
-        x = given["x"]
-        (h,) = code(x=x)
-        h_prev = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
+        (h,) = code(**given)
         zero = np.zeros_like(h[0])
-        a = np.stack(
-            [wiring.preactivations(parts, *v, zero) for v in zip(x, h_prev, strict=True)], 1
-        )
+        h_prev = np.concatenate([zero[None], h[:-1]])
+        both = zip(given["x"], h_prev, strict=True)
+        a = np.stack([wiring.preactivations(parts, *v, zero) for v in both], 1)
         tolerance = 1e-7 if code.dtype == np.float64 else 3e-3
         return Observed(a, parts["c'"], h_prev, zero, h, None, tolerance)
     hidden, *cell = code(**given)
@@ -203,11 +201,11 @@ def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explan
     answer = Diagnosis()
     answer.findings += wires(wiring)
     shapes = {code.weights[name].shape for name in code.weights if name not in wiring.idle}
-    idle = [name for name in wiring.idle if code.weights[name].shape in shapes]
+    other = r"(.*\.)?(d_?[A-Z]|grad|m[A-Z])|.*\.(grad|d|m)$"  # a gradient or a moment
     idle = [
         name
-        for name in idle
-        if not re.match(r"(.*\.)?(d_?[A-Z]|grad|m[A-Z])|.*\.(grad|d|m)$", name)
+        for name in wiring.idle
+        if code.weights[name].shape in shapes and not re.match(other, name)
     ]
     if idle:
         answer.warnings.append("changes nothing: " + ", ".join(idle))
@@ -236,9 +234,8 @@ def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explan
     if only_cell:
         places.remove("h")
         answer.warnings.append("the cell state is explained, the hidden state is not")
-        answer.findings.append(
-            Finding("h is not o tanh(c), nor anything known", "mistake", "eq-hidden-state")
-        )
+        text = "h is not o tanh(c), nor anything known"
+        answer.findings.append(mistake(text, "eq-hidden-state"))
     answer.right = [words[p] for p in places if p in best.forms and equations[p] not in wrong]
     answer.is_lstm = not only_cell
     return answer, None if only_cell else best
@@ -252,21 +249,13 @@ def order_of(findings: list[Finding]) -> list[Finding]:
 
 def wires(wiring: Wiring) -> list[Finding]:
     """Return what the wiring alone says: what no gate reads, what multiplies two things."""
-    found, K = [], len(wiring.gates)
-    kinds = [wiring.kinds(k) for k in range(K)]
-    for name, what in (
-        ("h", "the recurrent weights do nothing: h is not read"),
-        ("x", "x is not read"),
-    ):
-        if K and not any(name in kind for kind in kinds):
-            found.append(Finding(what, "mistake", "eq-preactivation"))
+    kinds = {kind for k in range(len(wiring.gates)) for kind in wiring.kinds(k)}
+    texts = {"h": "the recurrent weights do nothing: h is not read", "x": "x is not read"}
+    found = [mistake(text) for name, text in texts.items() if name not in kinds]
     both = sorted({r.array for _, _, r in wiring.rows() if any(len(s) > 1 for s in r.sources)})
     if both:
-        detail = ", ".join(both)
-        found.append(
-            Finding("one weight multiplies both x and h", "mistake", "eq-preactivation", detail)
-        )
-    if any({"c", "c'"} & kind for kind in kinds):
+        found.append(mistake("one weight multiplies both x and h", detail=", ".join(both)))
+    if {"c", "c'"} & kinds:
         found.append(Finding("peepholes", "variant", "eq-peephole-forget-gate"))
     return found
 
@@ -282,18 +271,14 @@ def shared(wiring: Wiring, best: Explanation) -> list[Finding]:
     pairs = {(array, *sorted(gates)) for (array, _), gates in users.items() if len(gates) > 1}
     for array, *gates in sorted(pairs):
         text = f"weights of one gate in another, {' and '.join(GATES[g] for g in gates)}"
-        found.append(Finding(text, "mistake", "eq-preactivation", array))
-    places = list(best.blocks.items())
-    for (r, k), (s, j) in itertools.combinations(places, 2):
+        found.append(mistake(text, detail=array))
+    for (r, k), (s, j) in itertools.combinations(best.blocks.items(), 2):
         if k == j:
             text = f"the {GATES[r]} and the {GATES[s]} read the same preactivation"
-            found.append(Finding(text, "mistake", "eq-preactivation"))
-    for k, r in role.items():
-        for name in "xh":
-            if name not in wiring.kinds(k) and any(name in wiring.kinds(j) for j in role):
-                found.append(
-                    Finding(f"{name} is not read by the {GATES[r]}", "mistake", GATE_EQUATION[r])
-                )
+            found.append(mistake(text))
+    for (k, r), name in itertools.product(role.items(), "xh"):
+        if name not in wiring.kinds(k) and any(name in wiring.kinds(j) for j in role):
+            found.append(mistake(f"{name} is not read by the {GATES[r]}", GATE_EQUATION[r]))
     return found
 
 
@@ -322,16 +307,12 @@ def behaviour(code: Step) -> list[Finding]:
     """Return what is wrong about how the step behaves, whatever it computes."""
     found = []
     if not code.repeatable:
-        text = "called twice it gives two results: a state is left over"
-        found.append(Finding(text, "mistake", "eq-preactivation"))
+        found.append(mistake("called twice it gives two results: a state is left over"))
     if code.loses_an_axis():
-        text = "a batch of one loses its axis: squeeze"
-        found.append(Finding(text, "mistake", "eq-preactivation"))
-    changed = code.changes_its_arguments()
+        found.append(mistake("a batch of one loses its axis: squeeze"))
+    changed = ", ".join(code.changes_its_arguments())
     if changed:
-        found.append(
-            Finding("changes its arguments in place", "convention", "", ", ".join(changed))
-        )
+        found.append(Finding("changes its arguments in place", "convention", "", changed))
     inputs = code.draw(np.random.default_rng(6), 3, 5)
     one = (Ellipsis, slice(0, 1), slice(None))
     together = code(**inputs)
@@ -342,7 +323,7 @@ def behaviour(code: Step) -> list[Finding]:
     except Exception as error:
         wrong, text = True, f"fails for a batch of one: {type(error).__name__}"
     if wrong:
-        found.append(Finding(text, "mistake", "eq-preactivation"))
+        found.append(mistake(text))
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstm.diagnose.calling import CannotCall
-from lstm.diagnose.catalogue import Finding
+from lstm.diagnose.catalogue import Finding, mistake
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation
 from lstm.diagnose.handed import gradients_by_name
@@ -363,7 +363,7 @@ def examine(
         found.lstm = answer.is_lstm and found.own
         if not found.own:
             text = "autograd is cut: a detach, .data or no_grad on the way"
-            found.findings = [Finding(text, "mistake", "eq-d-weights")]
+            found.findings = [mistake(text, "eq-d-weights")]
     own = found.own and not any(f.kind == "mistake" for f in found.findings)
     answer.backward_of_own_forward = own
     answer.backward_of_lstm = None if found.lstm is None else found.lstm and (own or not found.own)
@@ -378,13 +378,17 @@ class Verdict:
     own: bool = True
     lstm: bool | None = None
 
-    def add(self, name: str, kind: str = "mistake", equation: str = "", detail: str = "") -> None:
-        """Add a finding."""
-        self.findings.append(Finding(name, kind, equation, detail))
+    def add(self, name: str, equation: str = "", detail: str = "") -> None:
+        """Add a mistake."""
+        self.findings.append(mistake(name, equation, detail))
+
+    def harmless(self, name: str) -> None:
+        """Add what is none."""
+        self.findings.append(Finding(name, "convention", "eq-d-weights-sum"))
 
     def neither(self, name: str, equation: str, detail: str = "") -> None:
         """Add that it is that of no forward pass, and why."""
-        self.add(name, "mistake", equation, detail)
+        self.add(name, equation, detail)
         self.own, self.lstm = False, None if self.lstm is None else False
 
 
@@ -411,7 +415,7 @@ def compare(
         harmless, right = agrees(case, theirs, numbers)
         found.own &= right
         if harmless:
-            found.add(harmless, "convention", "eq-d-weights-sum")
+            found.harmless(harmless)
         if best is None:
             continue
         exact = {n: a for n, a in case.reference(wiring, best)().items() if n in theirs}
@@ -424,23 +428,23 @@ def compare(
             break
         if not any(np.any(a) for a in theirs.values()):
             if case is cases[-1]:
-                found.add("all gradients are zero", "mistake", "eq-d-weights")
+                found.add("all gradients are zero", "eq-d-weights")
             continue
         search = Search(case, wiring, best, theirs)
         begin, most = search.explain(begin)
         if most == len(search.pieces):
             continue
         if started:
-            found.add("accumulators do not start at zero", "mistake", "eq-d-weights-sum")
+            found.add("accumulators do not start at zero", "eq-d-weights-sum")
         good = zip(search.pieces, search.right(begin[0]), strict=True)
         names = [name + (f" ({role})" if role else "") for (name, role), ok in good if not ok]
-        found.add("gradients that nothing explains", "mistake", "", ", ".join(names))
+        found.add("gradients that nothing explains", detail=", ".join(names))
         begin = begin if 2 * most > len(search.pieces) else [()]
         break
     alike = [list(dict.fromkeys(w.name for w in column)) for column in zip(*begin, strict=False)]
     for wrong, others in zip(begin[0], alike, strict=False):
         detail = "or " + " or ".join(others[1:3]) if len(others) > 1 else ""
-        found.add(wrong.name, "mistake", wrong.equation, detail)
+        found.add(wrong.name, wrong.equation, detail)
 
 
 def observed(case: Case, found: Verdict) -> tuple[Arrays | None, bool]:
@@ -459,7 +463,7 @@ def observed(case: Case, found: Verdict) -> tuple[Arrays | None, bool]:
     started = any(np.abs(a).max() > 1e-9 for a in case.theirs(0.0).values())
     small = {n: 1e3 * a for n, a in case.theirs(1e-3).items()}
     if not started and any(not equal(small[n], a, case.tolerance) for n, a in theirs.items()):
-        found.add("large gradients are clipped", "convention", "eq-d-weights-sum")
+        found.harmless("large gradients are clipped")
         theirs = small
     return theirs, started
 
