@@ -149,24 +149,3 @@ def test_what_cannot_be_computed_is_an_error(text, says):
     values = {("x",): np.ones((3, 1)), ("y",): np.ones((3, 1)), ("A",): np.ones((3, 4))}
     with pytest.raises((latex.FormulaError, IndexError, ValueError), match=says):
         latex.Evaluator(values, {}, {}).of(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        (r"2 x^\top x", 28),
-        (r"\sum_{k=1}^{3} x_k", 6),
-        (r"\prod_{k=3}^{1} x_k", 1),
-        (r"\max_j x_j - \min(1, 4)", 2),
-        (r"J_3 J_2 \cdots J_1", 2 * 3 * 5),
-        (r"J_1 J_2 \cdots J_0", 1),
-        (r"\frac{6}{2} / 3", 1),
-        (r"\begin{cases} 1 \amp n \le 1 \cr 7 \amp n > 1 \end{cases}", 7),
-        (r"\ln e^2", 2),
-        (r"\tanh'(0) + 4 \sigma'(0)", 2),
-    ],
-)
-def test_values_that_are_known(text, value):
-    values = {("x",): np.array([[1.0], [2], [3]]), ("J", 1): 2, ("J", 2): 3, ("J", 3): 5}
-    evaluator = latex.Evaluator(values, {"n": 2}, {})
-    assert evaluator.of(text) == pytest.approx(value, rel=1e-12)

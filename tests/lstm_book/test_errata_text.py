@@ -77,17 +77,6 @@ def test_indices_and_bounds_are_those_of_an_lstm(finding):
     assert set(re.findall(r"(?<=in )\(.\d, \d\)", text)) <= {"(-1, 1)"}
 
 
-ENGLISH = re.compile(r"\b(?:[a-z]{3,}|in|or)\b")
-
-
-@each_finding
-def test_a_quotation_is_of_its_kind(finding):
-    """A formula or a number is quoted alone; a shape in letters stands in no article."""
-    assert not re.search(SHAPE, finding["printed"])
-    if finding["kind"] in ("equation", "number"):
-        assert not ENGLISH.search(re.sub(r"\\\w+", "", MATH.sub(" ", finding["printed"])))
-
-
 RIGHT = {"000-12"}
 """Where the formula is right for what it is, and the finding is what is said of it, or not said."""
 
