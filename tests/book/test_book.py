@@ -181,3 +181,14 @@ def test_first_page_waits_for_little():
     assert len(files) <= 25
     assert sum(file.stat().st_size for file in files) <= 1_000_000
     assert (HTML / "book" / "intro.html").stat().st_size <= 150_000
+
+
+@each_chapter
+def test_a_hint_stands_before_each_solution(path):
+    boxes = [
+        next(kind for kind in ("exercise", "hint", "solution") if kind in box["class"])
+        for box in parse(path).select(".admonition:is(.exercise, .hint, .solution)")
+    ]
+    solved = [boxes[at - 1] for at, kind in enumerate(boxes) if kind == "solution"]
+    assert solved
+    assert set(solved) == {"hint"}
