@@ -20,7 +20,7 @@ RUNS = ("forward", "run", "__call__", "forward_pass", "forward_propagation", "pr
 
 SIZES = {  # what a constructor's argument says it is
     "D": r".*(in(put)?_?(size|dim|dimension|units|features|channels)?|n_?x|x_?dim|D|embed.*"
-    r"|vocab.*)",
+    r"|vocab.*|word.*|n_chars)",
     "H": r".*(hid(den)?.*|units|n_?h|n_?a|h_?dim|H|size|mem_cell_ct|num_units|cells?)",
 }
 GATE_NAMES = {  # what a weight's name says of its gate

@@ -194,7 +194,8 @@ def made(kind: type) -> Iterator[Any]:
         named = {name: numbers[size] for name, size in sizes.items() if size}
         ways: list[tuple[tuple, dict]] = [((), named), (tuple(numbers.values()), {})]
         ways += [((*numbers.values(), OUT), {}), ((numbers["H"],), {})]
-        ways += [((), weights) for weights in invented(needed)]
+        if not all(sizes[name] for name in needed):
+            ways += [((), weights) for weights in invented(needed)]
         for arguments, keywords in ways:
             try:
                 yield kind(*arguments, **keywords)

@@ -105,3 +105,19 @@ def test_every_form(place, form):
     assert answer.is_lstm == (form.kind in ("right", "convention"))
     if answer.is_lstm:
         assert answer.largest_error < 1e-12
+
+
+def test_what_is_clipped_far_from_zero_is_no_lstm():
+    written = Written(order="fgio", cell=lambda i, f, g, c, h: np.clip(f * c + i * g, -1, 1))
+    w = written.weights()
+    assert not lstm.diagnose_sequence(written.run(w), w).is_lstm
+
+
+def test_whatever_the_code_raises_there_is_an_answer():
+    def step(x, h, c):
+        raise RuntimeError("out of order")
+
+    answer = lstm.diagnose(step, {"W": np.ones((4, 16))})
+    assert "out of order" in answer.verdict
+    assert len(answer.adapter) == 3
+    assert lstm.diagnose(3).verdict.startswith("unknown")
