@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from lstm import checks, selfcheck
+from lstm.console import exit_status
 from lstm.diagnose.files import run
-from lstm.selfcheck import checks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,16 +23,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own.add_argument("--gradients", metavar="NAME", help="its backward pass")
     own.add_argument("--json", action="store_true", help="print one line of JSON")
     own.add_argument("--seconds", type=float, default=60.0, help="time limit (default 60)")
-    options = parser.parse_args(arguments)
-    if options.command == "diagnose":
-        return run(
-            options.target,
-            gradients=options.gradients,
-            as_json=options.json,
-            seconds=options.seconds,
-        )
+
+    def program() -> int:
+        options = parser.parse_args(arguments)
+        return _diagnose(options) if options.command == "diagnose" else _check()
+
+    return exit_status(parser.prog, program)
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    seconds = checks.number("--seconds", options.seconds, "(0, 1e6]")
+    return run(options.target, gradients=options.gradients, as_json=options.json, seconds=seconds)
+
+
+def _check() -> int:
     failed = 0
-    for name, error, limit in checks():
+    for name, error, limit in selfcheck.checks():
         failed += error > limit
         print(f"{'ok' if error <= limit else 'FAILED':6} {name}: {error:.1e} (limit {limit:.0e})")
     return 1 if failed else 0

@@ -124,6 +124,8 @@ def replace_file(path: str | os.PathLike, content: bytes) -> None:
         If that is not possible; nothing is left behind.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # a device, or a pipe: it would be gone
+        raise FileExistsError(f"{path} is no file")
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(".*.partial"):  # by a process that was killed
         with contextlib.suppress(OSError):

@@ -21,6 +21,7 @@ LAYERS = {
         "signatures",
         "arguments",
         "interrupts",
+        "console",
         "equations",
         "module",
         "cell",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import os
-import shutil
 import signal
 import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+
+from lstm.console import exit_status, tell, wrapped
 
 MOST_SEEDS = 10_000
 LARGEST_TEXT = 10_000_000  # bytes: a device, for one, has no end
@@ -18,24 +18,13 @@ LARGEST_TEXT = 10_000_000  # bytes: a device, for one, has no end
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that knows no ±
-    try:
+
+    def run() -> None:
         options = parser().parse_args(arguments)
         options.is_process = arguments is None
         options.run(options)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except KeyboardInterrupt as stopped:
-        return 128 + getattr(stopped, "number", signal.SIGINT)
-    except BrokenPipeError:  # nobody reads on, as behind | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + getattr(signal, "SIGPIPE", 13)
-    except (ValueError, RuntimeError, ImportError, OSError, MemoryError, OverflowError) as error:
-        _tell(f"python -m lstm_book: {error or type(error).__name__}")
-        return 1
-    return 0
+
+    return exit_status("python -m lstm_book", run)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,17 +50,6 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--train", action="store_true", help="train their networks again")
     export.set_defaults(run=_export)
     return whole
-
-
-def _tell(message: str) -> None:
-    """Say something that is no result."""
-    print(_wrapped(message, indent=""), file=sys.stderr)
-
-
-def _wrapped(text: str, indent: str = "    ") -> str:
-    width = min(80, max(40, shutil.get_terminal_size().columns))
-    how = {"break_long_words": False, "break_on_hyphens": False}
-    return textwrap.fill(text, width, subsequent_indent=indent, **how)
 
 
 # --- train --------------------------------------------------------------------------------------
@@ -122,7 +100,7 @@ def _about(recipe) -> str:
         f"  models: {', '.join(recipe.model_names)}",
         *(f"  {each} --set: {' '.join(f'{n}={v}' for n, v in taken[each])}" for each in shown),
     )
-    return "\n".join(map(_wrapped, lines))
+    return "\n".join(map(wrapped, lines))
 
 
 def seeds(text: str) -> list[int]:
@@ -181,7 +159,7 @@ def _train(options: argparse.Namespace) -> None:
         for saved in filter(Path.exists, paths):
             what = f"The training is saved in {saved}: the same command with --resume goes on"
         if processes.IS_FIRST:
-            _tell(f"Stopped. {what}.")
+            tell(f"Stopped. {what}.")
         raise
 
 

@@ -119,13 +119,22 @@ def test_other_files_are_refused(path):
         load_checkpoint(path.parent)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path):
+    """Whoever may write to /dev would lose it."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match=r"pipe is no file\. Nothing was changed"):
+        save_checkpoint(tmp_path / "pipe", STATE)
+    assert (tmp_path / "pipe").is_fifo()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("x", None), "state must be a mapping of names to arrays, got None"),
         (("x", {"a": np.array([None])}), "state must be a mapping of names to arrays"),
         (("x", {"a": [[1], [1, 2]]}), "state must be a mapping of names to arrays"),
-        (("x", {5: np.ones(1)}), "state must be a mapping of names to arrays"),
+        (("x", {5: np.ones(1)}), "state must have texts as names, got 5"),
         (("x", {"file": np.ones(1)}), "state must be a mapping of names to arrays"),
         (("x", STATE, {1, 2}), "belongs_to must be what JSON can hold, got {1, 2}"),
     ],

@@ -10,11 +10,16 @@ import sys
 from pathlib import Path
 from time import time
 
+from lstm.console import exit_status
 from lstm_book.experiments.record import FOLDER, Journal, save_record
 from lstm_book.experiments.recorded import EXPERIMENTS, PARALLEL
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m lstm_book.experiments", description=__doc__)
+PROGRAM = "python -m lstm_book.experiments"
+
+
+def main() -> None:
+    """Read the arguments, run, and write the record."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     add = parser.add_argument
     add("name", choices=sorted(EXPERIMENTS | PARALLEL), help="which experiment")
     add("--out", type=Path, default=FOLDER, help="folder of the record; default: %(default)s")
@@ -25,12 +30,13 @@ if __name__ == "__main__":
     options = parser.parse_args()
     name, until = options.name, time() + options.within
     journal = Journal(options.out / f"{name}.partial")
-    try:
-        if name in PARALLEL:
-            content = PARALLEL[name](journal, options.processes, options.share, until)
-        else:
-            content = EXPERIMENTS[name](journal.once)
-    except TimeoutError as error:
-        sys.exit(str(error))
+    if name in PARALLEL:
+        content = PARALLEL[name](journal, options.processes, options.share, until)
+    else:
+        content = EXPERIMENTS[name](journal.once)
     print(save_record(name, content, journal.seconds, options.out))
     journal.close()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(PROGRAM, main))
