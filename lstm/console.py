@@ -34,16 +34,26 @@ def exit_status(program: str, run: Callable[[], int | None]) -> int:
     try:
         status = run() or 0
         if sys.stdout is not None:
-            sys.stdout.flush()
+            sys.stdout.flush()  # now, and not where nobody could tell what happened
     except KeyboardInterrupt as stopped:
         return 128 + getattr(stopped, "number", signal.SIGINT)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 128 + getattr(signal, "SIGPIPE", 13)
     except ERRORS as error:
+        drop_output()
         tell(f"{program}: {str(error) or type(error).__name__}")
         return 1
     return status
+
+
+def drop_output() -> None:
+    """Forget what could not be written: Python would try again at its end, and complain."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def tell(message: str) -> None:
