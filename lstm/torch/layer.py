@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,6 +70,16 @@ def scan(
     return torch.stack(output), state
 
 
+def check_place(device: Any, dtype: Any) -> None:
+    """Raise ValueError where PyTorch has no real numbers of this kind on this device."""
+    try:
+        nn.init.uniform_(torch.empty(0, device=device, dtype=dtype))
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        got = f"{checks.shown(device)} and {checks.shown(dtype)}"
+        wanted = "device and dtype must be some in which PyTorch has real numbers here"
+        raise ValueError(f"{wanted}, got {got}: {checks.shown(str(error))}") from None
+
+
 class LSTM(RecurrentArguments, nn.Module):
     """Long short-term memory from scratch, interchangeable with ``torch.nn.LSTM``.
 
@@ -127,12 +138,7 @@ class LSTM(RecurrentArguments, nn.Module):
             bidirectional,
             proj_size,
         )
-        try:
-            nn.init.uniform_(torch.empty(0, device=device, dtype=dtype))
-        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-            got = f"{checks.shown(device)} and {checks.shown(dtype)}"
-            wanted = "device and dtype must be some in which PyTorch has real numbers here"
-            raise ValueError(f"{wanted}, got {got}: {checks.shown(str(error))}") from None
+        check_place(device, dtype)
         for name, shape in self.named_shapes().items():
             empty = torch.empty(shape, device=device, dtype=dtype)
             self.register_parameter(name, nn.Parameter(empty))
