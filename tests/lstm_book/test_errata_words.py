@@ -93,7 +93,31 @@ DOUBLED = [errata.step_000(*np.ones((3, 1, 1)), WIDE)[0] for WIDE in (
 )]  # fmt: skip
 CLIMBED = (1.0 + 0.1 * 2.0) ** 2 > 1.0  # of the loss w², whose gradient at 1 is 2
 
+STUCK = errata.step_000(np.ones((1, 3)), np.zeros((1, 4)), 0, errata.random_weights(3, 4, 0))[0]
+QUARTER = 4 * eq.rnn_parameter_count(128, 128) == eq.parameter_count(128, 128)
+ROW = RNG.normal(size=(1, 4))
+
 DECIDED = [
+    ("000-06", "the gradient {is|is not} multiplied by $f_t$", eq.d_cell_previous(2.0, 0.5) == 1),
+    ("000-14", "$h_0 = 0$ {nothing|something} can ever be written", not STUCK.any()),
+    ("001-06", "$c_t$ {is not|is} multiplied by $o_t$", AFTER),
+    (
+        "001-17",
+        "{is|is not} one number instead of H",
+        errata.cell_state_001(*[ROW] * 4).shape == (1, 1),
+    ),
+    ("002-07", "The input gate decides what {is|is not} newly written", WRITTEN),
+    (
+        "002-22",
+        "the state that {is|is not} classified is the state {after|before} the padding",
+        [SHOWN] * 2,
+    ),
+    ("003-08", "It has {no|four} gates, {no|a} cell and a quarter of the weights", [QUARTER] * 2),
+    (
+        "004-47",
+        "With one output, softmax {is|is not} {always|never} 1",
+        [eq.softmax(np.array([[3.0]]))[0, 0] == 1] * 2,
+    ),
     ("000-13", "so $f_t = 1$ {keeps|drops} {all|none} of it", [KEPT, KEPT]),
     ("000-13", "and $f_t = 0$ {drops|keeps} {all|none}", [LOST, LOST]),
     (
