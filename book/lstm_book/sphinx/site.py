@@ -105,7 +105,10 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     Path(app.outdir, "sitemap.xml").write_text(sitemap, encoding="utf-8")
     Path(app.outdir, "404.html").write_text(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Not here</title>'
-        '<meta name="viewport" content="width=device-width"><body><h1>This page is not here</h1>'
+        '<meta name="viewport" content="width=device-width">'
+        "<style>:root { color-scheme: light dark; font: 1.06rem/1.6 system-ui, sans-serif }"
+        "body { max-width: 40rem; margin: 12vh auto; padding: 0 1rem }</style>"
+        "<body><h1>This page is not here</h1>"
         f'<p>Begin at <a href="{base}">LSTM, Checked</a>, or '
         f'<a href="{base}search.html">search</a>.</p></body></html>\n',
         encoding="utf-8",
