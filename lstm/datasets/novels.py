@@ -15,7 +15,7 @@ NOVELS = {
 
 
 def load_novels() -> dict[str, str]:
-    """Load three texts in printable ASCII and line ends, broken into lines of at most 74 characters.
+    """Load three texts in printable ASCII, broken into lines of at most 74 characters.
 
     They come with this package: Jane Austen, *Emma* (1815), whole, and *Persuasion* (1817), the
     first 100,000 characters, both as in the package janeaustenr 1.0.0 (MIT); Herman Melville,

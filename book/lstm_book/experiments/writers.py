@@ -34,7 +34,7 @@ LADDER = (0.000625, 0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 FIRST_RATES = (0.005, 0.01, 0.02, 0.04)
 """Those that both try; where the best is at an end, the next one is tried, too."""
 CHOICE_SEEDS = (0, 1)
-CHOICE_SHARE = 0.5
+CHOICE_SHARE = 2 / 3
 """With these, in so much of the time, the learning rate is chosen."""
 SEEDS = (10, 11, 12, 13, 14)
 """With these, and that rate, everything is reported."""
@@ -65,6 +65,13 @@ def run_one(call: Call, share: float, folder: Path) -> dict[str, Any]:
 def seconds_of(part: str) -> float:
     """Return the processor time of a run."""
     return SECONDS * {"choice": CHOICE_SHARE, "longer": LONGER}.get(part, 1)
+
+
+def _begin_alone() -> None:
+    """Begin a process of one thread; where processors are shared by session, it has a share."""
+    _begin()
+    if hasattr(os, "setsid"):
+        os.setsid()
 
 
 def _timed(
@@ -161,7 +168,7 @@ def _all_of(
     folder = journal.path.parent
     missing = [call for call in calls if _key(call) not in journal.results]
     if missing:
-        with ProcessPoolExecutor(processes, get_context("spawn"), _begin) as pool:
+        with ProcessPoolExecutor(processes, get_context("spawn"), _begin_alone) as pool:
             begun = {pool.submit(_timed, call, share, until, folder): call for call in missing}
             for done in as_completed(begun):
                 if done.result() is not None:

@@ -38,7 +38,7 @@ AT_ONCE = {"LSTM": 512, "Transformer": 1024}
 """Characters of a batch; tried by hand on the validation part, as were the Transformer's heads."""
 WINDOW = 64
 """Characters in a row in a batch: through so many the gradient flows."""
-SECONDS = 60.0
+SECONDS = 45.0
 """Processor time of a run."""
 CHECKS, CHECKED = 8, 15_000
 """So often a run is judged by so much of the validation part; its best state is what counts."""
