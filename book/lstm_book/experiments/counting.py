@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+LEAST = 0.01
+"""Discount of any count, so that something is left for what was never seen."""
+
 
 class _Level(NamedTuple):
     """What is counted of the n-grams of one length."""
@@ -34,7 +37,7 @@ class _Level(NamedTuple):
         estimates = (
             k - (k + 1) * share * b / a for k, a, b in ((1, n1, n2), (2, n2, n3), (3, n3, n4))
         )
-        discounts = np.array([0.0, *(np.clip(d, 0.0, k) for k, d in enumerate(estimates, 1))])
+        discounts = np.array([0.0, *(np.clip(d, LEAST, k) for k, d in enumerate(estimates, 1))])
         taken = discounts[np.minimum(counts, 3)]
         totals, left = (
             np.append(np.bincount(contexts, weights, num_contexts), 0.0)

@@ -93,15 +93,25 @@ class Writer(lstm.Module):
         return self.head.forward(output), state
 
     def vjp(self, input: np.ndarray, state: tuple | None = None) -> tuple:
-        """Do the same; ``backward`` takes the gradient of the logits, and hands none back."""
+        """Do the same; ``backward`` takes the gradients of both, and returns that of the state."""
         vectors, embedding_backward = self.embedding.vjp(input)
         (output, state), recurrent_backward = self.recurrent.vjp(vectors, state)
         logits, head_backward = self.head.vjp(output)
 
-        def backward(d_logits: np.ndarray) -> None:
-            embedding_backward(recurrent_backward(head_backward(d_logits))[0])
+        def backward(d_logits: np.ndarray, d_state: tuple | None = None) -> tuple:
+            d_vectors, d_state = recurrent_backward(head_backward(d_logits), d_state)
+            embedding_backward(d_vectors)
+            return d_state
 
         return (logits, state), backward
+
+
+def load_writer(path: Path) -> Writer:
+    """Return a :class:`Writer` with weights that were saved in half precision."""
+    model = Writer(rng=0)
+    with np.load(path) as file:
+        model.load_state_dict({name: file[name].astype(np.float32) for name in file.files})
+    return model
 
 
 class LSTMLearner:
