@@ -43,7 +43,7 @@ FOLLOWED = {"inside a quotation": inside_quotation, "place in the line": column}
 
 
 def read(
-    model: Writer, ids: np.ndarray, held: tuple[int, float] | None = None, streams: int = 50
+    model: Writer, ids: np.ndarray, held: tuple[int, float] | None = None, streams: int = 100
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read a text, with one cell held at a number where that is wanted.
 

@@ -53,8 +53,8 @@ def run_one(call: Call, share: float, folder: Path) -> dict[str, Any]:
     """Train and judge one network; whatever goes wrong is its result."""
     name, lr, seed, part, options = call
     told = {"name": name, "part": part, "lr": lr, "seed": seed, **options, "share": share}
-    if part == "result" and seed == SEEDS[0]:
-        options = options | {"keep": folder / f"writing-{name.lower()}.npz"}
+    if name == "LSTM" and seed == SEEDS[0] and part in ("result", "longer"):
+        options = options | {"keep": folder / f"writing-{part}.npz"}
     try:
         seconds = seconds_of(part) * share
         return told | _where() | train(name, lr, seed, seconds, part=part, **options)
