@@ -316,7 +316,7 @@ def test_every_recorded_run_is_one_of_the_contest():
 def test_the_stored_weights_are_those_of_the_first_recorded_run():
     """Half of the test part, read with them, costs what the record says, but for the rounding."""
     record = load_record("writing")
-    path = FOLDER / "writing-lstm.npz"
+    path = FOLDER / "writing-result.npz"
     assert path.stat().st_size < 400_000
     model = writing.load_writer(path)
     bits = writing.bits_of(model, writing.encode(writing.texts()["test"])[:30_000])
