@@ -229,7 +229,10 @@ def test_quotations_are_open_from_mark_to_mark_and_end_with_a_paragraph():
 
 
 def test_places_in_a_line_are_counted_from_its_end():
-    assert cells.column("ab\n\nc").tolist() == [1, 2, 0, 0, 1]
+    assert cells.since("\n", "ab\n\nc").tolist() == [1, 2, 0, 0, 1]
+    assert cells.FOLLOWED["place in the word"]("a bc\n").tolist() == [1, 0, 1, 2, 0]
+    np.testing.assert_allclose(cells.FOLLOWED["place in the sentence"]("Ha! O")[2:], np.log([1, 2, 3]))
+    assert cells.FOLLOWED.keys() == cells.ENDS.keys()
 
 
 def test_a_held_cell_stays_and_a_free_text_reads_as_ever():

@@ -8,6 +8,7 @@ rhythm of both, and with networks that have learnt nothing.
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import numpy as np
 
@@ -31,15 +32,27 @@ def inside_quotation(text: str) -> np.ndarray:
     return found
 
 
-def column(text: str) -> np.ndarray:
-    """Return how many characters of its line have been read after each."""
-    ends = np.array([character == "\n" for character in text])
+def since(ends: str, text: str) -> np.ndarray:
+    """Return how many characters have been read after each since the last one of ``ends``."""
+    ended = np.array([character in ends for character in text])
     place = np.arange(1, len(text) + 1)
-    return place - np.maximum.accumulate(np.where(ends, place, 0))
+    return place - np.maximum.accumulate(np.where(ended, place, 0))
 
 
-FOLLOWED = {"inside a quotation": inside_quotation, "place in the line": column}
-"""Name → from a text to one number for each character."""
+FOLLOWED = {
+    "inside a quotation": inside_quotation,
+    "place in the line": partial(since, "\n"),
+    "place in the word": partial(since, " \n"),
+    "place in the sentence": lambda text: np.log1p(since(".!?", text)),
+}
+"""Name → from a text to one number for each character; of a sentence the logarithm."""
+ENDS = {
+    "inside a quotation": '"',
+    "place in the line": "\n",
+    "place in the word": " \n",
+    "place in the sentence": ".!?",
+}
+"""Name → the characters that are due when it is far on."""
 
 
 def read(

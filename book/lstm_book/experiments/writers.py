@@ -43,7 +43,13 @@ FEWER = SEEDS[:2]
 WINDOWS = ((16, True), (16, False), (64, False))
 """Steps, and whether the state is carried on; 64 and carried is what everything else has."""
 LONGER = 3
-"""So many times the time, for the LSTM and the first seed."""
+"""So many times the time, for the LSTM and the first seed:"""
+FARTHER = (
+    {},
+    {"window": 256, "at_once": 2048},
+    {"window": 256, "at_once": 2048, "longest": 256},
+)
+"""as ever, with longer windows, and with a start that remembers longer, too."""
 
 Call = tuple[str, float, int, str, dict[str, Any]]
 """Network, learning rate, seed, what the run is for, and options of `train`."""
@@ -54,7 +60,8 @@ def run_one(call: Call, share: float, folder: Path) -> dict[str, Any]:
     name, lr, seed, part, options = call
     told = {"name": name, "part": part, "lr": lr, "seed": seed, **options, "share": share}
     if name == "LSTM" and seed == SEEDS[0] and part in ("result", "longer"):
-        options = options | {"keep": folder / f"writing-{part}.npz"}
+        about = "-".join(map(str, (part, *options.values())))
+        options = options | {"keep": folder / f"writing-{about}.npz"}
     try:
         seconds = seconds_of(part) * share
         return told | _where() | train(name, lr, seed, seconds, part=part, **options)
@@ -107,7 +114,7 @@ def calls_after(rates: dict[str, float]) -> list[Call]:
     windows = [("window", {"window": steps, "carry": carry}) for steps, carry in WINDOWS]
     return [
         *((*one, seed, "result", {}) for seed in SEEDS for one in both),
-        (*both[0], SEEDS[0], "longer", {}),
+        *((*both[0], SEEDS[0], "longer", options) for options in FARTHER),
         *((*both[0], seed, *rest) for seed in FEWER for rest in (*windows, *less)),
     ]
 

@@ -81,10 +81,16 @@ JUDGED = ("validation", "test", "author", "other")
 class Writer(lstm.Module):
     """Embedding → LSTM → logits for the next character; the state goes in and comes out."""
 
-    def __init__(self, units: int = UNITS, rng: np.random.Generator | int | None = None) -> None:
+    def __init__(
+        self,
+        units: int = UNITS,
+        rng: np.random.Generator | int | None = None,
+        longest: int | None = None,
+    ) -> None:
         rng = np.random.default_rng(rng)
         self.embedding = lstm.Embedding(SYMBOLS, WIDTH, rng=rng)
-        self.recurrent = initialise_lstm(lstm.LSTM(WIDTH, units, rng=rng), rng=rng)
+        layer = lstm.LSTM(WIDTH, units, rng=rng)
+        self.recurrent = initialise_lstm(layer, longest=longest, rng=rng)
         self.head = lstm.Linear(units, SYMBOLS, rng=rng)
 
     def forward(self, input: np.ndarray, state: tuple | None = None) -> tuple[np.ndarray, tuple]:
@@ -123,10 +129,13 @@ class LSTMLearner:
         Of the initial weights.
     carry : bool
         Whether the state at the end of a window is that at the beginning of the next.
+    longest : int, optional
+        Of the dependencies that it starts with: see :func:`lstm.initialise.initialise_lstm`.
     """
 
-    def __init__(self, seed: int, carry: bool = True) -> None:
-        self.model, self.carry = Writer(rng=np.random.default_rng([seed, 0])), carry
+    def __init__(self, seed: int, carry: bool = True, longest: int | None = None) -> None:
+        rng = np.random.default_rng([seed, 0])
+        self.model, self.carry = Writer(rng=rng, longest=longest), carry
         self.optimizer = lstm.Adam(self.model.parameters())
         self.num_parameters = sum(p.size for p in self.model.parameters())
         self._state: tuple | None = None
@@ -218,10 +227,10 @@ def batches(ids: np.ndarray, at_once: int, window: int, rng: np.random.Generator
         place += window
 
 
-def learner(name: str, seed: int, carry: bool = True) -> Any:
+def learner(name: str, seed: int, *options: Any) -> Any:
     """Return a network that has learnt nothing yet."""
     if name == "LSTM":
-        return LSTMLearner(seed, carry)
+        return LSTMLearner(seed, *options)
     from lstm_book.experiments.parallel import TransformerWriter
 
     return TransformerWriter(seed)
@@ -235,6 +244,8 @@ def train(
     fraction: float = 1,
     window: int = WINDOW,
     carry: bool = True,
+    at_once: int | None = None,
+    longest: int | None = None,
     part: str = "result",
     keep: Path | None = None,
 ) -> dict[str, Any]:
@@ -252,6 +263,8 @@ def train(
         Of the training part.
     window, carry
         Steps through which the gradient flows, and whether the state is carried on.
+    at_once, longest : int, optional
+        Characters of a batch, and see :class:`LSTMLearner`.
     part : str
         What the run is for: a ``"choice"`` is judged by the validation part alone.
     keep : Path, optional
@@ -264,9 +277,9 @@ def train(
         checks; ``bits`` of each part judged; ``blocks`` of the test part, of 1,000 characters.
     """
     ids = {key: encode(text) for key, text in texts().items()}
-    network = learner(name, seed, carry)
+    network = learner(name, seed, carry, longest)
     text = ids["train"][: int(len(ids["train"]) * fraction)]
-    stream = batches(text, AT_ONCE[name], window, _rng(seed, 1))
+    stream = batches(text, at_once or AT_ONCE[name], window, _rng(seed, 1))
     learner(name, seed).learn(*next(batches(text, AT_ONCE[name], window, _rng(seed, 2))), lr)
     updates, spent, curve, samples, best = 0, 0.0, [], [], None
     shares = SAMPLED if keep else ()
