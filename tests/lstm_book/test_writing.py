@@ -231,7 +231,9 @@ def test_quotations_are_open_from_mark_to_mark_and_end_with_a_paragraph():
 def test_places_in_a_line_are_counted_from_its_end():
     assert cells.since("\n", "ab\n\nc").tolist() == [1, 2, 0, 0, 1]
     assert cells.FOLLOWED["place in the word"]("a bc\n").tolist() == [1, 0, 1, 2, 0]
-    np.testing.assert_allclose(cells.FOLLOWED["place in the sentence"]("Ha! O")[2:], np.log([1, 2, 3]))
+    np.testing.assert_allclose(
+        cells.FOLLOWED["place in the sentence"]("Ha! O")[2:], np.log([1, 2, 3])
+    )
     assert cells.FOLLOWED.keys() == cells.ENDS.keys()
 
 
@@ -306,7 +308,11 @@ def test_every_recorded_run_is_one_of_the_contest():
                     run["lr"],
                     run["seed"],
                     run["part"],
-                    *(run[k] for k in ("window", "carry", "fraction") if k in run),
+                    *(
+                        run[k]
+                        for k in ("window", "carry", "at_once", "longest", "fraction")
+                        if k in run
+                    ),
                 ),
             )
         )
@@ -316,15 +322,16 @@ def test_every_recorded_run_is_one_of_the_contest():
     assert sorted(found) == sorted(wanted)
 
 
-def test_the_stored_weights_are_those_of_the_first_recorded_run():
-    """Half of the test part, read with them, costs what the record says, but for the rounding."""
-    record = load_record("writing")
-    path = FOLDER / "writing-result.npz"
+def test_the_stored_weights_are_those_of_the_recorded_run():
+    """The test part, read with them, costs what the record says, but for the rounding."""
+    record, options = load_record("writing"), writers.FARTHER[-1]
+    path = FOLDER / writers.weights_of("longer", options)
     assert path.stat().st_size < 400_000
     model = writing.load_writer(path)
-    bits = writing.bits_of(model, writing.encode(writing.texts()["test"])[:30_000])
-    run = written.runs(record, "LSTM", seed=writers.SEEDS[0])[0]
-    assert bits.mean() == pytest.approx(np.mean(run["blocks"][:29]), abs=0.02)
+    bits = writing.bits_of(model, writing.encode(writing.texts()["test"]))
+    (run,) = written.runs(record, "LSTM", "longer", **options)
+    assert bits.mean() == pytest.approx(run["bits"]["test"], abs=0.005)
+    assert cells.best_scores(model) == pytest.approx(record["scores"][path.name], abs=2e-3)
 
 
 def test_counting_again_gives_the_record():

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from lstm_book.experiments.writing import WARM_UP, Writer
+from lstm_book.experiments.writing import WARM_UP, Writer, encode, texts
 
 APART = 2000
 """Shifts of fewer characters are left out: there both still know of each other."""
@@ -106,6 +106,19 @@ def holding(model: Writer, cell: int) -> Writer:
 def correlations(cells: np.ndarray, followed: np.ndarray) -> np.ndarray:
     """Return the correlation of each cell, (N, H), with what it may follow, (N,)."""
     return _standard(cells).T @ _standard(followed) / len(followed)
+
+
+def best_scores(model: Writer, most: int = 30_000) -> dict[str, float]:
+    """Return the largest absolute score of any cell on the validation part, for each quantity.
+
+    A cell's score is the correlation of what it can show, tanh of its state, with the quantity.
+    """
+    text = texts()["validation"][:most]
+    shown = np.tanh(read(model, encode(text))[1])
+    return {
+        name: float(np.abs(correlations(shown, follow(text)[WARM_UP:])).max())
+        for name, follow in FOLLOWED.items()
+    }
 
 
 def by_chance(cells: np.ndarray, followed: np.ndarray) -> np.ndarray:

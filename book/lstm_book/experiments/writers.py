@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from lstm_book.experiments.cells import best_scores
 from lstm_book.experiments.contest import _begin, _where
-from lstm_book.experiments.record import Journal
+from lstm_book.experiments.record import Journal, rounded
 from lstm_book.experiments.writing import (
     AT_ONCE,
     FRACTIONS,
@@ -25,6 +26,7 @@ from lstm_book.experiments.writing import (
     WARM_UP,
     WINDOW,
     count,
+    load_writer,
     train,
 )
 
@@ -60,13 +62,17 @@ def run_one(call: Call, share: float, folder: Path) -> dict[str, Any]:
     name, lr, seed, part, options = call
     told = {"name": name, "part": part, "lr": lr, "seed": seed, **options, "share": share}
     if name == "LSTM" and seed == SEEDS[0] and part in ("result", "longer"):
-        about = "-".join(map(str, (part, *options.values())))
-        options = options | {"keep": folder / f"writing-{about}.npz"}
+        options = options | {"keep": folder / weights_of(part, options)}
     try:
         seconds = seconds_of(part) * share
         return told | _where() | train(name, lr, seed, seconds, part=part, **options)
     except Exception as error:  # the other runs go on
         return told | {"error": f"{type(error).__name__}: {error}"[:200]}
+
+
+def weights_of(part: str, options: dict[str, Any]) -> str:
+    """Return the name of the file that keeps the weights of a run of the first seed."""
+    return f"writing-{'-'.join(map(str, (part, *options.values())))}.npz"
 
 
 def seconds_of(part: str) -> float:
@@ -161,8 +167,16 @@ def writing(
         "orders": list(ORDERS),
         "ppm_orders": list(PPM_ORDERS),
         "counted": counted,
+        "scores": _scores(journal),
         "runs": [run for runs in choices.values() for run in runs] + results,
     }
+
+
+def _scores(journal: Journal) -> dict[str, dict[str, float]]:
+    """Return the best score of any cell of the networks whose weights were kept."""
+    files = [weights_of("result", {}), *(weights_of("longer", options) for options in FARTHER)]
+    paths = [journal.path.parent / name for name in files]
+    return {p.name: rounded(best_scores(load_writer(p))) for p in paths if p.exists()}
 
 
 def _all_of(
