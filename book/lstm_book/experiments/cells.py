@@ -56,7 +56,7 @@ ENDS = {
 
 
 def read(
-    model: Writer, ids: np.ndarray, held: tuple[int, float] | None = None, streams: int = 100
+    model: Writer, ids: np.ndarray, held: tuple[int, float] | None = None, streams: int = 20
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read a text, with one cell held at a number where that is wanted.
 
