@@ -17,7 +17,7 @@ from textwrap import wrap
 import numpy as np
 import yaml
 from lstm_book import binding, experiments, statistics
-from lstm_book.experiments import tracked
+from lstm_book.experiments import tracked, written
 from lstm_book.recipes import records
 
 from lstm import equations
@@ -181,7 +181,8 @@ def _given(page: str, source: str) -> tuple:
     return Sources(page).of(source)
 
 
-GIVEN = {"np": np, "student": statistics.student, "eq": equations, "experiments": experiments}
+GIVEN = {"np": np, "student": statistics.student, "eq": equations}
+GIVEN |= {"experiments": experiments, "writings": written}
 """What else a source can name."""
 
 
