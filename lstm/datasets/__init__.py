@@ -1,16 +1,14 @@
-"""Real data: handwritten digits and movie reviews, each bundled (small) and full; three novels.
+"""Real data: handwritten digits and movie reviews, each bundled (small) and full.
 
 The *bundled* sets come with packages that are installed beside the book, so they need no network
 and are the same on every machine. The *full* sets come from the folder named by the environment
-variable ``LSTM_DATA``, else from the cache, else by download; every file is checked. The novels
-are files of this package.
+variable ``LSTM_DATA``, else from the cache, else by download; every file is checked.
 """
 
 from lstm import checks
 from lstm.datasets.files import DataError
 from lstm.datasets.imdb import load_imdb, load_imdb_films
 from lstm.datasets.mnist import load_mnist
-from lstm.datasets.novels import load_novels
 from lstm.datasets.split import stratified_split
 
 LOADERS = {"mnist": load_mnist, "imdb": load_imdb}
@@ -47,6 +45,5 @@ __all__ = [
     "load_imdb",
     "load_imdb_films",
     "load_mnist",
-    "load_novels",
     "stratified_split",
 ]

@@ -22,9 +22,7 @@ from lstm.datasets import (
     load_imdb,
     load_imdb_films,
     load_mnist,
-    load_novels,
     mnist,
-    novels,
     stratified_split,
 )
 
@@ -464,20 +462,3 @@ def test_full_reviews():
     # Hardly a film stands in both halves: what is to generalise to films must be split by film.
     assert (len(set(train_films)), len(set(test_films))) == (3_456, 3_581)
     assert set(train_films) & set(test_films) == {"tt0406816"}
-
-
-# ------------------------------------------------------------------------------------------- novels
-def test_the_novels_are_the_bundled_ones_and_broken_into_lines():
-    found = load_novels()
-    sizes = {name: len(text) for name, text in found.items()}
-    assert sizes == {"emma": 883_003, "persuasion": 100_109, "moby_dick": 100_884}
-    for text in found.values():
-        assert text.isascii()
-        assert set(text) <= {"\n", *map(chr, range(32, 127))}
-        assert max(map(len, text.split("\n"))) <= 74
-
-
-def test_a_novel_that_is_not_the_original_is_refused(monkeypatch):
-    monkeypatch.setitem(novels.NOVELS, "emma", "0" * 64)
-    with pytest.raises(DataError, match="not the original"):
-        load_novels()

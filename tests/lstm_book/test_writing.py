@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
+from lstm_book import novels
 from lstm_book.experiments import (
     cells,
     counting,
@@ -16,6 +17,7 @@ from lstm_book.experiments import (
 from lstm_book.experiments.record import FOLDER, Journal
 
 from lstm import equations as eq
+from lstm.datasets import DataError
 
 RNG = np.random.default_rng(0)
 SHORT = 'She said, "It is a truth,\nand no doubt."\n\n"A truth"\nhe said. ' * 40
@@ -28,6 +30,23 @@ def short(monkeypatch):
     monkeypatch.setattr(writing, "texts", lambda: parts)
     monkeypatch.setattr(writing, "UNITS", 8)
     return parts
+
+
+# ------------------------------------------------------------------------------------------- novels
+def test_the_novels_are_the_bundled_ones_and_broken_into_lines():
+    found = novels.load_novels()
+    sizes = {name: len(text) for name, text in found.items()}
+    assert sizes == {"emma": 883_003, "persuasion": 100_109, "moby_dick": 100_884}
+    for text in found.values():
+        assert text.isascii()
+        assert set(text) <= {"\n", *map(chr, range(32, 127))}
+        assert max(map(len, text.split("\n"))) <= 74
+
+
+def test_a_novel_that_is_not_the_original_is_refused(monkeypatch):
+    monkeypatch.setitem(novels.NOVELS, "emma", "0" * 64)
+    with pytest.raises(DataError, match="not the original"):
+        novels.load_novels()
 
 
 # ----------------------------------------------------------------------------------------- counting

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 import lstm
-from lstm.datasets import load_novels
 from lstm.initialise import initialise_lstm
 from lstm_book.experiments import counting
+from lstm_book.novels import load_novels
 
 SYMBOLS = 96
 """Printable ASCII, and the end of a line, which is number 0."""
