@@ -39,4 +39,11 @@ def load(name: str, source: str = "bundled", **options):
     return LOADERS[checks.one_of("name", name, sorted(LOADERS))](source, **options)
 
 
-__all__ = ["DataError", "load", "load_imdb", "load_imdb_films", "load_mnist", "stratified_split"]
+__all__ = [
+    "DataError",
+    "load",
+    "load_imdb",
+    "load_imdb_films",
+    "load_mnist",
+    "stratified_split",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import importlib.util
@@ -13,6 +14,7 @@ from pathlib import Path
 from lstm import checks
 
 SOURCES = ("bundled", "full")
+UNPACK = {".gz": gzip.open, ".bz2": bz2.open}
 LARGEST = 1 << 26
 """Bytes of the largest file that is read: no file of a data set here is as large."""
 
@@ -85,7 +87,7 @@ def damaged(path: Path, why: object) -> DataError:
 
 
 def read(path: Path, digest: str = "") -> bytes:
-    """Return the content of a file, unpacked if its name ends in ``.gz``, checked if it is known.
+    """Return the content of a file, unpacked if it ends in .gz or .bz2, checked if it is known.
 
     Raises
     ------
@@ -93,8 +95,8 @@ def read(path: Path, digest: str = "") -> bytes:
         If the file cannot be read, is far too large, or has another digest.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read(LARGEST + 1)  # to the end, where gzip has a checksum of its own
+        with UNPACK.get(path.suffix, Path.open)(path, "rb") as file:
+            content = file.read(LARGEST + 1)  # to the end, where a checksum of its own may be
     except (EOFError, OSError, zlib.error) as error:
         raise damaged(path, error) from error
     if len(content) > LARGEST:

@@ -24,5 +24,6 @@ from lstm.equations.sequence import *  # noqa: F403
 from lstm.equations.state import *  # noqa: F403
 from lstm.equations.step import *  # noqa: F403
 from lstm.equations.variants import *  # noqa: F403
+from lstm.equations.writing import *  # noqa: F403
 
 __all__ = ["EQUATIONS", "equation", *(function.__name__ for function in EQUATIONS.values())]

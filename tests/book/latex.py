@@ -53,7 +53,7 @@ ARROW.2: "\\leftarrow" | "\\rightarrow"
 OPERATOR.2: /\\odot|\\cdot(?![a-z])|\//
 RELATION.2: "\\le" | "\\ge" | "\\ne" | ">" | "<"
 LETTER: /[A-Za-z]/ | "\\mathcal{L}" | GREEK
-GREEK: /\\(alpha|beta|delta|ell|epsilon|eta|gamma|kappa|lambda|mu|nu|rho|theta)(?![a-z])/
+GREEK: /\\(alpha|beta|delta|ell|epsilon|eta|gamma|kappa|lambda|mu|nu|rho|tau|theta)(?![a-z])/
 PRIME: "'"
 SIGN: "+" | "-"
 NUMBER: /\d+(\.\d+)?/

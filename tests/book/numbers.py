@@ -16,7 +16,7 @@ from textwrap import wrap
 import numpy as np
 import yaml
 from lstm_book import binding, errata, experiments, statistics
-from lstm_book.experiments import tracked
+from lstm_book.experiments import tracked, written
 from lstm_book.ledger import ARTICLES
 from lstm_book.recipes import records
 
@@ -215,6 +215,7 @@ def _given(page: str, source: str) -> tuple:
 
 GIVEN = {"np": np, "student": statistics.student, "eq": equations, "experiments": experiments}
 GIVEN |= {"lstm": lstm, "orthogonal": orthogonal, "ARTICLES": ARTICLES, "errata": errata}
+GIVEN |= {"writings": written}
 """What else a source can name."""
 
 

@@ -37,7 +37,7 @@ PROJECTS = {
     "lstm-book": ROOT / "book" / "pyproject.toml",
 }
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
-CHEAP = ROOT / "book" / "16_five_articles.ipynb"  # it reads the list of errata
+CHEAP = ROOT / "book" / "17_five_articles.ipynb"  # it reads the list of errata
 GITHUB = "https://github.com/somebody/lstm-checked"
 # What a chapter would read from the repository around it.
 AROUND = re.compile(r"""["']\.\./|\bgetcwd\b|\bPath\.cwd\b|\b__file__\b|\bbook/|\bsys\.path\b""")

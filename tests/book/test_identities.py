@@ -194,7 +194,7 @@ OWN = {
         r"v / (1 - \beta_2) = g^2": of(v=0.001 * 9, beta_2=0.999, g=3),
     },
     "11_check_your_own": {r"1 - \sigma(a) = \sigma(-a)": of(a=b)},
-    "16_five_articles": {
+    "17_five_articles": {
         r"h_t = h_{t-1} \odot (f_t + i_t \odot g_t \odot s_t)": world.world_000(start=1.0)
     },
     "notation": {r"(W x)^\top = x^\top W^\top": of(W=SQUARE["A"], x=COLUMN["p"])},

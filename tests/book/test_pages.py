@@ -83,7 +83,7 @@ def test_signature_that_a_page_writes_is_that_of_the_class():
 
 @pytest.mark.parametrize("command", ["train", "predict", "results", "export"])
 def test_page_of_recipes_has_every_option(command, capsys):
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main([command, "--help"])
     options = set(re.findall(r"--[a-z]+", capsys.readouterr().out)) - {"--help"}
     text = (BOOK / "api_recipes.md").read_text(encoding="utf-8")

@@ -59,7 +59,7 @@ def test_inline_marks_formulas_code_and_chinese(text, html):
 
 def test_every_chinese_word_of_the_pages_is_marked():
     """A screen reader changes its voice, a browser its font."""
-    for notebook in ("16_five_articles", "ledger"):
+    for notebook in ("17_five_articles", "ledger"):
         for html in shown(notebook).values():
             for text in parse(html).find_all(string=re.compile(r"[\u3400-\u9fff]")):
                 assert text.find_parent(lang="zh"), text
@@ -178,7 +178,7 @@ LINES = ("forget gate", "input gate", "candidate", "output gate", "cell state", 
 
 def test_the_chapters_counts_are_the_ledgers():
     """What the two pages say in number words follows from the ledger and the programs."""
-    text = "\n".join("".join(cell["source"]) for cell in cells("16_five_articles"))
+    text = "\n".join("".join(cell["source"]) for cell in cells("17_five_articles"))
     contents = [article["contains"] for article in ARTICLES.values()]
     whole = [c for c in contents if all(c[line] == "right" for line in LINES)]
     assert f"{WORDS[len(contents[0])]} things one may look for" in text

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from lstm_book.experiments.tracking import DIM, IGNORED, WIDTH, Task, fitting_size
+from lstm_book.experiments.writing import SYMBOLS, WARM_UP, WINDOW, Writer, cost
 
 LAYERS, HEADS = 2, 4
+ALIBI = [2.0**-k for k in (2, 4, 6, 8)]
+"""Slopes of the penalties for distance, one for each head (Press, Smith and Lewis, 2022)."""
 
 
 class Tagger(nn.Module):
@@ -64,33 +69,38 @@ class Transformer(nn.Module):
         self.widen = nn.Linear(WIDTH, DIM)
         self.blocks = nn.ModuleList(Block(dense_size) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(DIM)
-        alibi = [2.0**-k for k in (2, 4, 6, 8)]
-        self.slopes = [0.0] * HEADS if positions == "no positions" else alibi
+        self.slopes = [0.0] * HEADS if positions == "no positions" else ALIBI
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, T, WIDTH) to (B, T, DIM)."""
-        where = torch.arange(x.shape[1])
-        distance = (where[:, None] - where).float()
-        bias = -torch.tensor(self.slopes)[:, None, None] * distance
-        bias = bias.masked_fill(distance < 0, -torch.inf)
+        bias = causal_bias(x.shape[1], self.slopes)
         h = self.widen(x)
         for block in self.blocks:
             h = block(h, bias)
         return self.norm(h)
 
 
+def causal_bias(steps: int, slopes: list[float]) -> torch.Tensor:
+    """Return what is added to the scores, (heads, T, T): a penalty for distance, no look ahead."""
+    where = torch.arange(steps)
+    distance = (where[:, None] - where).float()
+    bias = -torch.tensor(slopes)[:, None, None] * distance
+    return bias.masked_fill(distance < 0, -torch.inf)
+
+
 class Block(nn.Module):
     """Attention and two dense layers, each added to what goes in."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, dim: int = DIM, heads: int = HEADS) -> None:
         super().__init__()
-        self.norms = nn.ModuleList([nn.LayerNorm(DIM), nn.LayerNorm(DIM)])
-        self.qkv, self.out = nn.Linear(DIM, 3 * DIM), nn.Linear(DIM, DIM)
-        self.dense = nn.Sequential(nn.Linear(DIM, size), nn.GELU(), nn.Linear(size, DIM))
+        self.heads = heads
+        self.norms = nn.ModuleList([nn.LayerNorm(dim), nn.LayerNorm(dim)])
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.dense = nn.Sequential(nn.Linear(dim, size), nn.GELU(), nn.Linear(size, dim))
 
     def forward(self, h: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         """(B, T, DIM) to the same; ``bias`` (heads, T, T) is added to the scores."""
-        qkv = self.qkv(self.norms[0](h)).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(self.norms[0](h)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         seen = F.scaled_dot_product_attention(*qkv, attn_mask=bias)
         h = h + self.out(seen.transpose(1, 2).flatten(2))
         return h + self.dense(self.norms[1](h))
@@ -191,3 +201,89 @@ class ParallelLearner:
         """Return the likeliest label at each step, (T, B)."""
         parts = torch.from_numpy(x.swapaxes(0, 1).copy()).split(8)
         return torch.cat([self.model(part).argmax(-1) for part in parts]).numpy().T
+
+
+class CharacterTransformer(nn.Module):
+    """Embedding → two blocks of eight heads with penalties for distance → logits of the next.
+
+    Parameters
+    ----------
+    dense_size : int
+        Units of the dense layers.
+    dim : int
+        Width of everything else.
+    """
+
+    def __init__(self, dense_size: int, dim: int = 96) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(SYMBOLS, dim)
+        self.blocks = nn.ModuleList(Block(dense_size, dim, 8) for _ in range(LAYERS))
+        self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, SYMBOLS)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Characters (B, T) to logits (B, T, V)."""
+        h, bias = self.embedding(x), causal_bias(x.shape[1], [2.0**-k for k in range(1, 9)])
+        for block in self.blocks:
+            h = block(h, bias)
+        return self.head(self.norm(h))
+
+
+class TransformerWriter:
+    """A :class:`CharacterTransformer` as large as the LSTM, with Adam, called like the latter."""
+
+    def __init__(self, seed: int) -> None:
+        wanted = sum(p.size for p in Writer(rng=0).parameters())
+        with torch.device("meta"):  # counted, not made
+            sizes = {n: _count(CharacterTransformer(n)) for n in range(128, 384, 2)}
+        size = min(sizes, key=lambda n: abs(sizes[n] - wanted))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.model = CharacterTransformer(size)
+        self.optimizer = torch.optim.Adam(self.model.parameters())
+        self.num_parameters = _count(self.model)
+
+    def learn(self, x: np.ndarray, y: np.ndarray, lr: float) -> float:
+        """Take one step on a batch (T, B), without the batches before; return its loss in nats."""
+        logits = self.model(torch.from_numpy(x.T.copy()))
+        loss = F.cross_entropy(logits.flatten(0, 1), torch.from_numpy(y.T.copy()).flatten())
+        self.optimizer.param_groups[0]["lr"] = lr
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def bits(self, ids: np.ndarray) -> np.ndarray:
+        """Return what each character costs after the 64 to 127 before it; not the first 128."""
+        ids, step = ids[WARM_UP - WINDOW :], WINDOW
+        many = -(-(len(ids) - step) // step)
+        padded = np.concatenate([ids, np.zeros(2 * step, ids.dtype)])
+        rows = padded[step * np.arange(many)[:, None] + np.arange(2 * step)]
+        parts = torch.from_numpy(rows[:, :-1]).split(16)
+        logits = torch.cat([self.model(part)[:, step - 1 :] for part in parts]).numpy()
+        return cost(logits, rows[:, step:]).ravel()[: len(ids) - step]
+
+    @torch.no_grad()
+    def next_logits(self, ids: np.ndarray) -> np.ndarray:
+        """Return the logits of what comes after some characters, (V,)."""
+        return self.model(torch.from_numpy(ids[None]))[0, -1].numpy()
+
+    def weights(self) -> list[np.ndarray]:
+        """Return copies of all parameters."""
+        return [p.detach().numpy().copy() for p in self.model.parameters()]
+
+    def set_weights(self, weights: list[np.ndarray]) -> None:
+        """Put such copies back."""
+        with torch.no_grad():
+            for parameter, value in zip(self.model.parameters(), weights, strict=True):
+                parameter.copy_(torch.from_numpy(value))
+
+    def save(self, path: Path) -> None:
+        """Write the weights in half precision."""
+        named = self.model.state_dict().items()
+        np.savez_compressed(path, **{name: value.half().numpy() for name, value in named})
+
+
+def _count(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
