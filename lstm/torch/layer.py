@@ -70,14 +70,15 @@ def scan(
     return torch.stack(output), state
 
 
-def check_place(device: Any, dtype: Any) -> None:
-    """Raise ValueError where PyTorch has no real numbers of this kind on this device."""
+def kind_of_numbers(device: Any, dtype: Any) -> dict[str, Any]:
+    """Return both as keywords, or raise ValueError where PyTorch has no such real numbers."""
     try:
         nn.init.uniform_(torch.empty(0, device=device, dtype=dtype))
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         got = f"{checks.shown(device)} and {checks.shown(dtype)}"
         wanted = "device and dtype must be some in which PyTorch has real numbers here"
         raise ValueError(f"{wanted}, got {got}: {checks.shown(str(error))}") from None
+    return {"device": device, "dtype": dtype}
 
 
 class LSTM(RecurrentArguments, nn.Module):
@@ -138,10 +139,9 @@ class LSTM(RecurrentArguments, nn.Module):
             bidirectional,
             proj_size,
         )
-        check_place(device, dtype)
+        kind = kind_of_numbers(device, dtype)
         for name, shape in self.named_shapes().items():
-            empty = torch.empty(shape, device=device, dtype=dtype)
-            self.register_parameter(name, nn.Parameter(empty))
+            self.register_parameter(name, nn.Parameter(torch.empty(shape, **kind)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -256,7 +256,7 @@ def claims() -> list[tuple[str, str, dict]]:
 
 CLAIMS = claims()
 COUNTS = {"01": 5, "02": 15, "03": 13, "04": 17, "05": 11, "06": 1, "07": 2, "09": 4, "11": 2}
-COUNTS |= {"13": 3, "16": 4, "gl": 1, "no": 3, "re": 3}
+COUNTS |= {"13": 3, "17": 4, "gl": 1, "no": 3, "re": 3}
 """How many each page has."""
 
 

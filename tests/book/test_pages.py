@@ -12,13 +12,13 @@ import pytest
 from docutils import nodes
 from docutils.utils import new_document
 from lstm_book import binding
+from lstm_book.__main__ import main
 from lstm_book.press import run_times
 from lstm_book.recipes import RECIPES
 from lstm_book.sphinx import page_html
 from lstm_book.sphinx.answers import Answers
 
 import lstm
-from lstm.__main__ import main
 from lstm.equations import EQUATIONS
 
 ROOT = Path(__file__).resolve().parents[2]

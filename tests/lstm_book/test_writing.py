@@ -1,5 +1,6 @@
 """The contest of writing: what counts, what learns, what is looked for in the cells; its record."""
 
+import itertools
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -191,7 +192,9 @@ def test_transformer_is_as_large_and_does_not_look_ahead():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", writers.NAMES)
-def test_a_run_keeps_the_best_weights_and_judges_what_it_may(name, short, tmp_path):
+def test_a_run_keeps_the_best_weights_and_judges_what_it_may(name, short, tmp_path, monkeypatch):
+    # An update takes 10 ms by this clock, on any machine.
+    monkeypatch.setattr(writing, "process_time", itertools.count(step=0.01).__next__)
     path = tmp_path / "w.npz"
     run = writing.train(name, 0.01, 10, 0.3, keep=path)
     assert set(run["bits"]) == set(writing.JUDGED)
