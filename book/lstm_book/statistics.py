@@ -124,7 +124,6 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> Comparison:
     Comparison
         The counts, and what follows from them.
     """
-    first, second = np.asarray(first), np.asarray(second)
     if (
         first.shape != second.shape
         or first.ndim != 1

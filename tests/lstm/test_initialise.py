@@ -6,6 +6,7 @@ import pytest
 import lstm
 from lstm.initialise import glorot_uniform, initialise_lstm, orthogonal
 from lstm.schedules import SCHEDULES
+from lstm.variants import MLSTM
 
 
 @pytest.mark.parametrize("shape", [(20, 5), (5, 20), (7, 7), (1, 4)])
@@ -100,3 +101,14 @@ def test_schedules():
     assert [f(0.0) for f in SCHEDULES.values()] == [1.0, 1.0, 1.0]
     assert [f(0.5) for f in SCHEDULES.values()] == [1.0, 0.5, pytest.approx(0.5)]
     assert [f(1.0) for f in SCHEDULES.values()] == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("hidden_size", [2, 3, 4])
+def test_the_forget_gate_of_an_mlstm_is_one_row(hidden_size):
+    """Its weights are no blocks of H rows alone: a row of keys was taken for the gate."""
+    layer = initialise_lstm(MLSTM(3, hidden_size), rng=0)
+    np.testing.assert_array_equal(layer.bias_ih_l0.data, [0] * (4 * hidden_size + 1) + [1])
+    initialise_lstm(layer, longest=9, rng=0)
+    *others, i, f = layer.bias_ih_l0.data
+    assert i == -f < 0
+    assert not any(others)
