@@ -115,7 +115,10 @@ def checked(function: Function) -> Function:
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         if kwargs or not (is_formula and _all_floats(args)):
-            bound = signature.bind(*args, **kwargs)
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError:
+                return function(*args, **kwargs)  # Python says it better, with the function's name
             for name, value in bound.arguments.items():
                 bound.arguments[name] = _looked_at(function, signature.parameters[name], value)
             args, kwargs = bound.args, bound.kwargs

@@ -58,6 +58,7 @@ LAYERS = {
         "figures",
         "saliency",
         "recipes",
+        "novels",
         "experiments",
         "figures.widgets",
         "sphinx",

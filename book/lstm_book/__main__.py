@@ -10,6 +10,11 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Ctrl-C ends the program at once, but where a training takes it: as an exception within the
+    # import of a library it could be printed, or be lost.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from lstm.console import exit_status, tell, wrapped
 
 MOST_SEEDS = 10_000
@@ -251,8 +256,4 @@ def _export(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    # Ctrl-C ends the program at once, but where a training takes it: as an exception within the
-    # import of a library it could be printed, or be lost.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main())

@@ -11,6 +11,7 @@ from lstm_book.experiments import (
     counting,
     load_record,
     parallel,
+    writer,
     writers,
     writing,
     written,
@@ -29,7 +30,6 @@ def short(monkeypatch):
     """Short texts in the place of the novels."""
     parts = {"train": SHORT * 3, **dict.fromkeys(writing.JUDGED, SHORT)}
     monkeypatch.setattr(writing, "texts", lambda: parts)
-    monkeypatch.setattr(writing, "UNITS", 8)
     return parts
 
 
@@ -208,7 +208,7 @@ def test_a_run_keeps_the_best_weights_and_judges_what_it_may(name, short, tmp_pa
 def test_saved_weights_come_back(tmp_path):
     network = writing.LSTMLearner(3)
     network.save(tmp_path / "w.npz")
-    model = writing.load_writer(tmp_path / "w.npz")
+    model = writer.load_writer(tmp_path / "w.npz")
     for mine, saved in zip(network.model.parameters(), model.parameters(), strict=True):
         np.testing.assert_allclose(mine.data, saved.data, rtol=1e-3, atol=1e-6)
 
@@ -349,7 +349,7 @@ def test_the_stored_weights_are_those_of_the_recorded_run():
     record, options = load_record("writing"), writers.FARTHER[-1]
     path = FOLDER / writers.weights_of("longer", options)
     assert path.stat().st_size < 400_000
-    model = writing.load_writer(path)
+    model = writer.load_writer(path)
     bits = writing.bits_of(model, writing.encode(writing.texts()["test"]))
     (run,) = written.runs(record, "LSTM", "longer", **options)
     assert bits.mean() == pytest.approx(run["bits"]["test"], abs=0.005)

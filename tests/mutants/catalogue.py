@@ -119,7 +119,11 @@ TABLE = {
         ("small gradients scaled up", "clip_grad_norm_", "a > max_norm -> True"),
     ],
     ("initialise.py", "initialise"): [
-        ("forget bias on the input gate", "initialise_lstm", "a.index('f') -> a.index('i')"),
+        (
+            "forget bias on the input gate",
+            "initialise_lstm",
+            "a.gate_rows('f') -> a.gate_rows('i')",
+        ),
         ("recurrent weights not orthogonal", "initialise_lstm", "a == 'weight_hh' -> False"),
         ("Glorot's bound from the rows alone", "glorot_uniform", "rows + columns -> rows"),
     ],

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lstm_book.experiments.tracking import DIM, IGNORED, WIDTH, Task, fitting_size
-from lstm_book.experiments.writing import SYMBOLS, WARM_UP, WINDOW, Writer, cost
+from lstm_book.experiments.writer import SYMBOLS, WARM_UP, WINDOW, Writer, cost
 
 LAYERS, HEADS = 2, 4
 ALIBI = [2.0**-k for k in (2, 4, 6, 8)]

@@ -14,6 +14,7 @@ import numpy as np
 from lstm_book.experiments.cells import best_scores
 from lstm_book.experiments.contest import _begin, _where
 from lstm_book.experiments.record import Journal, rounded
+from lstm_book.experiments.writer import UNITS, load_writer
 from lstm_book.experiments.writing import (
     AT_ONCE,
     FRACTIONS,
@@ -21,12 +22,10 @@ from lstm_book.experiments.writing import (
     PPM_ORDERS,
     SECONDS,
     TEST,
-    UNITS,
     VALIDATION,
     WARM_UP,
     WINDOW,
     count,
-    load_writer,
     train,
 )
 
