@@ -189,12 +189,7 @@ class ParallelLearner:
         logits = self.model(torch.from_numpy(x.swapaxes(0, 1).copy()))
         labels = torch.from_numpy(y.T.copy())
         loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
-        self.optimizer.param_groups[0]["lr"] = lr
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        return loss.item()
+        return _step(self.model, self.optimizer, loss, lr)
 
     @torch.no_grad()
     def answers(self, x: np.ndarray) -> np.ndarray:
@@ -246,12 +241,7 @@ class TransformerWriter:
         """Take one step on a batch (T, B), without the batches before; return its loss in nats."""
         logits = self.model(torch.from_numpy(x.T.copy()))
         loss = F.cross_entropy(logits.flatten(0, 1), torch.from_numpy(y.T.copy()).flatten())
-        self.optimizer.param_groups[0]["lr"] = lr
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        return loss.item()
+        return _step(self.model, self.optimizer, loss, lr)
 
     @torch.no_grad()
     def bits(self, ids: np.ndarray) -> np.ndarray:
@@ -287,3 +277,15 @@ class TransformerWriter:
 
 def _count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
+
+
+def _step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor, lr: float
+) -> float:
+    """Go one step down a loss, its gradient clipped at norm 1; return it."""
+    optimizer.param_groups[0]["lr"] = lr
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return loss.item()
