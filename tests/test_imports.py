@@ -124,6 +124,7 @@ def room(package: str, module: str) -> str:
     return max(rooms, key=len)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", LAYERS)
 def test_no_module_imports_what_stands_further_up(package):
     place = {name: room(package, name) for name in modules(package)}

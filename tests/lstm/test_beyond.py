@@ -34,6 +34,7 @@ def states_of(layer, rng):
     return states
 
 
+@pytest.mark.slow
 @kinds
 @pytest.mark.parametrize("method", ["complex", "central"])
 @pytest.mark.parametrize("more", [{}, {"bias": False}, {"num_layers": 2, "bidirectional": True}])

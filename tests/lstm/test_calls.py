@@ -142,6 +142,7 @@ SMALL |= {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize(("method", "limit"), [("complex", 1e-12), ("central", 1e-7)])
 def test_every_gradient_is_a_numerical_derivative(name, method, limit):

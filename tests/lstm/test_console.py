@@ -51,6 +51,7 @@ def test_a_time_limit_is_a_number_of_seconds(seconds, capsys):
     assert "--seconds must be a number in (0, 1e6], got " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no disk that is always full")
 def test_a_full_disk_and_a_closed_pipe_are_no_tracebacks():
     command = [sys.executable, "-m", "lstm", "check"]

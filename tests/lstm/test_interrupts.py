@@ -78,6 +78,7 @@ def check(*moments):
     assert state(trainer) == EXPECTED, [LINES[moment] for moment in moments]
 
 
+@pytest.mark.slow
 def test_interrupted_at_any_line_of_the_trainer_it_goes_on_to_the_same_bits():
     for line in {line for line in LINES if Path(line[0]).name == "training.py"}:
         check(LINES.index(line))

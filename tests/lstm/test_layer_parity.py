@@ -141,6 +141,7 @@ def test_strides_do_not_matter(case):
     parity.compare(parity.run(parity.make(case, example.weights), example), expected)
 
 
+@pytest.mark.slow
 @every_layer
 def test_every_gradient_with_dropout_is_a_numerical_derivative(case):
     sizes = {"input_size": 2, "hidden_size": 3, "steps": 3, "batch": 2}

@@ -174,6 +174,7 @@ def test_dropout_obeys_the_seed_and_the_mode(form):
     close(expected[1], actual[1], 1e-10)
 
 
+@pytest.mark.slow
 @each_form
 def test_gradcheck_with_dropout(form):
     layer = form(2, 3, num_layers=2, bidirectional=True, proj_size=2, dropout=0.4).double()

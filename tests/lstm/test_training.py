@@ -446,6 +446,7 @@ def test_more_epochs_are_the_same_as_from_the_start():
     assert same(*models)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from([None, 1, 9]), st.booleans()), min_size=1)

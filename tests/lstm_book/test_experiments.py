@@ -387,6 +387,7 @@ def test_models_of_the_digits_have_equal_parameters():
     assert counts["softmax regression"] == 7850
 
 
+@pytest.mark.slow
 def test_digits_are_learnt_and_judged_on_others():
     both = []
     for name in ("LSTM 8", "RNN 64", "softmax regression"):

@@ -37,6 +37,7 @@ def test_packing_says_what_is_wrong(array, bits, message):
         files.pack(array, bits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WIDGETS)
 def test_export_writes_the_committed_files_again(name, tmp_path):
     (tmp_path / "data").mkdir()

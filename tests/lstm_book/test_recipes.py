@@ -823,6 +823,7 @@ def test_parts_share_no_example():
         assert len(set.union(*parts)) == sum(len(part) for part in parts)
 
 
+@pytest.mark.slow
 def test_reviews_keep_the_parts_apart():
     """No text in two parts, and no word in the vocabulary that training did not see."""
     recipe = RECIPES["imdb"]

@@ -204,6 +204,7 @@ def test_folds_share_no_film():
         assert not set(films[part]) & set(films[others])
 
 
+@pytest.mark.slow
 def test_cross_fitted_readings_do_not_know_their_labels():
     """Labels that nothing in the text explains: learnt by heart they are right, else a coin."""
     rng = np.random.default_rng(0)
@@ -218,6 +219,7 @@ def test_cross_fitted_readings_do_not_know_their_labels():
     assert abs(np.mean((read.base > 0) == labels) - 0.5) < 0.1
 
 
+@pytest.mark.slow
 def test_a_classifier_judges_new_texts():
     texts, labels = toy(200)
     new, answers_of_new = toy(100, seed=1)

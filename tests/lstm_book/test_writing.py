@@ -344,6 +344,7 @@ def test_every_recorded_run_is_one_of_the_contest():
     assert sorted(found) == sorted(wanted)
 
 
+@pytest.mark.slow
 def test_the_stored_weights_are_those_of_the_recorded_run():
     """The test part, read with them, costs what the record says, but for the rounding."""
     record, options = load_record("writing"), writers.FARTHER[-1]

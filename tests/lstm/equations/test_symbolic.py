@@ -29,6 +29,7 @@ def numpy_tanh_of_symbols(monkeypatch):
     monkeypatch.setattr(sympy.Expr, "tanh", lambda self: sympy.tanh(self), raising=False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("numpy_tanh_of_symbols")
 def test_every_derivative_of_a_step_is_its_formula_as_a_polynomial():
     q = {name: symbols(name, 1, CELLS) for name in ("x", "h", "c", "d_h", "d_c_from_next")}
