@@ -101,7 +101,7 @@ KERAS = {
 """What Keras starts from; the orthogonal starts above are another for an LSTM, block by block."""
 KERAS_RATES = RATES[2:13]
 """From 0.0001 to 10: what learns can do so on more than one hill."""
-KERAS_CHOICE_SEEDS = REMATCH_CHOICE_SEEDS[:20]
+KERAS_CHOICE_SEEDS = REMATCH_CHOICE_SEEDS[:10]
 
 Once = Callable[[str, Callable[[], Any]], Any]
 """``once(key, compute)`` returns what a computation gives, or gave when it was begun before."""
