@@ -25,6 +25,29 @@ def test_no_passage_changed_unseen(name):
     assert numbers.seals(text) == sealed, f"passages that are gone; accept: {numbers.COMMAND}"
 
 
+ELSEWHERE = [each for expressions in DATA["elsewhere"].values() for each in expressions]
+
+
+@pytest.mark.parametrize("name", sorted(numbers.pages()))
+def test_what_looks_measured_is_bound(name):
+    """Decimals, percent and powers of ten; a count looks like a setting, and is left to people."""
+    assert not numbers.unbound(name, DATA["templates"].get(name, {}), ELSEWHERE)
+
+
+def test_a_measured_number_that_nothing_binds_is_noticed():
+    """Without the templates a hundred are; without the expressions what each of them is for."""
+    bound, needed = 0, set()
+    for page in numbers.pages():
+        templates, text = DATA["templates"].get(page, {}), numbers.prose(numbers.page_text(page))
+        places = numbers.unbound(page, templates, [])
+        bound += len(numbers.unbound(page, {}, [])) - len(places)
+        for each in ELSEWHERE:
+            spans = [match.span() for match in re.finditer(each, text)]
+            needed |= {each for low, high in spans if any(low <= at < high for at in places)}
+    assert bound > 100
+    assert needed == set(ELSEWHERE)
+
+
 def other(number: str) -> str:
     """Return a number with another last digit, or another word."""
     if number.lower() in numbers.WORDS:
