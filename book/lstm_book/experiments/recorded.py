@@ -77,7 +77,7 @@ LONG = (
     "RNN 16, ReLU, identity",
     "RNN 33, ReLU, identity",
 )
-"""Contestants at T = 200: what libraries start from, and those that learn most up to T = 100."""
+"""Contestants at T = 200: PyTorch's starts, orthogonal ones, and those that learn most before."""
 
 DUEL = (
     "LSTM, uniform, 0",
@@ -87,7 +87,8 @@ DUEL = (
     "LSTM, uniform, chrono",
     "RNN 33, ReLU, identity",
 )
-"""What libraries start from, and the best starts of LSTM and plain network at T = 100 or 200."""
+"""What PyTorch starts from, orthogonal blocks, and the best of LSTM and plain network at T = 100
+or 200."""
 
 REMATCH = dict.fromkeys(("RNN 16, orthogonal", "RNN 33, orthogonal"), RATES[4:8])
 REMATCH |= dict.fromkeys(("RNN 16, ReLU, identity", "RNN 33, ReLU, identity"), RATES[:5])
