@@ -30,6 +30,10 @@ DATA = Path(__file__).with_suffix(".yml")
 COMMAND = "python -m tests.book.numbers"
 WRITTEN = "\n# Written by the command"
 SEALED = ": a hash of every passage. That it changed is noticed, not whether it is wrong.\n"
+COMPARATIVE = (
+    r"\b(more|less|fewer|better|worse|larger|smaller|above|below|ahead|behind|grows|falls|rises"
+    r"|faster|slower|longer|shorter|most|least|many|few|best|worst)\b"
+)
 SLOT = r"\{([~<>]?|[^{}]*\|[^{}]*)\}"
 """What a template leaves open: a number, or one of some words."""
 
@@ -375,6 +379,30 @@ def unbound(name: str, templates: dict[str, str], elsewhere: list[str]) -> dict[
             of_formula = re.search(r"§(?: [\d.,-]+)* $", before)
             if not of_formula and not any(low <= start < high for low, high in spans):
                 found[start] = f"{before[-40:]}>{match[0]}<{part[match.end() :][:20]}"
+    return found
+
+
+OF_A_RUN = re.compile(r"\b(row|line|record|accuracy|run|learnt|shares|trial|writings)\(|\bmeetings")
+"""A source that reads what a run gave."""
+
+
+def open_comparatives(name: str, templates: dict[str, str], elsewhere: list[str]) -> dict[int, str]:
+    """Return comparatives beside a number from a run that no template holds: place → sentence."""
+    text, spans, results, found = prose(page_text(name)), [], [], {}
+    for template, source in templates.items():
+        for match in read_by(template, text)[1]:
+            spans.append(match.span())
+            if OF_A_RUN.search(source):
+                signs = enumerate(read_by(template, text)[0], 1)
+                results += [match.start(group) for group, sign in signs if "|" not in sign]
+    spans += [match.span() for each in elsewhere for match in re.finditer(each, text)]
+    for sentence in re.finditer(r"(?:[^.!?;]|\.(?=\d))*", text):
+        low, high = sentence.span()
+        if any(low <= at < high for at in results):
+            for match in re.finditer(COMPARATIVE, sentence[0]):
+                at = low + match.start()
+                if not any(start <= at < end for start, end in spans):
+                    found[at] = sentence[0].strip()
     return found
 
 

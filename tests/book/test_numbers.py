@@ -49,6 +49,23 @@ def test_a_measured_number_that_nothing_binds_is_noticed():
     assert needed == set(ELSEWHERE)
 
 
+@pytest.mark.parametrize("name", sorted(numbers.pages()))
+def test_a_comparative_beside_a_result_is_bound(name):
+    templates = DATA["templates"].get(name, {})
+    assert not numbers.open_comparatives(name, templates, DATA["no comparison of results"])
+
+
+def test_each_exception_from_the_comparatives_is_needed():
+    needed = set()
+    for page in numbers.pages():
+        text = numbers.prose(numbers.page_text(page))
+        places = numbers.open_comparatives(page, DATA["templates"].get(page, {}), [])
+        for each in DATA["no comparison of results"]:
+            spans = [match.span() for match in re.finditer(each, text)]
+            needed |= {each for low, high in spans if any(low <= at < high for at in places)}
+    assert needed == set(DATA["no comparison of results"])
+
+
 FOUND_IN = {
     place["id"]: {each["article"] for each in ledger.places(finding)}
     for finding in ledger.FINDINGS
