@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from functools import cache
@@ -18,7 +19,7 @@ import yaml
 from lstm_book import binding, errata, experiments, statistics
 from lstm_book.experiments import tracked, written
 from lstm_book.ledger import ARTICLES
-from lstm_book.recipes import records
+from lstm_book.recipes import records, trials
 
 import lstm
 from lstm import equations
@@ -29,6 +30,10 @@ DATA = Path(__file__).with_suffix(".yml")
 COMMAND = "python -m tests.book.numbers"
 WRITTEN = "\n# Written by the command"
 SEALED = ": a hash of every passage. That it changed is noticed, not whether it is wrong.\n"
+COMPARATIVE = (
+    r"\b(more|less|fewer|better|worse|larger|smaller|above|below|ahead|behind|grows|falls|rises"
+    r"|faster|slower|longer|shorter|most|least|many|few|best|worst)\b"
+)
 SLOT = r"\{([~<>]?|[^{}]*\|[^{}]*)\}"
 """What a template leaves open: a number, or one of some words."""
 
@@ -37,7 +42,10 @@ WORDS = {name: count for count, name in enumerate(NAMES, 4)}
 WORDS |= {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "hundred": 100, "thousand": 1000}
 PLAIN = r"(?<![\w.])[−-]?\d+(?:,\d{3})*(?:\.\d+)?(?!\w)"
 POWER = r"(?:[\d.]+ *(?:\\cdot|·) *)?10\^\{-?\d+\}"
-NUMBER = rf"{POWER}|{PLAIN}|\b(?:{'|'.join(WORDS)})\b"
+SHORT = r"(?<![\w.])\d+(?:\.\d+)?e[+-]?\d+"
+NUMBER = rf"{POWER}|{SHORT}|{PLAIN}|\b(?:{'|'.join(WORDS)})\b"
+MEASURED = rf"{POWER}|{SHORT}|(?<![\w.,])\d+\.\d+(?!\w|[.,]\d)|(?<![\w.,])[\d,.]+(?= ?%| percent)"
+"""A number that looks measured: with decimals, in percent, or with a power of ten."""
 PRINTED = re.compile(r"(?<![\w.])[−-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?")
 IN_MATH = r"\d+\.\d+|\d{2,}|[4-9]"
 """Numbers that stay of a formula in the text: not the 0, 1, 2 and 3 of indices and powers."""
@@ -148,6 +156,13 @@ class Sources:
         return 100 * float(np.mean([run["test"]["accuracy"] for run in runs]))
 
     @staticmethod
+    def trial(model: str) -> float:
+        """Return the best accuracy of a model's logged trials, by validation, in percent."""
+        lines = trials.read(ROOT / "results")
+        own = [line for line in lines if line["model"] == model and "validation" in line]
+        return 100 * max(line["validation"]["accuracy"] for line in own)
+
+    @staticmethod
     def run(name: str, steps: int = 100, experiment: str = "remember", **settings) -> dict:
         """Return a contestant's run; a family's name stands for its best start."""
         record = _meetings() if experiment == "duel" else _experiment(experiment)
@@ -194,6 +209,7 @@ class Sources:
             "code",
             "record",
             "accuracy",
+            "trial",
             "run",
             "learnt",
             "shares",
@@ -259,10 +275,12 @@ def fits(text: str, sign: str, exact) -> bool:
     if "|" in sign:
         right = exact if isinstance(exact, str) else sign.split("|")[not exact]
         return text.lower() == right.lower()
-    said, head = value(text), text.partition("10^")[0] if "^" in text else text
-    digits = re.sub(r"\D", "", head) or ("1" if "^" in text else str(said))
+    said, power = value(text), re.search(r"10\^|(?<=\d)e", text)
+    digits = re.sub(r"\D", "", text[: power.start()] if power else text) or (
+        "1" if power else str(said)
+    )
     step = 10.0 ** -len(text.partition(".")[2])
-    if sign or "^" in text:
+    if sign or power:
         size = max(len(digits.strip("0")), 1)
         step = 10.0 ** (np.floor(np.log10(abs(said))) - size + 1)
     low, high = {">": (0, 1), "<": (-1, 0)}.get(sign, (-0.5, 0.5))
@@ -311,6 +329,81 @@ def read() -> list[str]:
     for name in templates.keys() & pages().keys():
         wrong += bound(name, prose(page_text(name)), templates[name])
     return wrong
+
+
+# ------------------------------------------------------------------------------- what is not bound
+def typed(name: str) -> list[str]:
+    """Return what somebody wrote of a page: its Markdown, and the texts of figures and tables.
+
+    Of these, what the cell puts in is no part.
+    """
+    path = pages()[name]
+    parts = [binding.page_text(path)]
+    if path.suffix == ".ipynb":
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                parts += _texts("".join(cell["source"]))
+    return [prose(part) for part in parts]
+
+
+def _texts(code: str) -> list[str]:
+    """Return the constant parts of a cell's text alternatives and captions."""
+    said = [
+        word.value
+        for call in ast.walk(ast.parse(code))
+        if isinstance(call, ast.Call)
+        for word in call.keywords
+        if word.arg in {"alt", "caption"}
+    ]
+    parts = [part for value in said for part in ast.walk(value) if isinstance(part, ast.Constant)]
+    return [  # with formulas as a page shows them
+        re.sub(r"\$([^$]+)\$", r"\\(\1\\)", part.value)
+        for part in parts
+        if isinstance(part.value, str)
+    ]
+
+
+def unbound(name: str, templates: dict[str, str], elsewhere: list[str]) -> dict[int, str]:
+    """Return what looks measured on a page and stands in no template: place → words around it.
+
+    Numbers of a formula are not among them: it is computed, or gives a calculation. ``elsewhere``
+    are expressions for what comes from no run of ours.
+    """
+    text, found = prose(page_text(name)), {}
+    spans = [match.span() for each in templates for match in read_by(each, text)[1]]
+    spans += [match.span() for each in elsewhere for match in re.finditer(each, text)]
+    for part in typed(name):
+        at = text.find(part)
+        for match in re.finditer(MEASURED, part):
+            start, before = at + match.start(), part[: match.start()]
+            of_formula = re.search(r"§(?: [\d.,-]+)* $", before)
+            if not of_formula and not any(low <= start < high for low, high in spans):
+                found[start] = f"{before[-40:]}>{match[0]}<{part[match.end() :][:20]}"
+    return found
+
+
+OF_A_RUN = re.compile(r"\b(row|line|record|accuracy|run|learnt|shares|trial|writings)\(|\bmeetings")
+"""A source that reads what a run gave."""
+
+
+def open_comparatives(name: str, templates: dict[str, str], elsewhere: list[str]) -> dict[int, str]:
+    """Return comparatives beside a number from a run that no template holds: place → sentence."""
+    text, spans, results, found = prose(page_text(name)), [], [], {}
+    for template, source in templates.items():
+        for match in read_by(template, text)[1]:
+            spans.append(match.span())
+            if OF_A_RUN.search(source):
+                signs = enumerate(read_by(template, text)[0], 1)
+                results += [match.start(group) for group, sign in signs if "|" not in sign]
+    spans += [match.span() for each in elsewhere for match in re.finditer(each, text)]
+    for sentence in re.finditer(r"(?:[^.!?;]|\.(?=\d))*", text):
+        low, high = sentence.span()
+        if any(low <= at < high for at in results):
+            for match in re.finditer(COMPARATIVE, sentence[0]):
+                at = low + match.start()
+                if not any(start <= at < end for start, end in spans):
+                    found[at] = sentence[0].strip()
+    return found
 
 
 def accept() -> None:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import yaml
+from lstm_book import binding, ledger
 
 from tests.book import changes, numbers
 
@@ -23,6 +24,83 @@ def test_no_passage_changed_unseen(name):
     news = [part for part, seal in parts if seal not in sealed]
     assert not news, f"passages that changed; accept: {numbers.COMMAND}\n" + "\n".join(news)
     assert numbers.seals(text) == sealed, f"passages that are gone; accept: {numbers.COMMAND}"
+
+
+ELSEWHERE = [each for expressions in DATA["elsewhere"].values() for each in expressions]
+
+
+@pytest.mark.parametrize("name", sorted(numbers.pages()))
+def test_what_looks_measured_is_bound(name):
+    """Decimals, percent and powers of ten; a count looks like a setting, and is left to people."""
+    assert not numbers.unbound(name, DATA["templates"].get(name, {}), ELSEWHERE)
+
+
+def test_a_measured_number_that_nothing_binds_is_noticed():
+    """Without the templates a hundred are; without the expressions what each of them is for."""
+    bound, needed = 0, set()
+    for page in numbers.pages():
+        templates, text = DATA["templates"].get(page, {}), numbers.prose(numbers.page_text(page))
+        places = numbers.unbound(page, templates, [])
+        bound += len(numbers.unbound(page, {}, [])) - len(places)
+        for each in ELSEWHERE:
+            spans = [match.span() for match in re.finditer(each, text)]
+            needed |= {each for low, high in spans if any(low <= at < high for at in places)}
+    assert bound > 100
+    assert needed == set(ELSEWHERE)
+
+
+@pytest.mark.parametrize("name", sorted(numbers.pages()))
+def test_a_comparative_beside_a_result_is_bound(name):
+    templates = DATA["templates"].get(name, {})
+    assert not numbers.open_comparatives(name, templates, DATA["no comparison of results"])
+
+
+def test_each_exception_from_the_comparatives_is_needed():
+    needed = set()
+    for page in numbers.pages():
+        text = numbers.prose(numbers.page_text(page))
+        places = numbers.open_comparatives(page, DATA["templates"].get(page, {}), [])
+        for each in DATA["no comparison of results"]:
+            spans = [match.span() for match in re.finditer(each, text)]
+            needed |= {each for low, high in spans if any(low <= at < high for at in places)}
+    assert needed == set(DATA["no comparison of results"])
+
+
+FOUND_IN = {
+    place["id"]: {each["article"] for each in ledger.places(finding)}
+    for finding in ledger.FINDINGS
+    for place in ledger.places(finding)
+}
+
+
+def strangers(part: str) -> set[str]:
+    """Return the articles in a passage with findings that none of these findings is of."""
+    articles = [FOUND_IN[number] for number in re.findall(r"\b00\d-\d\d\b", part)]
+    named = set(re.findall(r"(?<![\d.,\-e/])00\d\b(?![.,]\d|-\d)", part))
+    return named - set().union(*articles) if articles else named - set(ledger.ARTICLES)
+
+
+def other_years(text: str) -> set[str]:
+    """Return the years in a page's prose that no work is of which the page cites."""
+    works = [ledger.bibliography().get(key) for key in re.findall(r"[a-z]+\d{4}[a-z]+", text)]
+    said = set(re.findall(r"(?<![\d./-])(?:19|20)\d\d(?![\d/-]|\.\d)", numbers.prose(text)))
+    return said - {work.fields.get("year") for work in works if work}
+
+
+@pytest.mark.parametrize("name", sorted(numbers.pages()))
+def test_articles_and_years_are_those_of_the_findings_and_works_beside_them(name):
+    text = binding.page_text(numbers.pages()[name])
+    assert not [part for part in numbers.passages(text) if strangers(part)]
+    assert not other_years(text)
+
+
+def test_a_wrong_article_or_year_is_noticed():
+    text = "As 003 says (003-12), after {cite:p}`hochreiter1997long` in 1997."
+    assert not strangers(text)
+    assert not other_years(text)
+    assert strangers(text.replace("As 003", "As 001"))
+    assert strangers("As 005 says.")
+    assert other_years(text.replace("in 1997", "in 1998"))
 
 
 def other(number: str) -> str:

@@ -110,6 +110,7 @@ def letters(array) -> str:
 
 
 AXIS = r"(?:\d?[A-Z](?: \+ [A-Z])?)"
+LIKE_A_SHAPE = r"\(\d?[A-Z][A-Z +]*,[A-Z ,+]*\)"
 SHAPE = rf"\(({AXIS},|{AXIS}(?:, {AXIS})+)\)"
 
 
@@ -135,6 +136,7 @@ def test_shapes_are_those_of_the_arrays(finding):
     for formula, shape in claimed:
         assert shape_in(about, formula) == size(shape), (formula, shape)
     assert {shape for _, shape in claimed} == set(re.findall(SHAPE, text))
+    assert all(re.fullmatch(SHAPE, each) for each in re.findall(LIKE_A_SHAPE, text))
 
 
 ONE_STEP = {f"{state}_{at}" for state in "hcC" for at in ("t", "{t-1}", "0")}
@@ -551,9 +553,10 @@ ORDINARY = set(
 )
 def test_names_and_titles_are_those_of_the_works(finding):
     known = " ".join([*map(written, works(finding)), finding["printed"], finding["gloss"]])
-    text = re.sub(r"(^|[.:] )[A-Z]\w+", " ", finding["why"])
+    said = f"{finding['title']}. {finding['why']}"
+    text = re.sub(r"(^|[.:] )[A-Z]\w+", " ", said)
     names = set(re.findall(r"\b[A-Z][\w-]+\w", text)) - ORDINARY
-    titles = re.findall(r"\"([^\"]{13,}?)\"", finding["why"])
+    titles = re.findall(r"\"([^\"]{13,}?)\"", said)
     assert [words for words in [*names, *titles] if words not in known] == []
 
 

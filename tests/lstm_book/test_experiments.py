@@ -45,13 +45,14 @@ from lstm_book.experiments.recorded import (
 
 import lstm
 from lstm.gradcheck import complex_step, relative_error
+from lstm.initialise import initialise_lstm
 from lstm.module import Parameter
 from lstm.optim import Adam
 from lstm.variants import GRU, RNN
 
 RECORDED = [*EXPERIMENTS, *PARALLEL, "cost"]
 TRAININGS = dict.fromkeys(("remember", "activations", "clipping", "budget"), SEEDS)
-TRAININGS |= dict.fromkeys(("duel", "rematch"), DUEL_SEEDS)
+TRAININGS |= dict.fromkeys(("duel", "rematch", "keras"), DUEL_SEEDS)
 CELLS = {
     "rnn": Cell("rnn", 5, "orthogonal"),
     "rnn, relu": Cell("rnn", 5, activation="relu"),
@@ -215,6 +216,21 @@ def test_starts():
     assert 0 < np.abs(M[:, H:]).max() < 0.005
     M, _ = Cell("gru", H, bias=5.0).start(0, 50)
     np.testing.assert_array_equal(M[:, -1], np.repeat([0.0, 5, 0, 0], H))
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm"])
+def test_keras_start_is_what_the_package_draws(kind):
+    """Its columns are orthonormal as one matrix, and all weights have the spread of the layer's."""
+    H, layer = 16, {"rnn": RNN, "lstm": lstm.LSTM}[kind](2, 16, dtype=float)
+    drawn = initialise_lstm(layer, forget_bias=float(kind == "lstm"), rng=0)
+    starts = [Cell(kind, H, "keras", 1.0).start(seed, 50) for seed in range(40)]
+    for M, _ in starts:
+        np.testing.assert_allclose(M[:, :H].T @ M[:, :H], np.eye(H), atol=1e-14)
+        np.testing.assert_array_equal(M[:, -1], drawn.bias_ih_l0.data)
+    W, theirs = np.array([M[:, H:-1] for M, _ in starts]), drawn.weight_ih_l0.data
+    assert np.abs(W).max() == pytest.approx((6 / sum(theirs.shape)) ** 0.5, rel=0.03)
+    assert np.abs(theirs).max() < (6 / sum(theirs.shape)) ** 0.5
+    assert np.max([v for _, v in starts]) == pytest.approx((6 / (H + 1)) ** 0.5, rel=0.03)
 
 
 def test_chrono_biases_are_spread_over_all_scales():

@@ -21,7 +21,7 @@ EVALUATED = 320
 """Sequences of an evaluation; no network has seen them before."""
 EVERY = 25
 """Updates from one evaluation to the next."""
-RECURRENT = ("uniform", "orthogonal", "identity")
+RECURRENT = ("uniform", "orthogonal", "identity", "keras")
 SPREAD_OF_IDENTITY = 0.001
 
 
@@ -36,9 +36,11 @@ class Cell:
         Elman network, leaky integrator with a learnt leak per unit, GRU or LSTM.
     hidden_size : int
         Units H.
-    recurrent : {"uniform", "orthogonal", "identity"}
+    recurrent : {"uniform", "orthogonal", "identity", "keras"}
         Start of U: PyTorch's, uniform in ±1/√H; or each gate's block by itself a random
-        orthogonal matrix, or the identity.
+        orthogonal matrix, or the identity. "keras" is the whole start of Keras, as
+        :func:`lstm.initialise.initialise_lstm` draws it: all blocks of U are *one* matrix with
+        orthonormal columns, input weights and read-out are Glorot's.
     bias : float or "chrono"
         Start of the bias of what keeps the state: the LSTM's forget gate, the GRU's update gate
         and the leaky network's leak. "chrono" draws log u, with u uniform in [1, T - 1], and gives
@@ -60,6 +62,8 @@ class Cell:
     def __post_init__(self) -> None:
         checks.one_of("kind", self.kind, tuple(KINDS))
         checks.one_of("recurrent", self.recurrent, RECURRENT)
+        if self.recurrent == "keras":
+            checks.one_of("kind", self.kind, ("rnn", "lstm"))  # the others have empty blocks here
         for name in ("activation", "output_activation"):
             checks.one_of(name, getattr(self, name), ACTIVATIONS)
         if self.bias != "chrono":
@@ -96,6 +100,10 @@ class Cell:
             U = rng_U.uniform(-(H**-0.5), H**-0.5, (blocks * H, H))
         elif self.recurrent == "orthogonal":
             U = np.vstack([orthogonal(H, H, rng=rng_U) for _ in range(blocks)])
+        elif self.recurrent == "keras":
+            U = orthogonal(blocks * H, H, rng=rng_U)
+            W *= (6 * H / (blocks * H + INPUT_SIZE)) ** 0.5
+            v *= (6 * H / (H + 1)) ** 0.5
         else:
             U = np.vstack([np.eye(H)] * blocks)
             if self.activation == "relu":

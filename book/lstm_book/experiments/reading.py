@@ -50,15 +50,17 @@ def best_of(record: dict[str, Any], wanted: str, steps: int) -> Run:
 
 
 def meetings() -> dict[str, Any]:
-    """Return the record of the duel, with the winner of the rematch in it.
+    """Return the record of the duel, with the winner of the rematch and Keras's starts in it.
 
-    :func:`best_of` takes it at its length, since it had the most seeds for choosing.
+    :func:`best_of` takes the winner at its length, since it had the most seeds for choosing;
+    Keras's starts are no family's.
     """
-    record, again = load_record("duel"), load_record("rematch")
+    record, again, keras = map(load_record, ("duel", "rematch", "keras"))
     (steps,) = {run["steps"] for run in again["runs"]}
     won = best_of(again, family(again["runs"][0]["name"]), steps)
     others = [run for run in record["runs"] if (run["name"], run["steps"]) != (won["name"], steps)]
-    return record | {"runs": [*others, won]}
+    parameters = record["parameters"] | keras["parameters"]
+    return record | {"runs": [*others, won, *keras["runs"]], "parameters": parameters}
 
 
 def run_of(record: dict[str, Any], name: str, steps: int) -> Run:

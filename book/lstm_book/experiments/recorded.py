@@ -77,7 +77,7 @@ LONG = (
     "RNN 16, ReLU, identity",
     "RNN 33, ReLU, identity",
 )
-"""Contestants at T = 200: what libraries start from, and those that learn most up to T = 100."""
+"""Contestants at T = 200: PyTorch's starts, orthogonal ones, and those that learn most before."""
 
 DUEL = (
     "LSTM, uniform, 0",
@@ -87,12 +87,22 @@ DUEL = (
     "LSTM, uniform, chrono",
     "RNN 33, ReLU, identity",
 )
-"""What libraries start from, and the best starts of LSTM and plain network at T = 100 or 200."""
+"""What PyTorch starts from, orthogonal blocks, and the best of LSTM and plain network at T = 100
+or 200."""
 
 REMATCH = dict.fromkeys(("RNN 16, orthogonal", "RNN 33, orthogonal"), RATES[4:8])
 REMATCH |= dict.fromkeys(("RNN 16, ReLU, identity", "RNN 33, ReLU, identity"), RATES[:5])
 """Plain networks that all of the first five or ten seeds learn T = 50 with, and rates around."""
 REMATCH_CHOICE_SEEDS = tuple(range(2000, 2040))
+
+KERAS = {
+    "Keras LSTM": Cell("lstm", 16, "keras", 1.0),
+    "Keras RNN 33": Cell("rnn", 33, "keras"),
+}
+"""What Keras starts from; the orthogonal starts above are another for an LSTM, block by block."""
+KERAS_RATES = RATES[2:13]
+"""From 0.0001 to 10: what learns can do so on more than one hill."""
+KERAS_CHOICE_SEEDS = REMATCH_CHOICE_SEEDS[:10]
 
 Once = Callable[[str, Callable[[], Any]], Any]
 """``once(key, compute)`` returns what a computation gives, or gave when it was begun before."""
@@ -200,25 +210,46 @@ def rematch(once: Once) -> dict[str, Any]:
     Ten seeds do not tell starts apart that all of them learn with, and a search that ends where
     the rates on both sides are worse can miss a better one beyond them.
     """
+    wanted = [(name, 50, rates) for name, rates in REMATCH.items()]
+    return _from_all_rates(once, CONTESTANTS, wanted, REMATCH_CHOICE_SEEDS)
+
+
+def keras(once: Once) -> dict[str, Any]:
+    """Train LSTM and plain network from Keras's starts, at the best of a wide range of rates.
+
+    A search that ends where the rates on both sides are worse ends on the first hill; near a rate
+    of 1 there is another for some starts.
+    """
+    wanted = [(name, steps, KERAS_RATES) for steps in (200, 100, 50) for name in KERAS]
+    return _from_all_rates(once, KERAS, wanted, KERAS_CHOICE_SEEDS)
+
+
+def _from_all_rates(
+    once: Once,
+    cells: dict[str, Cell],
+    wanted: Sequence[tuple[str, int, Sequence[float]]],
+    choice_seeds: Sequence[int],
+) -> dict[str, Any]:
+    """Try all rates of each contestant and length, and report the best on the seeds of the duel."""
     runs = []
-    for name, rates in REMATCH.items():
-        cell = CONTESTANTS[name]
+    for name, steps, rates in wanted:
+        cell, key = cells[name], f"{name}, {steps}"
         tried = {
-            rate: once(f"{name}, {rate}", partial(_tried, cell, 50, REMATCH_CHOICE_SEEDS, rate))
+            rate: once(f"{key}, {rate}", partial(_tried, cell, steps, choice_seeds, rate))
             for rate in rates
         }
         rate = choose({rate: score_of_learning(result) for rate, result in tried.items()})
-        found = once(f"{name}, reported", partial(_reported, cell, 50, DUEL_SEEDS, rate))
+        found = once(f"{key}, reported", partial(_reported, cell, steps, DUEL_SEEDS, rate))
         tried = {str(lr): result for lr, result in tried.items()}
-        runs.append({"name": name, "steps": 50, "lr": rate, "tried": tried} | found)
-    cells = _those(*REMATCH)
+        runs.append({"name": name, "steps": steps, "lr": rate, "tried": tried} | found)
+    names = dict.fromkeys(name for name, *_ in wanted)
     return {
         "seeds": list(DUEL_SEEDS),
-        "choice_seeds": list(REMATCH_CHOICE_SEEDS),
+        "choice_seeds": list(choice_seeds),
         "updates": UPDATES,
         "batch": 32,
-        "cells": {name: asdict(cell) for name, cell in cells.items()},
-        "parameters": {name: cell.num_parameters for name, cell in cells.items()},
+        "cells": {name: asdict(cells[name]) for name in names},
+        "parameters": {name: cells[name].num_parameters for name in names},
         "runs": runs,
     }
 
@@ -248,7 +279,7 @@ def _those(*names: str) -> dict[str, Cell]:
     return {name: CONTESTANTS[name] for name in names}
 
 
-RUNS = remember, duel, rematch, activations, clipping, budget, data
+RUNS = remember, duel, rematch, keras, activations, clipping, budget, data
 EXPERIMENTS = {run.__name__: run for run in RUNS}
 """Name → what runs the experiment and returns its settings and results."""
 PARALLEL = {"tracking": tracking, "longer": longer, "writing": writing}
