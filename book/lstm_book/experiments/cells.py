@@ -107,6 +107,12 @@ def holding(model: Writer, cell: int) -> Writer:
     return model
 
 
+def drawn(cell: int, among: int) -> list[int]:
+    """Return three other cells, by lot."""
+    rng = np.random.default_rng(0)
+    return rng.choice(np.delete(np.arange(among), cell), 3, replace=False).tolist()
+
+
 def correlations(cells: np.ndarray, followed: np.ndarray) -> np.ndarray:
     """Return the correlation of each cell, (N, H), with what it may follow, (N,)."""
     return _standard(cells).T @ _standard(followed) / len(followed)

@@ -55,6 +55,8 @@ FARTHER = (
 """as ever, with longer windows, and with a start that remembers longer, too."""
 LONG_STARTS = (FARTHER[-1], {"longest": 256})
 """Of `more_seeds`: that start with longer windows, and with those of ever."""
+SHORT_SEEDS = SEEDS[:3]
+"""For the latter."""
 OTHER_SEEDS = (20, 21, 22, 23, 24)
 """New ones for the contest itself."""
 
@@ -192,15 +194,12 @@ def more_seeds(
     before = load_record("writing")
     both = [(name, rates_of(before, name)[1]) for name in NAMES]
     done = {_key_of(run) for run in before["runs"]}
+    less = [{"fraction": f} for f in FRACTIONS[:-1]]
     calls: list[Call] = [
-        *((*both[0], seed, "longer", options) for seed in SEEDS for options in LONG_STARTS),
-        *(
-            (*one, seed, "curve", {"fraction": f})
-            for seed in SEEDS
-            for f in FRACTIONS[:-1]
-            for one in both
-        ),
-        *((*one, seed, "result", {}) for seed in OTHER_SEEDS for one in both),
+        *((*both[0], seed, "longer", LONG_STARTS[0]) for seed in SEEDS),
+        *((*one, seed, "curve", f) for seed in SEEDS for f in less for one in both),
+        *((*both[0], seed, "longer", LONG_STARTS[1]) for seed in SHORT_SEEDS),
+        *((*one, seed, "fresh", {}) for seed in OTHER_SEEDS for one in both),
     ]
     missing = [call for call in calls if _key(call) not in done]
     return {

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lstm import equations as eq
 from lstm_book.figures.widgets.files import unpack
@@ -16,7 +17,7 @@ _WIDTH, _LEFT, _RIGHT, _TOP, _ROW = 640, 60, 26, 68, 25
 _PLACES = np.array([0.05, 0.4, 0.5, 0.85])
 
 
-def unroll(packed: dict, inputs: np.ndarray) -> Run:
+def unroll(packed: dict, inputs: np.ndarray, h: ArrayLike = 0.0, c: ArrayLike = 0.0) -> Run:
     """Run the LSTM of :func:`lstm_book.figures.widgets.reader.packed_weights` over one sequence.
 
     Parameters
@@ -25,6 +26,8 @@ def unroll(packed: dict, inputs: np.ndarray) -> Run:
         Its packed weights.
     inputs : ndarray, shape (T, D)
         The sequence.
+    h, c : array_like, shape (H,)
+        The state before it.
 
     Returns
     -------
@@ -32,7 +35,7 @@ def unroll(packed: dict, inputs: np.ndarray) -> Run:
         ``i``, ``f``, ``g``, ``o``, ``c`` and ``h``, each (T, H), and ``logits`` (T, K).
     """
     weights = {name: unpack(value) for name, value in packed.items()}
-    h = c = np.zeros((1, len(weights["b"]) // 4))
+    h, c = (value + np.zeros((1, len(weights["b"]) // 4)) for value in (h, c))
     steps = []
     for x_t in np.asarray(inputs, dtype=float):
         i, f, g, o = eq.gates(eq.preactivation(x_t[None], h, *(weights[name] for name in "WUb")))
