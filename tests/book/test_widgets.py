@@ -18,6 +18,7 @@ from lstm_book.figures.widgets import (
     digits,
     files,
     gradient,
+    parity,
     reader,
     reviews,
     writing,
@@ -36,6 +37,7 @@ PAGES = {
     "05_what_it_solves": "gradient",
     "12_movie_reviews": "reviews",
     "13_mnist_rows": "digits",
+    "15_state_and_recall": "parity",
     "16_writing": "writing",
 }
 PHONE = {"width": 390, "height": 844}
@@ -565,6 +567,70 @@ def test_digits_are_drawn_and_chosen_with_a_finger(open_widget):
     assert page.evaluate("scrollY") == scrolled
 
 
+# ------------------------------------------------------------------------------------- the lamp
+@pytest.fixture
+def lamp(open_widget):
+    """Return the page of the switch, its data, and the lamp's truth after each step."""
+    data = files.read_data(FOLDER / "data" / "parity.js")
+    bits = np.array([float(bit) for bit in data["example"]])
+    return open_widget("parity"), data, np.cumsum(bits) % 2 == 1
+
+
+def test_the_lamp_is_read_as_the_package_reads_it(lamp):
+    page, data, on = lamp
+    for name, wanted in parity.read(data, data["example"]).items():
+        np.testing.assert_allclose(run_of(page)[name], wanted, **CLOSE, err_msg=name)
+    assert ((run_of(page)["logits"][:, 0] > 0) == on).all()
+    page.get_by_role("button", name="Press", exact=True).click()
+    assert len(run_of(page)["c"]) == len(on) + 1
+    page.get_by_role("button", name="Press every time").click()
+    assert ((run_of(page)["logits"][:, 0] > 0) == (np.arange(40) % 2 == 0)).all()
+    assert page.locator(".watch-wrong").count() == 0
+
+
+def test_all_cells_are_held_or_the_chosen_one_alone(lamp):
+    page, _, on = lamp
+
+    def hold():
+        page.get_by_label("Step", exact=True).fill("21")
+        page.get_by_role("button", name="hold the forget gate open").click()
+        page.get_by_role("button", name="hold the input gate shut").click()
+
+    hold()
+    c = run_of(page)["c"]
+    assert (c[20:] == c[19]).all()
+    wrong = page.locator(".watch-wrong").count()
+    assert 5 < wrong == ((run_of(page)["logits"][:, 0] > 0) != on).sum()
+    page.get_by_label("a hold is one of the chosen cell alone").check()
+    hold()
+    still = (run_of(page)["c"][20:] == run_of(page)["c"][19]).all(axis=0)
+    assert still.sum() == 1
+    assert page.locator(".watch-wrong").count() == 0
+
+
+def test_the_bit_is_kept_more_than_once_as_chapter_15_says():
+    data = files.read_data(FOLDER / "data" / "parity.js")
+    x, y = parity.sequences(np.random.default_rng(99), 1000, 1)
+    weights = {name: files.unpack(value) for name, value in data["weights"].items()}
+
+    def wrong(held):
+        def step(t, i, f, g, o, c, h):
+            new = eq.cell_state(f, c, i, g)
+            if t >= 20:
+                new[:, held] = c[:, held]
+            return new, eq.hidden_state(o, new)
+
+        _, h = changed(data["weights"], x[:, 0], step)
+        answers = h @ weights["V"].T + weights["v"] > 0
+        return (answers[20:, 0] != (y[20:, 0, 0] == 1)).sum()
+
+    each = [wrong(k) for k in range(16)]
+    assert [k + 1 for k, n in enumerate(each) if n] == [12]
+    assert 0.08 < each[11] / 980 < 0.12
+    assert 0.4 < wrong(slice(None)) / 980 < 0.6
+    assert data["holding"] == 4
+
+
 # --------------------------------------------------------------------------- the reader of a novel
 @pytest.fixture
 def novel(open_widget):
@@ -661,7 +727,7 @@ def test_each_letter_is_as_dark_as_its_cell_and_can_be_chosen(novel):
 
 
 def test_a_step_of_the_writer_takes_less_than_a_frame(novel):
-    """Processor time of choosing a step, and of reading one letter more."""
+    """Processor time of choosing a step."""
     page, _, _ = novel
     chrome = page.context.new_cdp_session(page)
     chrome.send("Performance.enable", {"timeDomain": "threadTicks"})

@@ -1,7 +1,7 @@
 // Watch it remember: an LSTM reads the reader's own sentence or digit, step by step. Each ribbon is
 // the memory of one cell; the step under the pointer is taken apart below, where its gates can be held.
-// A subject may name the cells shown, of which then each is held alone, the state to begin with, and
-// its views; and it is told of every step that is chosen.
+// A subject may name the cells shown, each then in a scale of its own, whether one is held alone, the
+// state to begin with, and its views; and it is told of every step that is chosen.
 "use strict";
 
 LSTM.watch = (() => {
@@ -82,7 +82,7 @@ LSTM.watch = (() => {
       let state = task.begin?.() ?? zero;
       return inputs.map((x, t) => {
         const still = Object.entries(held).filter(([, hold]) => isHeld(hold, t));
-        const gates = Object.fromEntries(still.map(([gate, { to, k }]) => [gate, task.cells ? { [k]: to } : to]));
+        const gates = Object.fromEntries(still.map(([gate, { to, k }]) => [gate, task.alone?.() ? { [k]: to } : to]));
         const before = state;
         state = earlier?.[t];
         if (!still.length && state?.x === x && state.before === before) return state;
@@ -264,7 +264,7 @@ LSTM.watch = (() => {
       return [part, { row, sum, code }];
     }));
     const diagram = LSTM.cellDrawing();
-    const isOf = (hold) => !task.cells || hold?.k === now.k; // the chosen cell
+    const isOf = (hold) => !task.alone?.() || hold?.k === now.k; // the chosen cell
     const hold = (gate, to) => {
       if (now.held[gate]?.to === to && isOf(now.held[gate])) delete now.held[gate];
       else now.held[gate] = { to, from: now.t, scope: now.scope, k: now.k };

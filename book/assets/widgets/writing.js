@@ -48,6 +48,7 @@ LSTM.enliven("writing", LSTM.watch(({ data, weights, changed, go }) => {
 
   return {
     cells: data.cells,
+    alone: () => true,
     views: ["memory"],
     begin: () => begun,
     controls: element("div", { className: "watch-input" },

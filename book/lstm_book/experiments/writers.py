@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -78,6 +79,8 @@ def run_one(call: Call, share: float, folder: Path) -> dict[str, Any]:
         found = train(name, lr, seed, seconds, part=part, keep=keep, **options)
         if part == "longer":
             found["cells"] = cells.tested(load_writer(keep), seed)
+            if seed != SEEDS[0] or options not in FARTHER:
+                keep.unlink()  # only those of the first seed stay beside the record
         return told | _where() | found
     except Exception as error:  # the other runs go on
         return told | {"error": f"{type(error).__name__}: {error}"[:200]}
@@ -189,11 +192,14 @@ def more_seeds(
     """Give more seeds to what :func:`writing` left to few, with the rates that it chose.
 
     The start that remembers, with long and with short windows; less text, for both networks; and
-    five new seeds for the contest itself.
+    five new seeds for the contest itself. Ended early, it records what is done; called again, it
+    goes on from its record.
     """
-    before = load_record("writing")
+    before, again = load_record("writing"), {"runs": [], "seconds": 0.0}
+    if (FOLDER / "more_seeds.json").exists():
+        again = load_record("more_seeds")
     both = [(name, rates_of(before, name)[1]) for name in NAMES]
-    done = {_key_of(run) for run in before["runs"]}
+    done = {_key_of(run) for run in before["runs"] + again["runs"]}
     less = [{"fraction": f} for f in FRACTIONS[:-1]]
     calls: list[Call] = [
         *((*both[0], seed, "longer", LONG_STARTS[0]) for seed in SEEDS),
@@ -201,14 +207,16 @@ def more_seeds(
         *((*both[0], seed, "longer", LONG_STARTS[1]) for seed in SHORT_SEEDS),
         *((*one, seed, "fresh", {}) for seed in OTHER_SEEDS for one in both),
     ]
-    missing = [call for call in calls if _key(call) not in done]
+    wanted = [call for call in calls if _key(call) not in done]
+    with contextlib.suppress(TimeoutError):  # the record says what is missing
+        _all_of(journal, wanted, processes, share, until)
+    new = {key: journal.results.get(key) for key in map(_key, wanted)}
     return {
         "processor_seconds": SECONDS,
         "longer": LONGER,
-        "seeds": list(SEEDS),
-        "other_seeds": list(OTHER_SEEDS),
-        "processes": processes,
-        "runs": _all_of(journal, missing, processes, share, until),
+        "seconds": round(again["seconds"] + journal.seconds, 1),
+        "missing": [key for key, run in new.items() if run is None],
+        "runs": again["runs"] + [run for run in new.values() if run is not None],
     }
 
 

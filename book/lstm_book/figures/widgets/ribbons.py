@@ -47,7 +47,14 @@ def unroll(packed: dict, inputs: np.ndarray, h: ArrayLike = 0.0, c: ArrayLike = 
     return run | {"logits": run["h"] @ weights["V"].T + weights["v"]}
 
 
-def ribbons(run: Run, words: Sequence[str], shares: np.ndarray, *, alt: str) -> str:
+def ribbons(
+    run: Run,
+    words: Sequence[str],
+    shares: np.ndarray,
+    *,
+    alt: str,
+    answers: tuple[str, str] = ("positive", "negative"),
+) -> str:
     """Return an SVG: a ribbon for each cell, as wide as its state, and the answers below.
 
     Parameters
@@ -60,6 +67,8 @@ def ribbons(run: Run, words: Sequence[str], shares: np.ndarray, *, alt: str) -> 
         The answer after each step, between 0 and 1.
     alt : str
         Description for a reader who cannot see the figure.
+    answers : (str, str)
+        What shares of 1 and of 0 mean.
     """
     steps, cells = run["c"].shape
     column = (_WIDTH - _LEFT - _RIGHT) / steps
@@ -77,8 +86,8 @@ def ribbons(run: Run, words: Sequence[str], shares: np.ndarray, *, alt: str) -> 
     places = _LEFT + (np.arange(steps) + _PLACES[-1]) * column
     curve = "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(places, heights, strict=True))
     parts += [
-        _label(bottom + 9, "positive"),
-        _label(bottom + 51, "negative"),
+        _label(bottom + 9, answers[0]),
+        _label(bottom + 51, answers[1]),
         f'<path class="watch-axis" d="M{_LEFT} {bottom + 25}H{_WIDTH - _RIGHT}"/>',
         f'<path class="watch-answer" d="M{curve}"/>',
     ]
