@@ -67,16 +67,20 @@ def shaded_text(
     limit : float, optional
         The value of full shade; the largest one by default.
     """
+    return (
+        f'<figure class="lstm-figure" id="{name}" style="margin: 1.5rem auto">\n'
+        f'<p style="line-height: 2; margin: 0">{shades(words, values, limit)}</p>\n'
+        f"<figcaption>{escape(caption, quote=False)}</figcaption>\n</figure>"
+    )
+
+
+def shades(words: Sequence[str], values: ArrayLike, limit: float | None = None) -> str:
+    """Return the words of :func:`shaded_text` alone."""
     values = np.asarray(values, dtype=float)
     if values.shape != (len(words),):
         raise ValueError(f"values must have shape ({len(words)},), got {values.shape}")
     share = np.clip(values / float(limit or np.abs(values).max() or 1), -1, 1)
-    spans = " ".join(_span(word, value) for word, value in zip(words, share, strict=True))
-    return (
-        f'<figure class="lstm-figure" id="{name}" style="margin: 1.5rem auto">\n'
-        f'<p style="line-height: 2; margin: 0">{spans}</p>\n'
-        f"<figcaption>{escape(caption, quote=False)}</figcaption>\n</figure>"
-    )
+    return " ".join(_span(word, value) for word, value in zip(words, share, strict=True))
 
 
 def _span(word: str, share: float) -> str:

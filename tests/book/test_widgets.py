@@ -9,7 +9,20 @@ from importlib import resources
 import numpy as np
 import pytest
 from lstm_book import errata
-from lstm_book.figures.widgets import FOLDER, WIDGETS, digits, files, gradient, reader, reviews
+from lstm_book.experiments import cells
+from lstm_book.experiments.writer import SYMBOLS, WARM_UP, load_writer
+from lstm_book.experiments.writing import encode, texts
+from lstm_book.figures.widgets import (
+    FOLDER,
+    WIDGETS,
+    digits,
+    files,
+    gradient,
+    parity,
+    reader,
+    reviews,
+    writing,
+)
 from lstm_book.figures.widgets.ribbons import unroll
 from playwright.sync_api import expect
 
@@ -24,6 +37,8 @@ PAGES = {
     "05_what_it_solves": "gradient",
     "12_movie_reviews": "reviews",
     "13_mnist_rows": "digits",
+    "15_state_and_recall": "parity",
+    "16_writing": "writing",
 }
 PHONE = {"width": 390, "height": 844}
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -189,10 +204,10 @@ def vectors(data, text):
     return files.unpack(data["weights"]["E"])[ids[0]]
 
 
-def changed(packed, inputs, change):
+def changed(packed, inputs, change, h=0.0, c=0.0):
     """Run with ``change(t, i, f, g, o, c, h)``, which returns the new c and h of step t."""
     weights = {name: files.unpack(value) for name, value in packed.items()}
-    h = c = np.zeros((1, len(weights["b"]) // 4))
+    h, c = (value + np.zeros((1, len(weights["b"]) // 4)) for value in (h, c))
     cells, hiddens = [], []
     for t, x_t in enumerate(inputs):
         i, f, g, o = eq.gates(eq.preactivation(x_t[None], h, *(weights[n] for n in "WUb")))
@@ -550,3 +565,212 @@ def test_digits_are_drawn_and_chosen_with_a_finger(open_widget):
     expect(page.get_by_role("status")).to_contain_text(": 7 (")
     assert page.evaluate("document.documentElement.scrollHeight - innerHeight") > scrolled + 50
     assert page.evaluate("scrollY") == scrolled
+
+
+# ------------------------------------------------------------------------------------- the lamp
+@pytest.fixture
+def lamp(open_widget):
+    """Return the page of the switch, its data, and the lamp's truth after each step."""
+    data = files.read_data(FOLDER / "data" / "parity.js")
+    bits = np.array([float(bit) for bit in data["example"]])
+    return open_widget("parity"), data, np.cumsum(bits) % 2 == 1
+
+
+def test_the_lamp_is_read_as_the_package_reads_it(lamp):
+    page, data, on = lamp
+    for name, wanted in parity.read(data, data["example"]).items():
+        np.testing.assert_allclose(run_of(page)[name], wanted, **CLOSE, err_msg=name)
+    assert ((run_of(page)["logits"][:, 0] > 0) == on).all()
+    page.get_by_role("button", name="Press", exact=True).click()
+    assert len(run_of(page)["c"]) == len(on) + 1
+    page.get_by_role("button", name="Press every time").click()
+    assert ((run_of(page)["logits"][:, 0] > 0) == (np.arange(40) % 2 == 0)).all()
+    assert page.locator(".watch-wrong").count() == 0
+
+
+def test_all_cells_are_held_or_the_chosen_one_alone(lamp):
+    page, _, on = lamp
+
+    def hold():
+        page.get_by_label("Step", exact=True).fill("21")
+        page.get_by_role("button", name="hold the forget gate open").click()
+        page.get_by_role("button", name="hold the input gate shut").click()
+
+    hold()
+    c = run_of(page)["c"]
+    assert (c[20:] == c[19]).all()
+    wrong = page.locator(".watch-wrong").count()
+    assert 5 < wrong == ((run_of(page)["logits"][:, 0] > 0) != on).sum()
+    page.get_by_label("a hold is one of the chosen cell alone").check()
+    hold()
+    still = (run_of(page)["c"][20:] == run_of(page)["c"][19]).all(axis=0)
+    assert still.sum() == 1
+    assert page.locator(".watch-wrong").count() == 0
+
+
+def test_the_bit_is_kept_more_than_once_as_chapter_15_says():
+    data = files.read_data(FOLDER / "data" / "parity.js")
+    x, y = parity.sequences(np.random.default_rng(99), 1000, 1)
+    weights = {name: files.unpack(value) for name, value in data["weights"].items()}
+
+    def wrong(held):
+        def step(t, i, f, g, o, c, h):
+            new = eq.cell_state(f, c, i, g)
+            if t >= 20:
+                new[:, held] = c[:, held]
+            return new, eq.hidden_state(o, new)
+
+        _, h = changed(data["weights"], x[:, 0], step)
+        answers = h @ weights["V"].T + weights["v"] > 0
+        return (answers[20:, 0] != (y[20:, 0, 0] == 1)).sum()
+
+    each = [wrong(k) for k in range(16)]
+    assert [k + 1 for k, n in enumerate(each) if n] == [12]
+    assert 0.08 < each[11] / 980 < 0.12
+    assert 0.4 < wrong(slice(None)) / 980 < 0.6
+    assert data["holding"] == 4
+
+
+# --------------------------------------------------------------------------- the reader of a novel
+@pytest.fixture
+def novel(open_widget):
+    """Return the page of the writer, its data and the vectors of its first passage."""
+    data = files.read_data(FOLDER / "data" / "writing.js")
+    vectors = files.unpack(data["weights"]["E"])
+    return open_widget("writing"), data, vectors[encode(data["passages"][0]["text"])]
+
+
+def test_letters_are_read_as_the_package_reads_them(novel):
+    page, data, _ = novel
+    area = page.get_by_label("A passage, or your own text")
+    for typed, read in (
+        (data["passages"][0]["text"],) * 2,
+        ("“No—ça!”\n\nHe’d said ", '"No--a!"\n\nHe\'d said '),
+        ("He’d said, ", "He'd said, "),  # its first letters are those of no run before
+        ("He’d said it.", "He'd said it."),  # these are
+    ):
+        area.fill(typed)
+        wanted, got = writing.read(data, read), run_of(page)
+        for name in (*PARTS, "logits"):
+            np.testing.assert_allclose(got[name], wanted[name], **CLOSE, err_msg=name)
+    page.get_by_role("button", name="Passage 2").click()
+    wanted = writing.read(data, data["passages"][1]["text"], 1)
+    np.testing.assert_allclose(run_of(page)["c"], wanted["c"], **CLOSE)
+
+
+def test_a_hold_is_one_of_the_chosen_cell_alone(novel):
+    page, data, inputs = novel
+    cell, other = data["cells"][:2]
+    begin = {name: files.unpack(value) for name, value in data["passages"][0]["state"].items()}
+
+    def held(first, last):
+        def step(t, i, f, g, o, c, h):
+            if first <= t <= last:
+                f, i, o = f.copy(), i.copy(), o.copy()
+                f[0, cell], i[0, cell], o[0, other] = 1, 0, 1
+            c = eq.cell_state(f, c, i, g)
+            return c, eq.hidden_state(o, c)
+
+        return changed(data["weights"], inputs, step, **begin)
+
+    page.get_by_label("Step", exact=True).fill("101")
+    page.get_by_role("button", name="hold the forget gate open").click()
+    page.get_by_role("button", name="hold the input gate shut").click()
+    page.get_by_label("Cell", exact=True).select_option(str(other + 1))
+    expect(page.locator(".watch-line.part-f")).not_to_contain_text("held")
+    page.get_by_role("button", name="hold the output gate open").click()
+    for option, places in (
+        ("from this step on", (100, 999)),
+        ("at this step only", (100, 100)),
+        ("at every step", (0, 999)),
+    ):
+        page.get_by_label("Hold", exact=True).select_option(label=option)
+        for got, wanted in zip([run_of(page)[n] for n in "ch"], held(*places), strict=True):
+            np.testing.assert_allclose(got, wanted, **CLOSE)
+        assert page.locator(".watch-ghost").count() > len(data["cells"])
+    expect(page.get_by_role("status")).to_contain_text(" Free: ")
+
+
+def test_held_early_in_the_line_it_expects_no_line_end(novel):
+    """The page says what chapter 16 says of the package."""
+    page, data, _ = novel
+    text = data["passages"][0]["text"]
+    ends = np.flatnonzero(np.array(list(text)) == "\n")
+
+    def expected():
+        return eq.softmax(run_of(page)["logits"])[ends[2:4] - 1, 0]  # just before two line ends
+
+    free = expected()
+    page.get_by_label("Step", exact=True).fill(str(ends[0] + 4))
+    page.get_by_role("button", name="hold the forget gate open").click()
+    page.get_by_role("button", name="hold the input gate shut").click()
+    assert (expected() < free / 2).all()
+
+
+def test_each_letter_is_as_dark_as_its_cell_and_can_be_chosen(novel):
+    page, data, _ = novel
+    shown = np.tanh(run_of(page)["c"][:, data["cells"][0]])
+    letters = page.locator(".watch .watch-page span")
+    styles = letters.evaluate_all("all => all.map((e) => e.getAttribute('style'))")
+    share = (shown - shown.mean()) / np.abs(shown - shown.mean()).max()
+    for style, value in zip(styles, share, strict=True):
+        if abs(value) >= 0.061:
+            assert f"{round(35 * abs(value))}%" in style or abs(35 * value % 1 - 0.5) < 0.01
+            assert ("candidate" if value > 0 else "forget") in style
+    letters.nth(40).click()
+    expect(page.get_by_label("Step", exact=True)).to_have_value("41")
+    expect(page.locator(".watch-page .watch-chosen")).to_have_count(1)
+    page.get_by_label("Step", exact=True).press("ArrowRight")
+    expect(page.locator(".watch-page span").nth(41)).to_have_class("watch-chosen")
+    page.get_by_role("button", name="Clear").click()
+    assert letters.count() == 0
+
+
+def test_a_step_of_the_writer_takes_less_than_a_frame(novel):
+    """Processor time of choosing a step."""
+    page, _, _ = novel
+    chrome = page.context.new_cdp_session(page)
+    chrome.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def seconds():
+        metrics = chrome.send("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+
+    before = seconds()
+    page.evaluate(
+        """() => {
+          const range = document.querySelector(".watch-range");
+          for (let n = 0; n < 50; n++) {
+            range.value = String(1 + 7 * n);
+            range.dispatchEvent(new Event("input"));
+            document.body.getBoundingClientRect();
+          }
+        }"""
+    )
+    assert 0 < (seconds() - before) / 50 < 0.016
+
+
+def test_what_the_writer_loads_is_small_and_rounding_costs_little(novel):
+    _, data, _ = novel
+    names = ("data/writing.js", "writing.js", "writing.html", "lstm.js", "cell.js", "watch.js")
+    assert sum((FOLDER / name).stat().st_size for name in (*names, "widgets.css")) < 400_000
+    text = texts()["validation"][:15_000]
+    rounded, model = load_writer(writing.WEIGHTS), load_writer(writing.WEIGHTS)
+    weights = {name: files.unpack(value) for name, value in data["weights"].items()}
+    rounded.embedding.weight.data[...] = weights["E"]
+    rounded.head.weight.data[...], rounded.head.bias.data[...] = weights["V"], weights["v"]
+    layer = rounded.recurrent
+    layer.weight_ih_l0.data[...], layer.weight_hh_l0.data[...] = weights["W"], weights["U"]
+    layer.bias_ih_l0.data[...], layer.bias_hh_l0.data[...] = weights["b"], 0
+    truth = cells.since("\n", text)[WARM_UP:].astype(float)
+    both = []
+    for each in (model, rounded):
+        logits, c = cells.read(each, encode(text))
+        p = eq.softmax(logits[:-1].astype(float))
+        cost = -np.log2(p[np.arange(len(p)), encode(text)[WARM_UP + 1 :]]).mean()
+        both.append((cost, cells.correlations(np.tanh(c), truth)[data["cells"][0]]))
+    (cost, follows), (rounded_cost, rounded_follows) = both
+    assert f"{rounded_cost - cost:.3f}" in writing.page(data)
+    assert abs(rounded_cost - cost) < 0.01
+    assert rounded_follows == pytest.approx(follows, abs=0.002)
+    assert weights["V"].shape == (SYMBOLS, len(weights["b"]) // 4)

@@ -1,6 +1,7 @@
 """The contest of writing: what counts, what learns, what is looked for in the cells; its record."""
 
 import itertools
+import json
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -17,6 +18,7 @@ from lstm_book.experiments import (
     written,
 )
 from lstm_book.experiments.record import FOLDER, Journal
+from lstm_book.recipes import trials
 
 from lstm import equations as eq
 from lstm.datasets import DataError
@@ -243,6 +245,44 @@ def test_a_run_that_fails_is_a_result(tmp_path):
     assert "lr" in writers.run_one(call, 0.001, tmp_path)["error"]
 
 
+def test_more_seeds_goes_on_from_its_record_and_says_what_is_missing(tmp_path, monkeypatch):
+    before, asked = load_record("writing"), []
+
+    def one(journal, calls, *_):
+        asked.append(list(map(writers._key, calls)))
+        in_turn(journal, calls[:1], 1, 1.0, 0.0)
+        raise TimeoutError
+
+    def record(name):
+        path = tmp_path / "more_seeds.json"
+        return before if name == "writing" else json.loads(path.read_text())
+
+    monkeypatch.setattr(writers, "_all_of", one)
+    monkeypatch.setattr(writers, "FOLDER", tmp_path)
+    monkeypatch.setattr(writers, "load_record", record)
+    for _ in range(2):
+        found = writers.more_seeds(Journal(tmp_path / "x.partial"))
+        (tmp_path / "x.partial").unlink()
+        (tmp_path / "more_seeds.json").write_text(json.dumps(found))
+    first, second = asked
+    assert second == first[1:]  # no run twice
+    assert list(map(writers._key_of, found["runs"])) == first[:2]
+    assert found["missing"] == first[2:]
+    assert not {*first} & set(map(writers._key_of, before["runs"]))
+
+
+def test_every_look_at_the_test_part_is_logged_as_its_run_ends(tmp_path):
+    run = {"name": "LSTM", "part": "curve", "lr": 0.02, "seed": 3, "fraction": 0.25, "share": 1.0}
+    run |= {"commit": "abc", "bits": {"validation": 2.0, "test": 1.98765}}
+    failed = {key: value for key, value in run.items() if key != "bits"} | {"error": "no"}
+    for each in (run, run | {"part": "choice"}, failed):
+        writers._log(tmp_path, each)
+    (line,) = trials.read(tmp_path)
+    assert line["part"] == "test"
+    assert line["bits"] == 1.988
+    assert line["changed"] == ["lr=0.02", "share=1.0", "fraction=0.25"]
+
+
 # ----------------------------------------------------------------------------------------- cells
 def test_quotations_are_open_from_mark_to_mark_and_end_with_a_paragraph():
     text = 'a "bc" d "e\n\nf'
@@ -285,6 +325,25 @@ def test_a_cell_that_follows_is_told_from_chance():
     assert chance[shift - cells.APART] == pytest.approx(np.abs(by_hand).max())
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_planted_cell_is_found_where_it_keeps_its_sign(monkeypatch, turned):
+    def shown(model, part):
+        found = np.random.default_rng(len(part)).normal(size=(cells.MOST[part] - 128, 5))
+        if model == "learnt":
+            follows = cells._truth("place in the line", part)
+            found[:, 2] += follows / (10 if turned and part == "other" else -10)
+        return found
+
+    monkeypatch.setattr(cells, "_shown", shown)
+    found = cells.follow("learnt", ["new"])
+    line = found.pop("place in the line")
+    assert line.passed.tolist() == [False, False, True, False, False]
+    assert line.best == (None if turned else 2)
+    assert line.chance < 0.0101
+    assert 0 < line.shifted < 0.3
+    assert all(each.best is None for each in found.values())
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_best_threshold_is_the_best_of_all(sign):
     values = RNG.normal(size=200)
@@ -321,26 +380,7 @@ def test_every_recorded_run_is_one_of_the_contest():
     record = load_record("writing")
     rates = {name: written.rates(record, name)[1] for name in writers.NAMES}
     wanted = [writers._key(call) for call in writers.calls_after(rates)]
-    found = [
-        ", ".join(
-            map(
-                str,
-                (
-                    run["name"],
-                    run["lr"],
-                    run["seed"],
-                    run["part"],
-                    *(
-                        run[k]
-                        for k in ("window", "carry", "at_once", "longest", "fraction")
-                        if k in run
-                    ),
-                ),
-            )
-        )
-        for run in record["runs"]
-        if run["part"] != "choice"
-    ]
+    found = [writers._key_of(run) for run in record["runs"] if run["part"] != "choice"]
     assert sorted(found) == sorted(wanted)
 
 
@@ -364,3 +404,17 @@ def test_counting_again_gives_the_record():
     ngrams = counting.KneserNey(writing.encode(before), writing.SYMBOLS, record["order"])
     bits = ngrams.bits(writing.encode(parts["test"]), record["order"])[writing.WARM_UP :].mean()
     assert bits == pytest.approx(written.ngram(load_record("writing"), "test", 1 / 16), abs=1e-3)
+
+
+def test_the_runs_with_more_seeds_come_from_clean_commits_and_each_look_is_logged():
+    record = load_record("more_seeds")
+    assert record["runs"]
+    looks = {
+        (line["model"], line["seed"], line["for"], line["bits"])
+        for line in trials.read(FOLDER.parent)
+        if line.get("experiment") == "writing"
+    }
+    for run in record["runs"]:
+        assert "error" not in run
+        assert not run["commit"].endswith("+")
+        assert (run["name"], run["seed"], run["part"], run["bits"]["test"]) in looks

@@ -19,7 +19,9 @@ window.LSTM = (() => {
   const affine = (M, x, b) => {
     const sums = Float64Array.from(b);
     for (let row = 0, at = 0; row < sums.length; row++) {
-      for (let column = 0; column < x.length; column++, at++) sums[row] += M[at] * x[column];
+      let sum = sums[row];
+      for (let column = 0; column < x.length; column++, at++) sum += M[at] * x[column];
+      sums[row] = sum;
     }
     return sums;
   };
@@ -35,17 +37,20 @@ window.LSTM = (() => {
     "004": { h: ({ o, c }) => o * c },
   };
 
+  // At what a gate of a cell stands still. held: { f: 1 } for all cells, { f: { 3: 1 } } for some.
+  const heldAt = (held, gate, k) => (typeof held[gate] === "object" ? held[gate][k] : held[gate]);
+
   // One step. weights: W (4H, D), U (4H, H), b (4H), gate order i, f, g, o, all flat; held: gates
-  // that stand still, as { f: 1 }; rule: one of RULES.
+  // that stand still; rule: one of RULES.
   const step = ({ W, U, b }, x, h, c, held = {}, rule = {}) => {
     const H = h.length;
     const a = affine(U, h, affine(W, x, b));
     const made = { a, held, i: [], f: [], g: [], o: [], c: [], h: [] };
     for (let k = 0; k < H; k++) {
-      const i = held.i ?? sigmoid(a[k]);
-      const f = held.f ?? sigmoid(a[H + k]);
+      const i = heldAt(held, "i", k) ?? sigmoid(a[k]);
+      const f = heldAt(held, "f", k) ?? sigmoid(a[H + k]);
       const g = Math.tanh(a[2 * H + k]);
-      let o = held.o ?? sigmoid(a[3 * H + k]);
+      let o = heldAt(held, "o", k) ?? sigmoid(a[3 * H + k]);
       if (rule.o) o = rule.o(o, h[k]);
       const cell = rule.c ? rule.c({ i, f, g }, c[k]) : f * c[k] + i * g;
       const now = { i, f, g, o, c: cell };
@@ -196,7 +201,7 @@ window.LSTM = (() => {
   };
 
   return {
-    argmax, sigmoid, softmax, affine, transposed, step, stepBack, RULES, bytes, unpack, unpackAll,
+    argmax, sigmoid, softmax, affine, transposed, heldAt, step, stepBack, RULES, bytes, unpack, unpackAll,
     NAMES, element, shape, number, slider, button, group, announcer, enliven,
   };
 })();

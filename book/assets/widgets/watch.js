@@ -1,5 +1,7 @@
 // Watch it remember: an LSTM reads the reader's own sentence or digit, step by step. Each ribbon is
 // the memory of one cell; the step under the pointer is taken apart below, where its gates can be held.
+// A subject may name the cells shown, each then in a scale of its own, whether one is held alone, the
+// state to begin with, and its views; and it is told of every step that is chosen.
 "use strict";
 
 LSTM.watch = (() => {
@@ -65,7 +67,8 @@ LSTM.watch = (() => {
   return (subject) => ({ data, live, figure }) => {
     const weights = LSTM.unpackAll(data.weights);
     const H = weights.b.length / 4;
-    const task = subject({ data, weights, changed: () => read() });
+    const task = subject({ data, weights, changed: () => read(), go: (t) => go(t) });
+    const views = task.views ?? Object.keys(VIEWS);
     // A page may begin with another view than the memory.
     const first = figure.closest("[data-watch]")?.dataset.watch ?? "memory";
     const now = { t: 0, k: 0, held: {}, scope: "on", view: first };
@@ -73,14 +76,17 @@ LSTM.watch = (() => {
 
     // ------------------------------------------------------------------------- the numbers
     const isHeld = ({ from, scope }, t) => scope === "all" || (scope === "on" ? t >= from : t === from);
-    const forward = (held, rule) => {
-      let state = { h: new Float64Array(H), c: new Float64Array(H) };
+    const zero = { h: new Float64Array(H), c: new Float64Array(H) };
+    // What an earlier run has at its beginning in common with this one is taken over.
+    const forward = (held, rule, earlier) => {
+      let state = task.begin?.() ?? zero;
       return inputs.map((x, t) => {
         const still = Object.entries(held).filter(([, hold]) => isHeld(hold, t));
-        const gates = Object.fromEntries(still.map(([gate, { to }]) => [gate, to]));
+        const gates = Object.fromEntries(still.map(([gate, { to, k }]) => [gate, task.alone?.() ? { [k]: to } : to]));
         const before = state;
-        state = LSTM.step(weights, x, before.h, before.c, gates, rule);
-        state.before = before;
+        state = earlier?.[t];
+        if (!still.length && state?.x === x && state.before === before) return state;
+        state = Object.assign(LSTM.step(weights, x, before.h, before.c, gates, rule), { x, before });
         state.logits = [...LSTM.affine(weights.V, state.h, weights.v)];
         return state;
       });
@@ -104,10 +110,12 @@ LSTM.watch = (() => {
     let cells = []; // which are shown
 
     const compute = () => {
-      plain = forward({}, {});
-      run = changed() ? forward(now.held, LSTM.RULES[now.view]) : plain;
-      if (run.length && !LSTM.RULES[now.view]) [plain, run].forEach(backward);
-      if (H > SHOWN && plain.length) {
+      const backwards = views.includes("gradient"); // then each run has steps of its own
+      plain = forward({}, {}, backwards ? null : plain);
+      run = changed() ? forward(now.held, LSTM.RULES[now.view], backwards ? null : plain) : plain;
+      if (run.length && backwards && !LSTM.RULES[now.view]) [plain, run].forEach(backward);
+      if (task.cells) cells = task.cells;
+      else if (H > SHOWN && plain.length) {
         const { logits, h } = plain.at(-1);
         const best = argmax(logits);
         const weight = (k) => Math.abs(weights.V[best * H + k] * h[k]);
@@ -179,15 +187,16 @@ LSTM.watch = (() => {
       picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
       picture.setAttribute("width", width);
       picture.setAttribute("height", height);
-      const values = (steps) => steps.flatMap((made) => cells.map((k) =>
-        Math.abs(now.view === "gradient" ? made.d_c[k] : made.c[k])));
-      const largest = Math.max(now.view === "gradient" ? 1e-9 : 1, ...values(run), ...values(plain));
-      const thick = (v) => (v / largest) * (row - 3);
+      const largestOf = (shown) => Math.max(now.view === "gradient" ? 1e-9 : 1, ...[run, plain].flatMap((steps) =>
+        steps.flatMap((made) => shown.map((k) => Math.abs(now.view === "gradient" ? made.d_c[k] : made.c[k])))));
+      const all = task.cells ? 0 : largestOf(cells); // cells that a subject names have a scale each
       const ghostly = now.view === "gradient" ? "gradient" : "memory";
       const parts = [];
       const add = (name, d, extra = "") => d && parts.push(shape("path", { class: `watch-${name} ${extra}`, d }));
       cells.forEach((k, n) => {
         const middle = y(n);
+        const largest = all || largestOf([k]);
+        const thick = (v) => (v / largest) * (row - 3);
         const signed = (sign, steps, view) => [[left, 0], ...steps.flatMap((_, t) =>
           stages(steps, k, t, view).map(([at, v]) => [x(t + at), Math.max(0, sign * thick(v))]))];
         const ends = (points) => [...points, [x(run.length) + 14, points.at(-1)[1]]];
@@ -255,9 +264,10 @@ LSTM.watch = (() => {
       return [part, { row, sum, code }];
     }));
     const diagram = LSTM.cellDrawing();
+    const isOf = (hold) => !task.alone?.() || hold?.k === now.k; // the chosen cell
     const hold = (gate, to) => {
-      if (now.held[gate]?.to === to) delete now.held[gate];
-      else now.held[gate] = { to, from: now.t, scope: now.scope };
+      if (now.held[gate]?.to === to && isOf(now.held[gate])) delete now.held[gate];
+      else now.held[gate] = { to, from: now.t, scope: now.scope, k: now.k };
       update();
     };
 
@@ -276,7 +286,7 @@ LSTM.watch = (() => {
       cell.value = String(now.k);
       live.classList.toggle("watch-empty", !made);
       for (const press of live.querySelectorAll("[data-hold]")) {
-        press.setAttribute("aria-pressed", String(now.held[press.dataset.hold]?.to === Number(press.dataset.to)));
+        press.setAttribute("aria-pressed", String(isOf(now.held[press.dataset.hold]) && now.held[press.dataset.hold]?.to === Number(press.dataset.to)));
       }
       why.textContent = WHY[now.view] ?? "";
       if (!made) return say(task.empty);
@@ -285,8 +295,9 @@ LSTM.watch = (() => {
       const said = values(made, k);
       const line = lines(now.view);
       for (const part of PARTS) {
-        const isHeld = part in made.held;
-        const [sum, value, code] = isHeld ? ["held", made.held[part], `${part}_t = ${made.held[part]}`] : line[part](said);
+        const to = LSTM.heldAt(made.held, part, k);
+        const isHeld = to !== undefined;
+        const [sum, value, code] = isHeld ? ["held", to, `${part}_t = ${to}`] : line[part](said);
         const name = now.view === "gradient" && !isHeld ? `<span class="watch-bar">${part}</span>` : part;
         rows[part].sum.innerHTML = `<var>${name}<sub>t</sub></var> = ${sum} = <b>${value}</b>`;
         rows[part].code.innerHTML = coded(code);
@@ -294,6 +305,7 @@ LSTM.watch = (() => {
       }
       for (const product of rows.c.sum.querySelectorAll(".part-kept, .part-written")) product.tabIndex = 0;
       diagram.show(...carried(made, k));
+      task.show?.({ run, plain, k, t: now.t });
       relight();
       if (now.view === "gradient") {
         return say(`Gradient of the last answer that arrives at ${names[now.t]}: ${number(made.reach, 3)}.`);
@@ -301,7 +313,7 @@ LSTM.watch = (() => {
       const memory = now.view === "000"
         ? "It has no memory cell."
         : `Cell ${k + 1} keeps ${Math.round(100 * keeps(made, k, now.view))}% of ${digits(made.before.c[k])}, adds ${digits(made.i[k] * made.g[k])}: ${digits(made.c[k])}.`;
-      say(`${task.verdict(names[now.t], made.logits)} ${memory}`);
+      say(`${task.verdict(names[now.t], made.logits, plain[now.t].logits)} ${memory}`);
     };
     // What one cell of a step asks of its parts, on the way back.
     const asked = (made, k) => {
@@ -383,7 +395,7 @@ LSTM.watch = (() => {
       made.addEventListener("change", () => onChange(made.value));
       return [element("span", {}, element("label", { htmlFor: made.id, textContent: label }), " ", made), made];
     };
-    const [viewField, view] = choose("Show it", Object.entries(VIEWS), now.view, (value) => {
+    const [viewField, view] = choose("Show it", views.map((key) => [key, VIEWS[key]]), now.view, (value) => {
       now.view = value;
       update();
     });
@@ -420,7 +432,7 @@ LSTM.watch = (() => {
       if (run.length) {
         now.t = Math.min(run.length - 1, Math.max(0, task.start(run)));
         const { i, g } = run[now.t];
-        now.k = cells.reduce((best, k) => (Math.abs(i[k] * g[k]) > Math.abs(i[best] * g[best]) ? k : best));
+        now.k = task.cells?.[0] ?? cells.reduce((best, k) => (Math.abs(i[k] * g[k]) > Math.abs(i[best] * g[best]) ? k : best));
       }
       go(now.t);
     };
@@ -440,7 +452,7 @@ LSTM.watch = (() => {
     live.addEventListener("pointerleave", () => light());
     diagram.svg.addEventListener("click", ({ target }) => {
       const gate = target.closest("[data-gate]")?.dataset.gate;
-      if (gate) hold(gate, now.held[gate] ? 1 - now.held[gate].to : 0);
+      if (gate) hold(gate, now.held[gate] && isOf(now.held[gate]) ? 1 - now.held[gate].to : 0);
     });
 
     const why = element("p", { className: "watch-why" });
@@ -453,7 +465,7 @@ LSTM.watch = (() => {
       why,
       element("div", { className: "watch-step" }, diagram.svg,
         element("ol", { className: "watch-lines" }, ...PARTS.map((part) => rows[part].row))),
-      element("div", { className: "widget-buttons" }, play, cellField, viewField, scopeField, reset),
+      element("div", { className: "widget-buttons" }, play, cellField, ...(views.length > 1 ? [viewField] : []), scopeField, reset),
     );
     const say = announcer(live.querySelector(".watch-says"));
     read();

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstm_book.experiments.writing import WARM_UP, Writer, encode, texts
 
+HELD_OUT = ("test", "author", "other")
+MOST = {"validation": 30_000} | dict.fromkeys(HELD_OUT, 20_000)
+"""Characters of each part that the test of cells reads, from its beginning."""
 APART = 2000
 """Shifts of fewer characters are left out: there both still know of each other."""
 OPEN = 40.0
@@ -103,6 +107,12 @@ def holding(model: Writer, cell: int) -> Writer:
     return model
 
 
+def drawn(cell: int, among: int) -> list[int]:
+    """Return three other cells, by lot."""
+    rng = np.random.default_rng(0)
+    return rng.choice(np.delete(np.arange(among), cell), 3, replace=False).tolist()
+
+
 def correlations(cells: np.ndarray, followed: np.ndarray) -> np.ndarray:
     """Return the correlation of each cell, (N, H), with what it may follow, (N,)."""
     return _standard(cells).T @ _standard(followed) / len(followed)
@@ -119,6 +129,84 @@ def best_scores(model: Writer, most: int = 30_000) -> dict[str, float]:
         name: float(np.abs(correlations(shown, follow(text)[WARM_UP:])).max())
         for name, follow in FOLLOWED.items()
     }
+
+
+class Found(NamedTuple):
+    """What the test of all cells, :func:`follow`, says of one quantity."""
+
+    scores: np.ndarray
+    """Of each cell on the validation part, (H,)."""
+    shifted: float
+    """What the highest score of any cell stays below at 99 of 100 shifts."""
+    untrained: float
+    """The highest score of any cell of the untrained networks."""
+    chance: float
+    """Share of the shifts at which the score of any cell is above both."""
+    passed: np.ndarray
+    """Which cells are above both, (H,)."""
+    kept: np.ndarray
+    """Which of these are above both, with the same sign, on every held-out part, too, (H,)."""
+
+    @property
+    def best(self) -> int | None:
+        """The best cell of those that keep track."""
+        return int(np.argmax(np.abs(self.scores) * self.kept)) if self.kept.any() else None
+
+
+def follow(model: Writer, untrained: list[Writer]) -> dict[str, Found]:
+    """Test all cells of a network against each quantity of :data:`FOLLOWED`.
+
+    Parameters
+    ----------
+    model : Writer
+        Whose cells.
+    untrained : list of Writer
+        Networks that have learnt nothing: what their cells follow needs no learning.
+
+    Returns
+    -------
+    dict of str to Found
+    """
+    shown = {part: _shown(model, part) for part in MOST}
+    new = [_shown(each, "validation") for each in untrained]
+    found = {}
+    for name in FOLLOWED:
+        truth = {part: _truth(name, part) for part in MOST}
+        r = {part: correlations(shown[part], truth[part]) for part in MOST}
+        shifts = by_chance(shown["validation"], truth["validation"])
+        shifted = float(np.quantile(shifts, 0.99))
+        unlearnt = max(np.abs(correlations(c, truth["validation"])).max() for c in new)
+        limit, sign = max(shifted, unlearnt), np.sign(r["validation"])
+        passed = np.abs(r["validation"]) > limit
+        kept = passed & np.all([sign * r[part] > limit for part in HELD_OUT], axis=0)
+        chance = float((shifts > limit).mean())
+        found[name] = Found(r["validation"], shifted, float(unlearnt), chance, passed, kept)
+    return found
+
+
+def tested(model: Writer, seed: int) -> dict[str, dict[str, Any]]:
+    """Return :func:`follow` in JSON's types; the untrained have both starts of a seed."""
+    untrained = [Writer(rng=seed), Writer(rng=seed, longest=256)]
+    return {
+        name: {
+            "best": float(np.abs(found.scores).max()),
+            "limit": max(found.shifted, found.untrained),
+            "chance": found.chance,
+            "passed": int(found.passed.sum()),
+            "kept": int(found.kept.sum()),
+            "cell": found.best,
+        }
+        for name, found in follow(model, untrained).items()
+    }
+
+
+def _shown(model: Writer, part: str) -> np.ndarray:
+    """Return what each cell can show after each character of a part, tanh of its state."""
+    return np.tanh(read(model, encode(texts()[part][: MOST[part]]))[1])
+
+
+def _truth(name: str, part: str) -> np.ndarray:
+    return FOLLOWED[name](texts()[part][: MOST[part]])[WARM_UP:].astype(float)
 
 
 def by_chance(cells: np.ndarray, followed: np.ndarray) -> np.ndarray:

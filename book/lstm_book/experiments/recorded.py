@@ -15,7 +15,7 @@ from lstm_book.experiments.digits import data
 from lstm_book.experiments.memory import EVALUATED, EVERY, Cell, train_to_remember
 from lstm_book.experiments.record import load_record
 from lstm_book.experiments.tuning import RATES, choose, score_of_learning, tune
-from lstm_book.experiments.writers import writing
+from lstm_book.experiments.writers import more_seeds, writing
 
 CHOICE_SEEDS = tuple(range(100, 105))
 """On these the learning rate is chosen."""
@@ -282,5 +282,5 @@ def _those(*names: str) -> dict[str, Cell]:
 RUNS = remember, duel, rematch, keras, activations, clipping, budget, data
 EXPERIMENTS = {run.__name__: run for run in RUNS}
 """Name → what runs the experiment and returns its settings and results."""
-PARALLEL = {"tracking": tracking, "longer": longer, "writing": writing}
+PARALLEL = {"tracking": tracking, "longer": longer, "writing": writing, "more_seeds": more_seeds}
 """Those that run on several processes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -11,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from lstm_book.experiments.cells import best_scores
+from lstm_book.experiments import cells
 from lstm_book.experiments.contest import _begin, _where
-from lstm_book.experiments.record import Journal, rounded
+from lstm_book.experiments.record import FOLDER, Journal, load_record, rounded
 from lstm_book.experiments.writer import UNITS, load_writer
 from lstm_book.experiments.writing import (
     AT_ONCE,
@@ -28,6 +29,8 @@ from lstm_book.experiments.writing import (
     count,
     train,
 )
+from lstm_book.experiments.written import rates as rates_of
+from lstm_book.recipes import trials
 
 NAMES = ("LSTM", "Transformer")
 LADDER = (0.000625, 0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
@@ -51,6 +54,15 @@ FARTHER = (
     {"window": 256, "at_once": 2048, "longest": 256},
 )
 """as ever, with longer windows, and with a start that remembers longer, too."""
+LONG_STARTS = (FARTHER[-1], {"longest": 256})
+"""Of `more_seeds`: that start with longer windows, and with those of ever."""
+SHORT_SEEDS = SEEDS[:3]
+"""For the latter."""
+OTHER_SEEDS = (20, 21, 22, 23, 24)
+"""New ones for the contest itself."""
+
+OPTIONS = ("window", "carry", "at_once", "longest", "fraction")
+"""Of a run, in the order in which its calls name them."""
 
 Call = tuple[str, float, int, str, dict[str, Any]]
 """Network, learning rate, seed, what the run is for, and options of `train`."""
@@ -60,18 +72,24 @@ def run_one(call: Call, share: float, folder: Path) -> dict[str, Any]:
     """Train and judge one network; whatever goes wrong is its result."""
     name, lr, seed, part, options = call
     told = {"name": name, "part": part, "lr": lr, "seed": seed, **options, "share": share}
-    if name == "LSTM" and seed == SEEDS[0] and part in ("result", "longer"):
-        options = options | {"keep": folder / weights_of(part, options)}
+    kept = name == "LSTM" and (part == "longer" or (part == "result" and seed == SEEDS[0]))
+    keep = folder / weights_of(part, options, seed) if kept else None
     try:
         seconds = seconds_of(part) * share
-        return told | _where() | train(name, lr, seed, seconds, part=part, **options)
+        found = train(name, lr, seed, seconds, part=part, keep=keep, **options)
+        if part == "longer":
+            found["cells"] = cells.tested(load_writer(keep), seed)
+            if seed != SEEDS[0] or options not in FARTHER:
+                keep.unlink()  # only those of the first seed stay beside the record
+        return told | _where() | found
     except Exception as error:  # the other runs go on
         return told | {"error": f"{type(error).__name__}: {error}"[:200]}
 
 
-def weights_of(part: str, options: dict[str, Any]) -> str:
-    """Return the name of the file that keeps the weights of a run of the first seed."""
-    return f"writing-{'-'.join(map(str, (part, *options.values())))}.npz"
+def weights_of(part: str, options: dict[str, Any], seed: int = SEEDS[0]) -> str:
+    """Return the name of the file that keeps the weights of a run; the first seed is not named."""
+    about = (part, *options.values(), *([seed] if seed != SEEDS[0] else []))
+    return f"writing-{'-'.join(map(str, about))}.npz"
 
 
 def seconds_of(part: str) -> float:
@@ -134,9 +152,6 @@ def writing(
     TimeoutError
         If it was too early for some runs; the journal holds the others.
     """
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = "1"  # of the processes that are started from here on
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     counted = [journal.once(f"counted, {f}", lambda f=f: count(f)) for f in FRACTIONS]
     choices: dict[str, list[dict[str, Any]]] = {name: [] for name in NAMES}
     while calls := [
@@ -171,11 +186,45 @@ def writing(
     }
 
 
+def more_seeds(
+    journal: Journal, processes: int = 1, share: float = 1.0, until: float = np.inf
+) -> dict[str, Any]:
+    """Give more seeds to what :func:`writing` left to few, with the rates that it chose.
+
+    The start that remembers, with long and with short windows; less text, for both networks; and
+    five new seeds for the contest itself. Ended early, it records what is done; called again, it
+    goes on from its record.
+    """
+    before, again = load_record("writing"), {"runs": [], "seconds": 0.0}
+    if (FOLDER / "more_seeds.json").exists():
+        again = load_record("more_seeds")
+    both = [(name, rates_of(before, name)[1]) for name in NAMES]
+    done = {_key_of(run) for run in before["runs"] + again["runs"]}
+    less = [{"fraction": f} for f in FRACTIONS[:-1]]
+    calls: list[Call] = [
+        *((*both[0], seed, "longer", LONG_STARTS[0]) for seed in SEEDS),
+        *((*one, seed, "curve", f) for seed in SEEDS for f in less for one in both),
+        *((*both[0], seed, "longer", LONG_STARTS[1]) for seed in SHORT_SEEDS),
+        *((*one, seed, "fresh", {}) for seed in OTHER_SEEDS for one in both),
+    ]
+    wanted = [call for call in calls if _key(call) not in done]
+    with contextlib.suppress(TimeoutError):  # the record says what is missing
+        _all_of(journal, wanted, processes, share, until)
+    new = {key: journal.results.get(key) for key in map(_key, wanted)}
+    return {
+        "processor_seconds": SECONDS,
+        "longer": LONGER,
+        "seconds": round(again["seconds"] + journal.seconds, 1),
+        "missing": [key for key, run in new.items() if run is None],
+        "runs": again["runs"] + [run for run in new.values() if run is not None],
+    }
+
+
 def _scores(journal: Journal) -> dict[str, dict[str, float]]:
     """Return the best score of any cell of the networks whose weights were kept."""
     files = [weights_of("result", {}), *(weights_of("longer", options) for options in FARTHER)]
     paths = [journal.path.parent / name for name in files]
-    return {p.name: rounded(best_scores(load_writer(p))) for p in paths if p.exists()}
+    return {p.name: rounded(cells.best_scores(load_writer(p))) for p in paths if p.exists()}
 
 
 def _all_of(
@@ -184,16 +233,36 @@ def _all_of(
     """Return the results of runs, those from the journal included."""
     folder = journal.path.parent
     missing = [call for call in calls if _key(call) not in journal.results]
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = "1"  # of the processes that are started from here on
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if missing:
         with ProcessPoolExecutor(processes, get_context("spawn"), _begin_alone) as pool:
             begun = {pool.submit(_timed, call, share, until, folder): call for call in missing}
             for done in as_completed(begun):
                 if done.result() is not None:
                     journal.keep(_key(begun[done]), *done.result())
+                    _log(folder, done.result()[0])
     left = [call for call in calls if _key(call) not in journal.results]
     if left:
         raise TimeoutError(f"{len(left)} runs are missing; {journal.path} goes on")
     return [journal.results[_key(call)] for call in calls]
+
+
+def _log(folder: Path, run: dict[str, Any]) -> None:
+    """Add a look at the test part to the log of trials, as the run ends."""
+    if run["part"] != "choice" and "bits" in run:
+        about = {"experiment": "writing", "model": run["name"], "seed": run["seed"]}
+        changed = [f"{name}={run[name]}" for name in ("lr", "share", *OPTIONS) if name in run]
+        found = {"changed": changed, "part": "test", "bits": run["bits"]["test"]}
+        whole = {"for": run["part"], **found, "commit": run["commit"]}
+        trials.add(folder.parent if folder == FOLDER else folder, about | rounded(whole))
+
+
+def _key_of(run: dict[str, Any]) -> str:
+    """Return the key of the call that made a run."""
+    options = {name: run[name] for name in OPTIONS if name in run}
+    return _key((run["name"], run["lr"], run["seed"], run["part"], options))
 
 
 def _key(call: Call) -> str:

@@ -209,7 +209,8 @@ def train(
     at_once, longest : int, optional
         Characters of a batch, and see :class:`LSTMLearner`.
     part : str
-        What the run is for: a ``"choice"`` is judged by the validation part alone.
+        What the run is for: a ``"choice"`` is judged by the validation part alone, a ``"curve"``
+        and a ``"fresh"`` seed by the test part, too.
     keep : Path, optional
         Where to write the weights of the best state, in half precision.
 
@@ -246,7 +247,8 @@ def train(
         return {"updates": updates, "error": "the loss is not finite"}
     network.set_weights(best)
     result = {"updates": updates, "parameters": network.num_parameters, "curve": curve}
-    found = {key: network.bits(ids[key]) for key in (JUDGED[:1] if part == "choice" else JUDGED)}
+    judged = JUDGED[: {"choice": 1, "curve": 2, "fresh": 2}.get(part)]
+    found = {key: network.bits(ids[key]) for key in judged}
     result["bits"] = {key: float(bits.mean()) for key, bits in found.items()}
     if part == "result":
         result["blocks"] = blocks(found["test"])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lstm_book.checkout import ROOT
-from lstm_book.figures.widgets import digits, gradient, reviews
+from lstm_book.figures.widgets import digits, gradient, parity, reviews, writing
 from lstm_book.figures.widgets.files import data_file
 
 FOLDER = ROOT / "book" / "assets" / "widgets"
@@ -37,6 +37,8 @@ WIDGETS: dict[str, Widget] = {
     "gradient": gradient,
     "digits": digits,
     "reviews": reviews,
+    "parity": parity,
+    "writing": writing,
 }
 
 

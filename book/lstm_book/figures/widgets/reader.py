@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -10,6 +10,9 @@ import lstm
 from lstm.module import Backward, Module
 from lstm.training import Loss
 from lstm_book.figures.widgets.files import pack, unpack
+
+WORDS = {"E": 8}
+"""Bits of the vectors of words, of which there are many."""
 
 
 class Reader(Module):
@@ -75,11 +78,10 @@ def last_answers(
     return np.concatenate(rows)
 
 
-def packed_weights(reader: Reader) -> dict:
-    """Return the reader's weights as :func:`lstm_book.figures.widgets.files.pack` writes them.
+def packed_weights(reader: Module, bits: Mapping[str, int] = WORDS) -> dict:
+    """Return a reader's weights as :func:`lstm_book.figures.widgets.files.pack` writes them.
 
-    ``b`` is the sum of the LSTM's two biases. Vectors of words are rounded to 8 bits, the rest to
-    16.
+    ``b`` is the sum of the LSTM's two biases. What ``bits`` does not name is rounded to 16 bits.
     """
     layer, (weight, bias) = reader.recurrent, reader.head.parameters()
     weights = {
@@ -89,11 +91,9 @@ def packed_weights(reader: Reader) -> dict:
         "V": weight.data,
         "v": bias.data,
     }
-    packed = {name: pack(value) for name, value in weights.items()}
     if reader.embedding is not None:
-        (table,) = reader.embedding.parameters()
-        packed["E"] = pack(table.data, bits=8)
-    return packed
+        weights["E"] = next(reader.embedding.parameters()).data
+    return {name: pack(value, bits.get(name, 16)) for name, value in weights.items()}
 
 
 def load_reader(packed: dict) -> Reader:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lstm import equations as eq
 from lstm_book.figures.widgets.files import unpack
@@ -16,7 +17,7 @@ _WIDTH, _LEFT, _RIGHT, _TOP, _ROW = 640, 60, 26, 68, 25
 _PLACES = np.array([0.05, 0.4, 0.5, 0.85])
 
 
-def unroll(packed: dict, inputs: np.ndarray) -> Run:
+def unroll(packed: dict, inputs: np.ndarray, h: ArrayLike = 0.0, c: ArrayLike = 0.0) -> Run:
     """Run the LSTM of :func:`lstm_book.figures.widgets.reader.packed_weights` over one sequence.
 
     Parameters
@@ -25,6 +26,8 @@ def unroll(packed: dict, inputs: np.ndarray) -> Run:
         Its packed weights.
     inputs : ndarray, shape (T, D)
         The sequence.
+    h, c : array_like, shape (H,)
+        The state before it.
 
     Returns
     -------
@@ -32,7 +35,7 @@ def unroll(packed: dict, inputs: np.ndarray) -> Run:
         ``i``, ``f``, ``g``, ``o``, ``c`` and ``h``, each (T, H), and ``logits`` (T, K).
     """
     weights = {name: unpack(value) for name, value in packed.items()}
-    h = c = np.zeros((1, len(weights["b"]) // 4))
+    h, c = (value + np.zeros((1, len(weights["b"]) // 4)) for value in (h, c))
     steps = []
     for x_t in np.asarray(inputs, dtype=float):
         i, f, g, o = eq.gates(eq.preactivation(x_t[None], h, *(weights[name] for name in "WUb")))
@@ -44,7 +47,14 @@ def unroll(packed: dict, inputs: np.ndarray) -> Run:
     return run | {"logits": run["h"] @ weights["V"].T + weights["v"]}
 
 
-def ribbons(run: Run, words: Sequence[str], shares: np.ndarray, *, alt: str) -> str:
+def ribbons(
+    run: Run,
+    words: Sequence[str],
+    shares: np.ndarray,
+    *,
+    alt: str,
+    answers: tuple[str, str] = ("positive", "negative"),
+) -> str:
     """Return an SVG: a ribbon for each cell, as wide as its state, and the answers below.
 
     Parameters
@@ -57,6 +67,8 @@ def ribbons(run: Run, words: Sequence[str], shares: np.ndarray, *, alt: str) -> 
         The answer after each step, between 0 and 1.
     alt : str
         Description for a reader who cannot see the figure.
+    answers : (str, str)
+        What shares of 1 and of 0 mean.
     """
     steps, cells = run["c"].shape
     column = (_WIDTH - _LEFT - _RIGHT) / steps
@@ -74,8 +86,8 @@ def ribbons(run: Run, words: Sequence[str], shares: np.ndarray, *, alt: str) -> 
     places = _LEFT + (np.arange(steps) + _PLACES[-1]) * column
     curve = "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(places, heights, strict=True))
     parts += [
-        _label(bottom + 9, "positive"),
-        _label(bottom + 51, "negative"),
+        _label(bottom + 9, answers[0]),
+        _label(bottom + 51, answers[1]),
         f'<path class="watch-axis" d="M{_LEFT} {bottom + 25}H{_WIDTH - _RIGHT}"/>',
         f'<path class="watch-answer" d="M{curve}"/>',
     ]
