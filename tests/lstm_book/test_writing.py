@@ -336,12 +336,12 @@ def test_a_planted_cell_is_found_where_it_keeps_its_sign(monkeypatch, turned):
 
     monkeypatch.setattr(cells, "_shown", shown)
     found = cells.follow("learnt", ["new"])
-    line = found.pop("place in the line")
+    line = found["place in the line"]
     assert line.passed.tolist() == [False, False, True, False, False]
     assert line.best == (None if turned else 2)
     assert line.chance < 0.0101
     assert 0 < line.shifted < 0.3
-    assert all(each.best is None for each in found.values())
+    assert found["inside a quotation"].best is None
 
 
 @pytest.mark.parametrize("sign", [1, -1])
