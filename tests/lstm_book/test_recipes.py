@@ -780,6 +780,49 @@ def test_a_record_names_the_commit_of_this_checkout():
     assert records.commit().rstrip("+") == head.stdout.strip()
 
 
+def git(*words):
+    process = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
+    return process.stdout.split() if process.returncode == 0 else None
+
+
+def commits_of(inside):
+    """Yield every commit that a record names, of its runs, too."""
+    if isinstance(inside, dict):
+        yield from [inside["commit"]] if "commit" in inside else []
+    for each in inside.values() if isinstance(inside, dict) else inside:
+        if isinstance(each, dict | list):
+            yield from commits_of(each)
+
+
+# Records of experiments that name no commit of this history, or code that was changed since it.
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("longer", "tracking"), "parts ran where there was the code without its history"
+    ),
+    **dict.fromkeys(
+        ("activations", "clipping"), "made before the code was committed; 2 minutes each"
+    ),
+    **dict.fromkeys(("budget", "rematch"), "their commits were made anew; 5 and 8 minutes"),
+    **dict.fromkeys(("data", "remember"), "both of these reasons; 16 and 42 minutes"),
+    **dict.fromkeys(
+        ("imdb-tfidf-bigrams-full", "mnist-rows-logistic-regression-full"),
+        "their commit was made anew; 1 and 2 minutes",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*RECORDED, *sorted((ROOT / "results" / "experiments").glob("*.json"))],
+    ids=lambda path: path.stem,
+)
+def test_a_record_names_code_that_can_be_looked_up(path):
+    if git("rev-parse", "--is-shallow-repository") != ["false"]:
+        pytest.skip("this is no checkout with its history")
+    named = set(commits_of(json.loads(path.read_text(encoding="utf-8"))))
+    assert (named <= set(git("rev-list", "HEAD"))) == (path.stem not in ELSEWHERE)
+
+
 # --- tasks --------------------------------------------------------------------------------------
 
 

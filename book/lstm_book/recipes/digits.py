@@ -210,8 +210,8 @@ DEFAULTS = TRAINING | {
     "max_norm": 1.0,
 }
 DISTORTED = {"shift": 2.0, "turn": 0.1, "stretch": 0.1, "bend": 0.0}
-DENSE = {name: DEFAULTS[name] for name in ("batch_size", "dropout", "lr", "max_norm")}
-DENSE |= DISTORTED | {"hidden_size": 256, "epochs": 30}
+DENSE = {name: DEFAULTS[name] for name in ("batch_size", "dropout", "max_norm")}
+DENSE |= DISTORTED | {"hidden_size": 512, "lr": 1e-3, "epochs": 25}
 QUICK = {"source": "bundled", "validation_size": 500}
 NOT_DISTORTED = dict.fromkeys(AMOUNTS, 0.0)
 
