@@ -132,7 +132,7 @@ LSTM.watch = (() => {
     const measure = () => {
       const width = scroll.clientWidth || 640;
       const narrow = width < 480;
-      const left = narrow ? 20 : 60;
+      const left = narrow ? (Math.max(...cells) > 98 ? 30 : 20) : 60;
       const column = Math.max(task.column, Math.min(56, (width - left - 26) / Math.max(1, run.length)));
       const row = narrow ? 21 : 25;
       const top = task.headHeight(column) + 6;
