@@ -16,7 +16,7 @@ from lstm.diagnose.calling import CannotCall, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding, mistake
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation, Observed, explain, ties
-from lstm.diagnose.gradients import examine
+from lstm.diagnose.gradients import by_vjp, examine
 from lstm.diagnose.names import gate_of
 from lstm.diagnose.reorder import complete, own_weights, standard, state_dict
 from lstm.diagnose.sequences import Sequence
@@ -114,13 +114,23 @@ def answered(
     gradients: Callable[..., Any] | None = None, loss: Callable[..., Any] | None = None,
 ) -> Diagnosis:  # fmt: skip
     """Examine code; where it cannot be called, say why and how it could."""
-    if weights is not None:
+    if weights is not None and not isinstance(weights, list | tuple):
         checks.mapping("weights", weights)
     for name, given in (("gradients", gradients), ("loss", loss)):
         if given is not None:
             checks.function(name, given)
     try:
-        return whole(open_code(kind, thing, weights), gradients, loss)
+        code = open_code(kind, thing, weights)
+        alone = kind is Step and "c" not in itertools.chain(*code.order)
+        if alone or (kind is Step and gradients is None and "1" in code.layout.x):
+            longer = answered(Sequence, thing, weights, gradients)  # time may be an axis
+            if longer.gate_order or not alone:
+                return longer if longer.gate_order else whole(code, gradients, loss)
+            text = "no cell state: x and h go in and one state comes out, as from a GRU"
+            if code.repeatable:
+                return Diagnosis(findings=[mistake(text, "eq-cell-state")])
+            raise CannotCall("it takes x and h, and keeps the cell state to itself")
+        return whole(code, gradients, loss)
     except Exception as error:  # whatever a person's code raises
         known = isinstance(error, CannotCall)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
@@ -132,7 +142,7 @@ def whole(
 ) -> Diagnosis:
     """Examine code that can be called."""
     if gradients is None and not code.tensors:
-        gradients = getattr(code.owner, "backward", None)
+        gradients = by_vjp(code) or getattr(code.owner, "backward", None)
     alone = gradients is None and loss is None and bool(code.parameters())
     with kept(code.weights) as before:
         if code.noisy:  # nothing can be measured
@@ -213,7 +223,8 @@ def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explan
     if 2 <= len(wiring.gates) <= MOST_BLOCKS:
         found, only_cell = explain(seen)
     if not found:  # what the wiring seems to say is not confirmed by any formula
-        answer.warnings += [f"perhaps {finding.name}" for finding in answer.findings]
+        unsure = (f.name for f in answer.findings if not f.name.endswith("not read"))
+        answer.warnings += [f"perhaps {name}" for name in unsure]
         answer.findings = []
         answer.right = ["nothing is known"] if wiring.mixed else []
         if wiring.mixed:

@@ -28,6 +28,8 @@ from lstm.diagnose.catalogue import (
 
 MOST = {"seen": 3.2, "unseen": 2.2}
 """Up to which cost formulas are tried: three deviations, or two where c is not seen."""
+FEW = 8
+"""So many numbers are looked at before all are."""
 
 
 @dataclass
@@ -128,17 +130,23 @@ def cells(seen: Observed, most: float) -> list[Explanation]:
             np.concatenate([form.compute(seen.a) for form in table]) for table in (GATE, CANDIDATE)
         )
     values = {"i": gate, "f": gate, "g": candidate}
-    one = (-1, 0, 0)  # one number of the last step refuses almost every choice
+    scale = seen.tolerance * max(1, np.abs(seen.c).max())
+    T, S, H = seen.c.shape
+    some = [(T - 1 - k % T, k * 5 % S, k * 3 % H) for k in range(FEW)]
     tried: list[tuple[float, Form, tuple[int, ...]]] = []
     for cell in CELL:
         if (room := most - COST[cell.kind]) < 0:
             continue
         picked, costs = choices(K, cell.needs, round(room, 2))
-        first = [values[r][(picked[:, n], *one)] for n, r in enumerate("ifg")]
-        with np.errstate(all="ignore"):
-            error = np.abs(cell.compute(*first, c_prev[one], h_prev[one]) - seen.c[one])
-        good = np.flatnonzero(error <= seen.tolerance * max(1, np.abs(seen.c).max()))
-        tried += [(costs[n] + COST[cell.kind], cell, tuple(picked[n])) for n in good]
+        for one in some:  # a few numbers refuse almost every choice
+            first = [values[r][(picked[:, n], *one)] for n, r in enumerate("ifg")]
+            with np.errstate(all="ignore"):
+                error = np.abs(cell.compute(*first, c_prev[one], h_prev[one]) - seen.c[one])
+            picked, costs = picked[error <= scale], costs[error <= scale]
+        tried += [
+            (cost + COST[cell.kind], cell, tuple(numbers))
+            for cost, numbers in zip(costs, picked, strict=True)
+        ]
     found: list[Explanation] = []
     for cost, cell, numbers in sorted(tried, key=lambda entry: entry[0]):
         if found and cost > found[0].cost + 1e-9:
