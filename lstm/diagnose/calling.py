@@ -346,8 +346,9 @@ class Step:
         """
         self._restore()
         first, second = call(), call()
-        if self.given is None and self.owner is not None and not self.tensors:
-            now = weights_of(self.owner)
+        holder = self.owner if self.given is None else self.given
+        if holder is not None and not self.tensors and not isinstance(holder, Weights):
+            now = weights_of(holder)
             self.weights = {
                 n: a for n, a in self.weights.items() if now.get(n) is a or n not in now
             }

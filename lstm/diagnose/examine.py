@@ -177,7 +177,7 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
     for seed, choice in itertools.product(range(SEEDS), code.choices):
         code.choice = choice
         wiring = measure(code, seed)
-        answer, explanation = judge(code, wiring, observe(code, wiring))
+        answer, explanation = judge(code, wiring, observe(code, wiring), again=seed > 0)
         known = len(answer.right) if explanation is None else 100 - explanation.cost
         if best is None or known > best[0]:
             best = known, wiring, answer, explanation, choice
@@ -206,7 +206,9 @@ def observe(code: Step, wiring: Wiring) -> Observed:
     return Observed(a, parts["c'"], given["h"][None], given["c"], hidden[None], seen, tolerance)
 
 
-def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explanation | None]:
+def judge(
+    code: Step, wiring: Wiring, seen: Observed, *, again: bool
+) -> tuple[Diagnosis, Explanation | None]:
     """Explain what was seen; return the answer so far and the explanation, if there is one."""
     answer = Diagnosis()
     answer.findings += wires(wiring)
@@ -221,7 +223,7 @@ def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explan
         answer.warnings.append("changes nothing: " + ", ".join(idle))
     found, only_cell = [], False
     if 2 <= len(wiring.gates) <= MOST_BLOCKS:
-        found, only_cell = explain(seen)
+        found, only_cell = explain(seen, again=again)
     if not found:  # what the wiring seems to say is not confirmed by any formula
         unsure = (f.name for f in answer.findings if not f.name.endswith("not read"))
         answer.warnings += [f"perhaps {name}" for name in unsure]
