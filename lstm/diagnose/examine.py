@@ -12,6 +12,7 @@ import numpy as np
 
 from lstm import checks
 from lstm.cell import step as lstm_step
+from lstm.diagnose import peepholes
 from lstm.diagnose.calling import CannotCall, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding, mistake
 from lstm.diagnose.diagnosis import Diagnosis
@@ -178,6 +179,9 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
         code.choice = choice
         wiring = measure(code, seed)
         answer, explanation = judge(code, wiring, observe(code, wiring), again=seed > 0)
+        if explanation is None and isinstance(code, Sequence):
+            with_peepholes = peeped(code, wiring)
+            wiring, answer, explanation = with_peepholes or (wiring, answer, explanation)
         known = len(answer.right) if explanation is None else 100 - explanation.cost
         if best is None or known > best[0]:
             best = known, wiring, answer, explanation, choice
@@ -185,6 +189,24 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
             break
     code.choice = best[-1]
     return best[1:-1]
+
+
+def peeped(code: Sequence, wiring: Wiring) -> tuple[Wiring, Diagnosis, Explanation] | None:
+    """Explain a sequence with peepholes, if it has any: first without them, then each alone."""
+    rest, lone = peepholes.without(wiring)
+    if not lone:
+        return None
+    values = {name: code.weights[name].copy() for name in peepholes.arrays_of(lone)}
+    for name in values:
+        code.weights[name][...] = 0
+    answer, explanation = judge(code, rest, observe(code, rest), again=True)
+    for name, value in values.items():
+        code.weights[name][...] = value
+    found = explanation and peepholes.named(code, rest, explanation, lone)
+    if not found:
+        return None
+    answer.findings = order_of([*answer.findings, found])
+    return rest, answer, explanation
 
 
 def observe(code: Step, wiring: Wiring) -> Observed:

@@ -172,12 +172,12 @@ class Probe:
         return np.array(self.step(x=x, h=h, c=c))
 
     def changed(self, array: np.ndarray, index: tuple) -> np.ndarray:
-        """Return which outputs change, (outputs, samples, H), if these weights do."""
-        kept = array[index].copy()
+        """Return which outputs of samples with zeros change, (outputs, samples, H), with weights."""
+        kept, zeros = array[index].copy(), slice(0, self.spans[1].stop)
         array[index] += 0.3
-        after = self.run()
+        after, before = self.run(zeros), self.base[:, zeros]
         array[index] = kept
-        return np.abs(after - self.base) > self.exact * (1 + np.abs(self.base))
+        return np.abs(after - before) > self.exact * (1 + np.abs(before))
 
     def derivative(
         self, array: np.ndarray, rows: list[Row], along: Any = 1.0, own: Callable = np.asarray
@@ -546,7 +546,7 @@ def follows(target, others, probe, free, cells, close) -> list[tuple[list[Row], 
         if not known.any():
             continue
         scale = float(np.median(target[known] / base[known]))
-        if close(scale * base, target):
+        if abs(scale) > 1e-6 and close(scale * base, target):
             return [(other, scale, None)]
         for name, values in states.items():
             for j in range(values.shape[1]):
