@@ -175,8 +175,9 @@ class Step:
         best = 0
         for self.tokens, self.function in itertools.product((False, True), functions):
             layouts = [v.of_tokens() for v in self.layouts] if self.tokens else self.layouts
-            ways = itertools.product(self._sizes(), self._orders(), layouts)
-            for (self.D, self.H), (self.order, self.named), self.layout in ways:
+            sizes, orders = self._sizes(), self._orders()
+            ways = (itertools.product(some, sizes, layouts) for some in (orders[:1], orders[1:]))
+            for (self.order, self.named), (self.D, self.H), self.layout in itertools.chain(*ways):
                 self._restore()
                 found = self._try(errors)
                 if found > best:
@@ -217,7 +218,9 @@ class Step:
         if self.sizes:
             return [self.sizes]
         sizes = {size for array in self.weights.values() for size in array.shape if size > 1}
-        parts = {size // n for size in sizes for n in (3, 4) if size % n == 0 and size > n}
+        shapes = {a.shape for a in self.weights.values()}
+        least = 0 if any(1 in shape for shape in shapes) else 1  # is there place for one unit?
+        parts = {size // n for size in sizes for n in (3, 4) if size % n == 0 and size // n > least}
         hidden = sorted(sizes | parts)
         pairs = [
             (D, H)
@@ -225,9 +228,8 @@ class Step:
             for D in sorted({size - less for size in sizes for less in (0, H, H + 1, 1)})
             if D > 0 and sizes & {H, 3 * H, 4 * H}
         ]
-        squares = {a.shape for a in self.weights.values()}
-        pairs += [(1, H) for H in hidden or [1] if not hidden or any(1 in s for s in squares)]
-        fit = {p: -sum(p[1] in s or 4 * p[1] in s for s in squares) for p in pairs}
+        pairs = [(1, H) for H in hidden or [1] if not hidden or not least] + pairs
+        fit = {p: -sum(p[1] in s or 4 * p[1] in s for s in shapes) for p in pairs}
         # A number too large for a token is refused, one too small is not.
         return sorted(pairs, key=lambda p: (fit[p], -p[0] if self.tokens else 0))
 

@@ -289,8 +289,8 @@ class SequenceProbe(Probe):
         found = cover(outer, self.outer)
         if not outer.all() and (len(found) < self.step.D or self.step.D == 1):
             return tuple(("x", j) for j in found)
-        late = not change[0].any() and change.any(axis=(0, 1)).sum() > 1
-        return (("h", -1),) if late else (("1", 0),)
+        late = not change[0].any() and (change.any(axis=(0, 1)).sum() > 1 or self.step.H == 1)
+        return LATE if late else (("1", 0),)
 
     def sign(self, rows: list[Row], array: np.ndarray) -> np.ndarray:
         """Return the derivatives by the preactivations of both steps, NaN where not known."""
@@ -421,6 +421,10 @@ def codes(n: int, *, one: bool = False) -> np.ndarray:
     return np.vstack([bits, ~bits, np.zeros((1, n), bool)])
 
 
+LATE: tuple[Source, ...] = (("h", -1),)
+"""What a weight multiplies that acts from the second step on: h, which entry is not known yet."""
+
+
 def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
     """Find an array's rows and what they multiply: along one axis the sources differ."""
     for axis in range(array.ndim):
@@ -431,11 +435,11 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
             sources.append(probe.sources(probe.changed(array, (*before, j))))
             if j == 2 and not any(n in "xhc" and len(s) < 3 for s in sources for n, _ in s):
                 break  # a look at three is enough to see that these are no sources
-        late = [j for j, one in enumerate(sources) if one == (("h", -1),)]
-        if len(late) in (1, probe.step.H + 1):  # a bias of the forget gate is late, too
+        late, H = [j for j, one in enumerate(sources) if one == LATE], probe.step.H
+        if len(late) == H + 1 or len(late) == 1 < H:  # a bias of the forget gate is late, too
             bias = probe.bias_among(array, [(*before, j) for j in late])
             sources[late.pop(bias)] = (("1", 0),)
-        if len(late) == probe.step.H:
+        if len(late) == H:
             for k, j in enumerate(late):
                 sources[j] = (("h", k),)
         named = [s for one in sources for s in one]
@@ -453,9 +457,13 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
             # A single weight is a bias, whatever its effect hangs on; or it is that of one input.
             small = {"x": probe.step.D, "h": probe.step.H}
             lone = sources in [((name, 0),) for name, size in small.items() if size == 1]
-            sources = (("1", 0),) if sources and not lone else sources
+            sources = (("1", 0),) if sources and not lone and sources != LATE else sources
             first |= {sources} if sources else set()
         rows.append(Row(name, index, [sources or (("1", 0),)]))
+    # With one unit, what acts late in all gates multiplies h, in one gate it is a forget bias.
+    late = array.ndim > 1 and all(row.sources == [LATE] for row in rows)
+    for row in rows:
+        row.sources = [(("h" if late else "1", 0),)] if row.sources == [LATE] else row.sources
     return rows
 
 
