@@ -23,7 +23,8 @@ from lstm.diagnose.weights import Arrays, Weights, is_torch, weights_of
 
 # Orders of arguments to try where their names do not tell.
 ORDERS = (("x", "h", "c"), ("x", ("h", "c")), ("h", "c", "x"), ("x", "c", "h"), ("h", "x", "c"),
-          (("h", "c"), "x"), ("c", "h", "x"), ("x", ("c", "h")), ("x", "h"), ("h", "x"))  # fmt: skip
+          (("h", "c"), "x"), ("c", "h", "x"), ("x", ("c", "h")),
+          ("x", "h"), ("h", "x"))  # fmt: skip
 
 
 class CannotCall(ValueError):

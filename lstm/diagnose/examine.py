@@ -156,6 +156,8 @@ def whole(
             code.weights[name][...] = before[name]
             if code.given is None:
                 del code.weights[name]
+        if not isinstance(code, Sequence) and len(code.choices) < 2:
+            answer.warnings.append("the new cell state does not come out: h alone was compared")
         answer.findings += behaviour(code)
         answer.is_lstm &= not (answer.mistakes or answer.differences)
         if explanation is not None:

@@ -68,7 +68,9 @@ def run(
     def gate(role: str, a: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         if role not in best.blocks:
             return np.zeros_like(h)
-        more = (w * (old if when == "old" else new) for (r, when), w in peephole.items() if r == role)
+        more = (
+            w * (old if when == "old" else new) for (r, when), w in peephole.items() if r == role
+        )
         return best.forms[role].compute(a[best.blocks[role]] + sum(more))
 
     def steps() -> Iterator[np.ndarray]:

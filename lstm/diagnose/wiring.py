@@ -172,7 +172,7 @@ class Probe:
         return np.array(self.step(x=x, h=h, c=c))
 
     def changed(self, array: np.ndarray, index: tuple) -> np.ndarray:
-        """Return which outputs of samples with zeros change, (outputs, samples, H), with weights."""
+        """Return which outputs change with weights, (outputs, samples with zeros, H)."""
         kept, zeros = array[index].copy(), slice(0, self.spans[1].stop)
         array[index] += 0.3
         after, before = self.run(zeros), self.base[:, zeros]
@@ -208,7 +208,9 @@ class Probe:
         kept, direction = array.copy(), np.zeros(array.shape)
         for row, factor in zip(rows, factors, strict=True):
             part = direction[row.index]
-            direction[row.index] = factor * (np.reshape(along, part.shape) if np.ndim(along) else along)
+            direction[row.index] = factor * (
+                np.reshape(along, part.shape) if np.ndim(along) else along
+            )
         array[...] = kept + step * direction
         above = self.run(self.spans[2])
         array[...] = kept - step * direction
@@ -461,9 +463,10 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
             first |= {sources} if sources else set()
         rows.append(Row(name, index, [sources or (("1", 0),)]))
     # With one unit, what acts late in all gates multiplies h, in one gate it is a forget bias.
-    late = array.ndim > 1 and all(row.sources == [LATE] for row in rows)
-    for row in rows:
-        row.sources = [(("h" if late else "1", 0),)] if row.sources == [LATE] else row.sources
+    late = [row for row in rows if row.sources == [LATE]]
+    several = array.ndim > 1 and len(late) in range(min(2, len(rows)), len(rows) + 1)
+    for row in rows if several else late:
+        row.sources = [(("h" if several else "1", 0),)]
     return rows
 
 
