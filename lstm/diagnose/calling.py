@@ -23,7 +23,8 @@ from lstm.diagnose.weights import Arrays, Weights, is_torch, weights_of
 
 # Orders of arguments to try where their names do not tell.
 ORDERS = (("x", "h", "c"), ("x", ("h", "c")), ("h", "c", "x"), ("x", "c", "h"), ("h", "x", "c"),
-          (("h", "c"), "x"), ("c", "h", "x"), ("x", ("c", "h")))  # fmt: skip
+          (("h", "c"), "x"), ("c", "h", "x"), ("x", ("c", "h")),
+          ("x", "h"), ("h", "x"))  # fmt: skip
 
 
 class CannotCall(ValueError):
@@ -59,15 +60,23 @@ class Step:
     lengths = (1,)
     """Numbers of steps for which gradients are compared."""
 
-    def __init__(self, thing: Any, weights: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        thing: Any,
+        weights: Mapping[str, Any] | None = None,
+        sizes: tuple[int, int] | None = None,
+    ) -> None:
         functions, self.given = functions_of(self.called, thing, self.methods), weights
+        self.sizes = sizes
         self.owner = getattr(functions[0], "__self__", None)
         self.whole = whole = self.owner if inspect.ismethod(thing) else thing
+        if weights is None and hasattr(whole, "__dict__") and not is_torch(whole):
+            found_weights.tables_as_arrays(vars(whole), list(vars(whole)))
         self.weights = weights_of(whole if weights is None else weights)
         if not self.weights and not isinstance(weights, Weights):
             raise CannotCall("no weights were found: give a dict of the arrays that it uses")
-        held = dict(getattr(self.owner, "__dict__", {})) | dict(weights or {})
-        self.tensors = any(map(is_torch, (whole, self.owner, *held.values())))
+        held = [*getattr(self.owner, "__dict__", {}).values(), *values_of(weights)]
+        self.tensors = any(map(is_torch, (whole, self.owner, *held)))
         self.swap_states = self.forgetful = self.tokens = self.alone = False
         self.dtype = np.result_type(*self.weights.values()) if self.weights else np.dtype(float)
         self.choice: tuple[int, ...] | None = None
@@ -138,15 +147,18 @@ class Step:
 
     def _with(self, given: dict[str, Any]) -> Any:
         """Call the code with parts in its order."""
-        slots = [
-            type(slot)(given[part] for part in slot) if isinstance(slot, tuple) else given[slot]
-            for slot in self.order
-        ]
         shape, self._shape = self._shape, np.shape(given["x"])
         if self.forgetful or shape != self._shape:  # a state of another batch may be left over
             self._restore()
         with np.errstate(all="ignore"):
-            return self.function(*slots, **self.named)
+            return self.function(*self.slots(given), **self.named)
+
+    def slots(self, given: dict[str, Any]) -> list[Any]:
+        """Return parts in the order of the code's arguments."""
+        return [
+            tuple(given[part] for part in slot) if isinstance(slot, tuple) else given[slot]
+            for slot in self.order
+        ]
 
     def _call(self, **inputs: np.ndarray) -> list[np.ndarray]:
         result = self.raw(**inputs)
@@ -164,8 +176,9 @@ class Step:
         best = 0
         for self.tokens, self.function in itertools.product((False, True), functions):
             layouts = [v.of_tokens() for v in self.layouts] if self.tokens else self.layouts
-            ways = itertools.product(self._sizes(), self._orders(), layouts)
-            for (self.D, self.H), (self.order, self.named), self.layout in ways:
+            sizes, orders = self._sizes(), self._orders()
+            ways = (itertools.product(some, sizes, layouts) for some in (orders[:1], orders[1:]))
+            for (self.order, self.named), (self.D, self.H), self.layout in itertools.chain(*ways):
                 self._restore()
                 found = self._try(errors)
                 if found > best:
@@ -203,34 +216,40 @@ class Step:
         """Return the pairs D, H that shapes allow: those with one that is H or 4H first."""
         if isinstance(self.given, Weights):
             return [(found_weights.D, found_weights.H)]
+        if self.sizes:
+            return [self.sizes]
         sizes = {size for array in self.weights.values() for size in array.shape if size > 1}
-        hidden = sorted(sizes | {size // 4 for size in sizes if size % 4 == 0 and size > 4})
+        shapes = {a.shape for a in self.weights.values()}
+        least = 0 if any(1 in shape for shape in shapes) else 1  # is there place for one unit?
+        parts = {size // n for size in sizes for n in (3, 4) if size % n == 0 and size // n > least}
+        hidden = sorted(sizes | parts)
         pairs = [
             (D, H)
             for H in hidden
             for D in sorted({size - less for size in sizes for less in (0, H, H + 1, 1)})
-            if D > 0 and sizes & {H, 4 * H}
+            if D > 0 and sizes & {H, 3 * H, 4 * H}
         ]
-        squares = {a.shape for a in self.weights.values()}
-        pairs += [(1, H) for H in hidden or [1] if not hidden or any(1 in s for s in squares)]
-        fit = {p: -sum(p[1] in s or 4 * p[1] in s for s in squares) for p in pairs}
+        pairs = [(1, H) for H in hidden or [1] if not hidden or not least] + pairs
+        fit = {p: -sum(p[1] in s or 4 * p[1] in s for s in shapes) for p in pairs}
         # A number too large for a token is refused, one too small is not.
         return sorted(pairs, key=lambda p: (fit[p], -p[0] if self.tokens else 0))
 
     def _orders(self) -> list[tuple[tuple, dict[str, Any]]]:
         """Return orders of positional arguments with the named ones: from names, then all."""
         try:
-            signature = inspect.signature(self.function)
+            inner = self.function.forward if is_torch(self.function) else self.function
+            signature = inspect.signature(inner)
         except (TypeError, ValueError):
             return [(order, {}) for order in self.orders]
+        by_name = self.given if isinstance(self.given, Mapping) else {}
         slots, named = [], {}
         for parameter in signature.parameters.values():
             name = parameter.name
             if parameter.kind.name.startswith("VAR"):
                 continue
             role = role_of(name)
-            if self.given is not None and name in self.given and name not in ("x", "h", "c"):
-                named[name] = self.given[name]
+            if name in by_name and name not in ("x", "h", "c"):
+                named[name] = by_name[name]
             elif role == "weights" and self.given is not None and slots:
                 named[name] = self.given
             elif parameter.default is parameter.empty or role is not None:
@@ -330,8 +349,9 @@ class Step:
         """
         self._restore()
         first, second = call(), call()
-        if self.given is None and self.owner is not None and not self.tensors:
-            now = weights_of(self.owner)
+        holder = self.owner if self.given is None else self.given
+        if holder is not None and not self.tensors and not isinstance(holder, Weights):
+            now = weights_of(holder)
             self.weights = {
                 n: a for n, a in self.weights.items() if now.get(n) is a or n not in now
             }
@@ -362,6 +382,8 @@ class Step:
     def parameters(self) -> dict[str, Any]:
         """Return the weights that PyTorch differentiates, by name."""
         whole = self.whole if self.given is None else self.given
+        if isinstance(whole, list | tuple):
+            whole = {str(k): value for k, value in enumerate(whole)}
         named = getattr(whole, "named_parameters", lambda: getattr(whole, "__dict__", whole))()
         found = dict(named) if isinstance(named, Mapping | Iterator) else {}
         return {name: p for name, p in found.items() if getattr(p, "requires_grad", False)}
@@ -426,6 +448,11 @@ class Step:
         return x, inputs.get("h", zero), inputs.get("c", zero), d_h, [*given, zero][1]
 
 
+def values_of(weights: Any) -> list[Any]:
+    """Return what a mapping or a list holds."""
+    return list(weights.values() if isinstance(weights, Mapping) else weights or ())
+
+
 def takes(signature: inspect.Signature, order: tuple, named: dict[str, Any]) -> bool:
     """Whether a function takes so many arguments in order and these by name."""
     try:
@@ -448,7 +475,8 @@ def flatten(result: Any, depth: int = 2) -> Iterator[np.ndarray]:
 def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -> Step:
     """Return code that can be called, with its weights found or made up where none are given."""
     if isinstance(thing, type):
-        best, failure = opened(kind, ((one, weights) for one in found_weights.made(thing)))
+        ways = ((one, weights, sizes) for one, sizes in found_weights.made(thing))
+        best, failure = opened(kind, ways)
         if best is None:
             text = f"{thing.__name__} could not be made of two sizes or of weights"
             raise CannotCall(str(failure or text))
@@ -468,23 +496,23 @@ def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -
         for name, parameter in inspect.signature(thing).parameters.items()
         if parameter.default is parameter.empty and role_of(name) is None
     ]
-    best, _ = opened(kind, ((thing, made_up) for made_up in found_weights.invented(asked)))
+    best, _ = opened(kind, ((thing, made_up, None) for made_up in found_weights.invented(asked)))
     if best is None:
         raise error
     return best
 
 
 def opened(
-    kind: type[Step], ways: Iterable[tuple[Any, Mapping[str, Any] | None]]
+    kind: type[Step], ways: Iterable[tuple[Any, Mapping[str, Any] | None, tuple | None]]
 ) -> tuple[Step | None, Exception | None]:
     """Return the first code that gives all outputs, else the first at all; and the last failure.
 
-    The ways are things with weights, the likeliest first.
+    The ways are things with weights and sizes, the likeliest first.
     """
     best = failed = None
-    for thing, weights in ways:
+    for way in ways:
         try:
-            code = kind(thing, weights)
+            code = kind(*way)
         except (ValueError, TypeError) as failure:
             failed = failure
             continue

@@ -147,6 +147,7 @@ CELL = (  # from i, f, g and what came from the step before, c and h
     Form("coupled gates: f = 1 − i", "variant", "(1 - i) * c + i * g"),
     Form("no forget gate (1997)", "variant", "c + i * g"),
     Form("no input gate", "variant", "f * c + g"),
+    Form("no candidate: the input gate itself is added", "mistake", "f * c + i"),
     Form("c is not carried", "mistake", "i * g"),
     Form("nothing is written: no i g", "mistake", "f * c"),
     Form("the state carried is tanh(c)", "mistake", "tanh(f * c + i * g)"),

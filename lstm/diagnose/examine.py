@@ -12,11 +12,12 @@ import numpy as np
 
 from lstm import checks
 from lstm.cell import step as lstm_step
+from lstm.diagnose import peepholes
 from lstm.diagnose.calling import CannotCall, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding, mistake
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation, Observed, explain, ties
-from lstm.diagnose.gradients import examine
+from lstm.diagnose.gradients import by_vjp, examine
 from lstm.diagnose.names import gate_of
 from lstm.diagnose.reorder import complete, own_weights, standard, state_dict
 from lstm.diagnose.sequences import Sequence
@@ -114,13 +115,23 @@ def answered(
     gradients: Callable[..., Any] | None = None, loss: Callable[..., Any] | None = None,
 ) -> Diagnosis:  # fmt: skip
     """Examine code; where it cannot be called, say why and how it could."""
-    if weights is not None:
+    if weights is not None and not isinstance(weights, list | tuple):
         checks.mapping("weights", weights)
     for name, given in (("gradients", gradients), ("loss", loss)):
         if given is not None:
             checks.function(name, given)
     try:
-        return whole(open_code(kind, thing, weights), gradients, loss)
+        code = open_code(kind, thing, weights)
+        alone = kind is Step and "c" not in itertools.chain(*code.order)
+        if alone or (kind is Step and gradients is None and "1" in code.layout.x):
+            longer = answered(Sequence, thing, weights, gradients)  # time may be an axis
+            if longer.gate_order or not alone:
+                return longer if longer.gate_order else whole(code, gradients, loss)
+            text = "no cell state: x and h go in and one state comes out, as from a GRU"
+            if code.repeatable:
+                return Diagnosis(findings=[mistake(text, "eq-cell-state")])
+            raise CannotCall("it takes x and h, and keeps the cell state to itself")
+        return whole(code, gradients, loss)
     except Exception as error:  # whatever a person's code raises
         known = isinstance(error, CannotCall)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
@@ -132,7 +143,7 @@ def whole(
 ) -> Diagnosis:
     """Examine code that can be called."""
     if gradients is None and not code.tensors:
-        gradients = getattr(code.owner, "backward", None)
+        gradients = by_vjp(code) or getattr(code.owner, "backward", None)
     alone = gradients is None and loss is None and bool(code.parameters())
     with kept(code.weights) as before:
         if code.noisy:  # nothing can be measured
@@ -145,6 +156,8 @@ def whole(
             code.weights[name][...] = before[name]
             if code.given is None:
                 del code.weights[name]
+        if not isinstance(code, Sequence) and len(code.choices) < 2:
+            answer.warnings.append("the new cell state does not come out: h alone was compared")
         answer.findings += behaviour(code)
         answer.is_lstm &= not (answer.mistakes or answer.differences)
         if explanation is not None:
@@ -167,7 +180,10 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
     for seed, choice in itertools.product(range(SEEDS), code.choices):
         code.choice = choice
         wiring = measure(code, seed)
-        answer, explanation = judge(code, wiring, observe(code, wiring))
+        answer, explanation = judge(code, wiring, observe(code, wiring), again=seed > 0)
+        if explanation is None and isinstance(code, Sequence):
+            with_peepholes = peeped(code, wiring)
+            wiring, answer, explanation = with_peepholes or (wiring, answer, explanation)
         known = len(answer.right) if explanation is None else 100 - explanation.cost
         if best is None or known > best[0]:
             best = known, wiring, answer, explanation, choice
@@ -175,6 +191,24 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
             break
     code.choice = best[-1]
     return best[1:-1]
+
+
+def peeped(code: Sequence, wiring: Wiring) -> tuple[Wiring, Diagnosis, Explanation] | None:
+    """Explain a sequence with peepholes, if it has any: first without them, then each alone."""
+    rest, lone = peepholes.without(wiring)
+    if not lone:
+        return None
+    values = {name: code.weights[name].copy() for name in peepholes.arrays_of(lone)}
+    for name in values:
+        code.weights[name][...] = 0
+    answer, explanation = judge(code, rest, observe(code, rest), again=True)
+    for name, value in values.items():
+        code.weights[name][...] = value
+    found = explanation and peepholes.named(code, rest, explanation, lone)
+    if not found:
+        return None
+    answer.findings = order_of([*answer.findings, found])
+    return rest, answer, explanation
 
 
 def observe(code: Step, wiring: Wiring) -> Observed:
@@ -196,7 +230,9 @@ def observe(code: Step, wiring: Wiring) -> Observed:
     return Observed(a, parts["c'"], given["h"][None], given["c"], hidden[None], seen, tolerance)
 
 
-def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explanation | None]:
+def judge(
+    code: Step, wiring: Wiring, seen: Observed, *, again: bool
+) -> tuple[Diagnosis, Explanation | None]:
     """Explain what was seen; return the answer so far and the explanation, if there is one."""
     answer = Diagnosis()
     answer.findings += wires(wiring)
@@ -211,9 +247,10 @@ def judge(code: Step, wiring: Wiring, seen: Observed) -> tuple[Diagnosis, Explan
         answer.warnings.append("changes nothing: " + ", ".join(idle))
     found, only_cell = [], False
     if 2 <= len(wiring.gates) <= MOST_BLOCKS:
-        found, only_cell = explain(seen)
+        found, only_cell = explain(seen, again=again)
     if not found:  # what the wiring seems to say is not confirmed by any formula
-        answer.warnings += [f"perhaps {finding.name}" for finding in answer.findings]
+        unsure = (f.name for f in answer.findings if not f.name.endswith("not read"))
+        answer.warnings += [f"perhaps {name}" for name in unsure]
         answer.findings = []
         answer.right = ["nothing is known"] if wiring.mixed else []
         if wiring.mixed:

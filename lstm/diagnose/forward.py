@@ -26,8 +26,11 @@ from lstm.diagnose.catalogue import (
     formula,
 )
 
-MOST = {"seen": 3.2, "unseen": 2.2}
-"""Up to which cost formulas are tried: three deviations, or two where c is not seen."""
+MOST = {"seen": 3.2, "unseen": 2.2, "again": 1.2}
+"""Up to which cost formulas are tried: three deviations, or two where c is not seen; one where the
+first weights gave none."""
+FEW = 8
+"""So many numbers are looked at before all are."""
 
 
 @dataclass
@@ -50,7 +53,19 @@ class Observed:
 
     def with_cells(self, c: np.ndarray) -> Observed:
         """Return the same with these cell states, as if they had been seen."""
-        return replace(self, c=c)
+        same = replace(self, c=c)
+        vars(same)["values"] = self.values
+        return same
+
+    @functools.cached_property
+    def values(self) -> dict[str, np.ndarray]:
+        """What each form of each gate gives, (forms times K, T, S, H)."""
+        with np.errstate(all="ignore"):
+            gate, candidate = (
+                np.concatenate([form.compute(self.a) for form in table])
+                for table in (GATE, CANDIDATE)
+            )
+        return {"i": gate, "f": gate, "g": candidate}
 
     @property
     def c_prev(self) -> np.ndarray:
@@ -121,24 +136,25 @@ def choices(K: int, needs: str, most: float) -> tuple[np.ndarray, np.ndarray]:
 
 def cells(seen: Observed, most: float) -> list[Explanation]:
     """Return the cheapest explanations of the cell state, all of one cost."""
-    c_prev, h_prev, K = seen.c_prev, seen.h_prev, len(seen.a)
+    c_prev, h_prev, K, values = seen.c_prev, seen.h_prev, len(seen.a), seen.values
     tables = {"i": GATE, "f": GATE, "g": CANDIDATE}
-    with np.errstate(all="ignore"):
-        gate, candidate = (
-            np.concatenate([form.compute(seen.a) for form in table]) for table in (GATE, CANDIDATE)
-        )
-    values = {"i": gate, "f": gate, "g": candidate}
-    one = (-1, 0, 0)  # one number of the last step refuses almost every choice
+    scale = seen.tolerance * max(1, np.abs(seen.c).max())
+    T, S, H = seen.c.shape
+    some = [(T - 1 - k % T, k * 5 % S, k * 3 % H) for k in range(FEW)]
     tried: list[tuple[float, Form, tuple[int, ...]]] = []
     for cell in CELL:
         if (room := most - COST[cell.kind]) < 0:
             continue
         picked, costs = choices(K, cell.needs, round(room, 2))
-        first = [values[r][(picked[:, n], *one)] for n, r in enumerate("ifg")]
-        with np.errstate(all="ignore"):
-            error = np.abs(cell.compute(*first, c_prev[one], h_prev[one]) - seen.c[one])
-        good = np.flatnonzero(error <= seen.tolerance * max(1, np.abs(seen.c).max()))
-        tried += [(costs[n] + COST[cell.kind], cell, tuple(picked[n])) for n in good]
+        for one in some:  # a few numbers refuse almost every choice
+            first = [values[r][(picked[:, n], *one)] for n, r in enumerate("ifg")]
+            with np.errstate(all="ignore"):
+                error = np.abs(cell.compute(*first, c_prev[one], h_prev[one]) - seen.c[one])
+            picked, costs = picked[error <= scale], costs[error <= scale]
+        tried += [
+            (cost + COST[cell.kind], cell, tuple(numbers))
+            for cost, numbers in zip(costs, picked, strict=True)
+        ]
     found: list[Explanation] = []
     for cost, cell, numbers in sorted(tried, key=lambda entry: entry[0]):
         if found and cost > found[0].cost + 1e-9:
@@ -185,17 +201,18 @@ def outputs(seen: Observed, cell: Explanation, most: float) -> list[Explanation]
     return sorted(found, key=lambda e: e.cost)
 
 
-def explain(seen: Observed) -> tuple[list[Explanation], bool]:
+def explain(seen: Observed, *, again: bool = False) -> tuple[list[Explanation], bool]:
     """Return the cheapest explanations, and whether at least the cell state has one."""
+    most = MOST["again" if again else "unseen" if seen.c is None else "seen"]
     if seen.c is None:
-        return unseen(seen), False
-    first = cells(seen, MOST["seen"])
-    whole = [join(cell, out) for cell in first for out in outputs(seen, cell, MOST["seen"])]
+        return unseen(seen, most), False
+    first = cells(seen, most)
+    whole = [join(cell, out) for cell in first for out in outputs(seen, cell, most)]
     least = min((e.cost for e in whole), default=0)
     return [e for e in whole if e.cost <= least + 1e-9] or first, bool(first) and not whole
 
 
-def unseen(seen: Observed) -> list[Explanation]:
+def unseen(seen: Observed, most: float) -> list[Explanation]:
     """Explain an output whose cell state was not returned: compute it from the output, backwards.
 
     Whatever the output gate is supposed to be, the cell states follow from it; most suppositions
@@ -203,8 +220,8 @@ def unseen(seen: Observed) -> list[Explanation]:
     """
     best: list[Explanation] = []
     forms = tuple(form for form in OUTPUT if form.back)
-    for cost, (output, gate) in by_cost(forms, GATE, most=MOST["unseen"]):
-        room = (best[0].cost if best else MOST["unseen"]) - cost
+    for cost, (output, gate) in by_cost(forms, GATE, most=most):
+        room = (best[0].cost if best else most) - cost
         if room < -1e-9 or (not output.needs and gate.kind != "right"):
             continue
         for k in range(len(seen.a)) if output.needs else (-1,):

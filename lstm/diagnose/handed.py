@@ -88,7 +88,9 @@ def gradients_by_name(
         if not re.search(r"[A-Za-z]", path):
             nameless.append(value)
             continue
-        name = next((n for n in weights if same_weight(path, n)), None)
+        likely = [n for n in weights if same_weight(path, n)]
+        fits = [n for n in likely if n not in found and shapes[n] == value.shape]
+        name = next(iter(fits or likely), None)
         if name is None:
             word = plain_name(path.split(".")[-1])
             name = role_of(word, tuple(n for n in "chx" if n in inputs))

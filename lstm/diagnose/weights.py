@@ -87,7 +87,10 @@ def weights_of(thing: Any) -> Arrays:
 def tables_as_arrays(space: dict[str, Any], names: list[str]) -> None:
     """Put arrays in the place of lists of numbers, which could not be changed all at once."""
     for name in names:
-        array = as_numbers(space[name], table=True)
+        first = space[name]
+        while isinstance(first, list) and first:
+            first = first[0]
+        array = as_numbers(space[name], table=True) if isinstance(first, float) else None
         if isinstance(space[name], list) and array is not None:
             space[name] = array
 
@@ -177,8 +180,11 @@ def invented(asked: list[str]) -> Iterator[Weights]:
     yield from (Weights(scheme, asked) for scheme in SCHEMES)
 
 
-def made(kind: type) -> Iterator[Any]:
-    """Yield objects of a class: its arguments' names say sizes or weights, or their number does."""
+def made(kind: type) -> Iterator[tuple[Any, tuple[int, int] | None]]:
+    """Yield objects of a class, and D and H where they are known.
+
+    Its arguments' names say sizes or weights, or their number does.
+    """
     try:
         parameters = inspect.signature(kind).parameters.values()
     except ValueError:  # some classes that are written in C do not tell
@@ -198,6 +204,7 @@ def made(kind: type) -> Iterator[Any]:
             ways += [((), weights) for weights in invented(needed)]
         for arguments, keywords in ways:
             try:
-                yield kind(*arguments, **keywords)
+                told = keywords is named and set(sizes.values()) >= {"D", "H"}
+                yield kind(*arguments, **keywords), tuple(numbers.values()) if told else None
             except Exception:  # not made in this way
                 continue

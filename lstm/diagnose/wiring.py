@@ -10,7 +10,8 @@ in blocks or interleaved.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -171,31 +172,58 @@ class Probe:
         return np.array(self.step(x=x, h=h, c=c))
 
     def changed(self, array: np.ndarray, index: tuple) -> np.ndarray:
-        """Return which outputs change, (outputs, samples, H), if these weights do."""
-        kept = array[index].copy()
+        """Return which outputs change with weights, (outputs, samples with zeros, H)."""
+        kept, zeros = array[index].copy(), slice(0, self.spans[1].stop)
         array[index] += 0.3
-        after = self.run()
+        after, before = self.run(zeros), self.base[:, zeros]
         array[index] = kept
-        return np.abs(after - self.base) > self.exact * (1 + np.abs(self.base))
+        return np.abs(after - before) > self.exact * (1 + np.abs(before))
 
-    def derivative(self, array: np.ndarray, index: tuple, along: Any = 1.0) -> np.ndarray:
-        """Return the free samples' change of outputs by that of these weights, in a direction."""
+    def derivative(
+        self, array: np.ndarray, rows: list[Row], along: Any = 1.0, own: Callable = np.asarray
+    ) -> np.ndarray:
+        """Return the free samples' change of outputs by that of rows' weights, in a direction.
+
+        Many rows at once are fewer calls: where each is of another unit, and they stand in the
+        order of the units, each unit's output changes in proportion to its own row: ``own`` returns
+        of some slopes those of which this is true.
+        """
+        once = self._derivative(array, rows, along, np.ones(len(rows)))
+        if len(rows) > 1:
+            factors = np.random.default_rng(4).permutation(np.linspace(0.5, 1.5, len(rows)))
+            other = own(self._derivative(array, rows, along, factors))
+            error, size = (
+                np.abs(value).reshape(-1, len(rows)).max(axis=0)
+                for value in (other - factors * own(once), own(once))
+            )
+            loose = self.exact**0.4
+            if (error > loose * (size + 1e-2)).any():
+                raise EntangledError
+        return once
+
+    def _derivative(
+        self, array: np.ndarray, rows: list[Row], along: Any, factors: np.ndarray
+    ) -> np.ndarray:
         step = 1e-5 if self.step.dtype == np.float64 else 3e-2
-        kept, free = array[index].copy(), self.spans[2]
-        along = np.reshape(along, np.shape(kept)) if np.ndim(along) else along
-        array[index] = kept + step * along
-        above = self.run(free)
-        array[index] = kept - step * along
-        below = self.run(free)
-        array[index] = kept
+        kept, direction = array.copy(), np.zeros(array.shape)
+        for row, factor in zip(rows, factors, strict=True):
+            part = direction[row.index]
+            direction[row.index] = factor * (
+                np.reshape(along, part.shape) if np.ndim(along) else along
+            )
+        array[...] = kept + step * direction
+        above = self.run(self.spans[2])
+        array[...] = kept - step * direction
+        below = self.run(self.spans[2])
+        array[...] = kept
         return (above - below) / (2 * step)
 
-    def sign(self, row: Row, array: np.ndarray) -> list[int]:
-        """Set a row's signature, the derivative by its preactivation; return the units reached."""
-        slopes, total = self.derivative(array, row.index), self.total(row)
-        total = np.where(np.abs(total) < 0.3, np.nan, total)
-        row.signature = slopes / total[None, :, None]
-        return reached(slopes)
+    def sign(self, rows: list[Row], array: np.ndarray) -> np.ndarray:
+        """Return rows' signatures, the derivative by the preactivation, (outputs, samples, H)."""
+        total = self.total(rows[0])
+        most = np.abs(total).max()  # a wide step would not be a derivative
+        slopes = self.derivative(array, rows, 1 / most) * most
+        return slopes / np.where(np.abs(total) < 0.3, np.nan, total)[None, :, None]
 
     def sources(self, change: np.ndarray) -> tuple[Source, ...]:
         """Return what the weights multiply that made this change."""
@@ -261,47 +289,47 @@ class SequenceProbe(Probe):
             return ()
         outer = change[:, self.spans[0]].any(axis=(0, 2)).reshape(-1, self.repeats).any(axis=1)
         found = cover(outer, self.outer)
-        if len(found) < self.step.D or (self.step.D == 1 and not outer.all()):
+        if not outer.all() and (len(found) < self.step.D or self.step.D == 1):
             return tuple(("x", j) for j in found)
-        late = not change[0].any() and change.any(axis=(0, 1)).sum() > 1
-        return (("h", -1),) if late else (("1", 0),)
+        late = not change[0].any() and (change.any(axis=(0, 1)).sum() > 1 or self.step.H == 1)
+        return LATE if late else (("1", 0),)
 
-    def sign(self, row: Row, array: np.ndarray) -> list[int]:
-        """Set a row's signature by the preactivations of both steps, NaN where it is not known."""
-        free = self.spans[2]
-        kinds = np.array([s[0][0] if s else "" for s in row.sources])
-        row.signature = np.full((2, FREE, self.step.H), np.nan)
+    def sign(self, rows: list[Row], array: np.ndarray) -> np.ndarray:
+        """Return the derivatives by the preactivations of both steps, NaN where not known."""
+        free, sources = self.spans[2], rows[0].sources
+        kinds = np.array([s[0][0] if s else "" for s in sources])
+        found = np.full((2, FREE, self.step.H), np.nan)
         if "x" in kinds:
-            which = np.array([s[0][1] for s in row.sources if s and s[0][0] == "x"])
+            which = np.array([s[0][1] for s in sources if s and s[0][0] == "x"])
             along, first = np.zeros(len(kinds)), self.first[which]
-            along[kinds == "x"] = 1.0
-            early = self.derivative(array, row.index, along)[0]
             total = self.x[0][free][:, which].sum(axis=1)
-            row.signature[0] = early / np.where(total == 0, np.nan, total)[:, None]
+            most = np.abs(total).max()
+            along[kinds == "x"] = 1 / most
+            early = self.derivative(array, rows, along, FIRST)[0] * most
+            found[0] = early / np.where(total == 0, np.nan, total)[:, None]
             across = np.arange(1.0, len(which) + 1)
             if self.step.D > 1 and first.any():
                 across -= first * (across @ first) / (first @ first)
+            across /= np.abs(across).sum()
             along[kinds == "x"] = across
-            slopes = self.derivative(array, row.index, along)[1]
+            slopes = self.derivative(array, rows, along, SECOND)[1]
             total = self.x[1][free][:, which] @ across
             if self.step.D == 1:
                 total = np.where(self.x[0][free][:, 0] == 0, total, np.nan)
-            row.signature[1] = slopes / np.where(np.abs(total) < 1e-3, np.nan, total)[:, None]
-            return reached(slopes[None]) or reached(early[None])
-        if "h" in kinds:
-            h = self.base[0][free][:, [s[0][1] for s in row.sources if s and s[0][0] == "h"]]
+            found[1] = slopes / np.where(np.abs(total) < 1e-3, np.nan, total)[:, None]
+        elif "h" in kinds:
+            h = self.base[0][free][:, [s[0][1] for s in sources if s and s[0][0] == "h"]]
             along = np.zeros(len(kinds))
             along[kinds == "h"] = np.sign(h.mean(axis=0))
-            slopes, total = self.derivative(array, row.index, along), h @ along[kinds == "h"]
-            total[np.abs(total) < 1e-3] = np.nan
-            row.signature[1] = slopes[1] / total[:, None]
-            return reached(slopes[1:])
-        slopes = self.derivative(array, row.index)
-        row.signature[0] = slopes[0]
-        early = reached(slopes[:1])
-        if not early:
-            row.signature[1] = slopes[1]
-        return early or reached(slopes[1:])
+            total = h @ along[kinds == "h"]
+            most = np.abs(total).max()
+            slopes = self.derivative(array, rows, along / most, SECOND) * most
+            found[1] = slopes[1] / np.where(np.abs(total) < 1e-3, np.nan, total)[:, None]
+        else:
+            slopes = self.derivative(array, rows, own=soonest)
+            found[0], late = slopes[0], ~moves(slopes[0])
+            found[1][:, late] = slopes[1][:, late]
+        return found
 
     def bias_among(self, array: np.ndarray, indices: list[tuple]) -> int:
         """Return which weights are a bias, of some that else multiply the first step's h in order.
@@ -310,7 +338,7 @@ class SequenceProbe(Probe):
         """
         if len(indices) == 1:
             return 0
-        moves = [self.derivative(array, index)[1] for index in indices]
+        moves = [self.derivative(array, [Row("", index, [])])[1] for index in indices]
         h = self.base[0][self.spans[2]][:, :, None]
 
         def error(k: int) -> float:
@@ -320,10 +348,58 @@ class SequenceProbe(Probe):
         return min(range(len(moves)), key=error)
 
 
-def reached(slopes: np.ndarray) -> list[int]:
+class EntangledError(Exception):
+    """Rows that are changed together are not each of another unit, in the order of the units."""
+
+
+def moves(slopes: np.ndarray) -> np.ndarray:
+    """Return which units move, of (samples, H)."""
+    return (np.abs(slopes) > 1e-7).any(axis=0)
+
+
+def soonest(slopes: np.ndarray) -> np.ndarray:
+    """Return the slopes of the step in which a change acts first: later all units depend on all."""
+    return np.where(moves(slopes[0]), slopes[0], slopes[1])
+
+
+FIRST, SECOND = operator.itemgetter(0), operator.itemgetter(1)
+
+
+def reached(signature: np.ndarray, exact: float) -> list[int]:
     """Return the units in which anything changes, of the output in which they are fewest."""
-    units = [np.flatnonzero((np.abs(one) > 1e-7).any(axis=0)) for one in slopes]
+    sizes = np.nan_to_num(np.abs(signature)).max(axis=1)
+    units = [np.flatnonzero(one > max(1e-7, 300 * exact * one.max())) for one in sizes]
     return min(([int(u) for u in one] for one in units if len(one)), key=len, default=[])
+
+
+def sign(probe: Probe, rows: list[Row], array: np.ndarray) -> tuple[list[Row], bool]:
+    """Give rows their units and signatures; return those that reach one, and whether any several.
+
+    Runs of H rows are tried together, one behind the other or interleaved, then each row alone.
+    """
+    H, alike = probe.step.H, all(row.sources == rows[0].sources for row in rows)
+    count, mixed = len(rows) // H if alike and len(rows) % H == 0 else 0, False
+    ways = [
+        [range(k * H, k * H + H) for k in range(count)],
+        [range(k, len(rows), count) for k in range(count)],
+        [range(k, k + 1) for k in range(len(rows))],
+    ]
+    for runs in ways:
+        try:
+            for run in runs:
+                signatures = probe.sign([rows[k] for k in run], array)
+                units = reached(signatures, probe.exact)
+                for unit, k in enumerate(run):
+                    alone = len(run) == 1 and H > 1
+                    mixed |= alone and len(units) > 1
+                    unit = (units[0] if len(units) == 1 else k % H) if alone else unit
+                    rows[k].unit = unit if unit in units else -1
+                    rows[k].signature = signatures[..., [unit]]
+        except EntangledError:
+            continue
+        if runs:
+            break
+    return [row for row in rows if row.unit >= 0], mixed
 
 
 def cover(moved: np.ndarray, patterns: np.ndarray) -> list[int]:
@@ -347,6 +423,10 @@ def codes(n: int, *, one: bool = False) -> np.ndarray:
     return np.vstack([bits, ~bits, np.zeros((1, n), bool)])
 
 
+LATE: tuple[Source, ...] = (("h", -1),)
+"""What a weight multiplies that acts from the second step on: h, which entry is not known yet."""
+
+
 def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
     """Find an array's rows and what they multiply: along one axis the sources differ."""
     for axis in range(array.ndim):
@@ -357,11 +437,11 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
             sources.append(probe.sources(probe.changed(array, (*before, j))))
             if j == 2 and not any(n in "xhc" and len(s) < 3 for s in sources for n, _ in s):
                 break  # a look at three is enough to see that these are no sources
-        late = [j for j, one in enumerate(sources) if one == (("h", -1),)]
-        if len(late) in (1, probe.step.H + 1):  # a bias of the forget gate is late, too
+        late, H = [j for j, one in enumerate(sources) if one == LATE], probe.step.H
+        if len(late) == H + 1 or len(late) == 1 < H:  # a bias of the forget gate is late, too
             bias = probe.bias_among(array, [(*before, j) for j in late])
             sources[late.pop(bias)] = (("1", 0),)
-        if len(late) == probe.step.H:
+        if len(late) == H:
             for k, j in enumerate(late):
                 sources[j] = (("h", k),)
         named = [s for one in sources for s in one]
@@ -379,9 +459,14 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
             # A single weight is a bias, whatever its effect hangs on; or it is that of one input.
             small = {"x": probe.step.D, "h": probe.step.H}
             lone = sources in [((name, 0),) for name, size in small.items() if size == 1]
-            sources = (("1", 0),) if sources and not lone else sources
+            sources = (("1", 0),) if sources and not lone and sources != LATE else sources
             first |= {sources} if sources else set()
         rows.append(Row(name, index, [sources or (("1", 0),)]))
+    # With one unit, what acts late in all gates multiplies h, in one gate it is a forget bias.
+    late = [row for row in rows if row.sources == [LATE]]
+    several = array.ndim > 1 and len(late) in range(min(2, len(rows)), len(rows) + 1)
+    for row in rows if several else late:
+        row.sources = [(("h" if several else "1", 0),)]
     return rows
 
 
@@ -400,16 +485,15 @@ def measure(step: Step | Sequence, seed: int = 0) -> Wiring:
     rows, idle, mixed = [], [], False
     for name, array in step.weights.items():
         acts = probe.changed(array, (Ellipsis,)).any()
-        for k, row in enumerate(rows_of(probe, name, array) if acts else []):
-            units = probe.sign(row, array) if any(row.sources) else []
-            if units:
-                mixed |= len(units) > 1
-                row.unit = units[0] if len(units) == 1 else k % step.H
-                rows.append(row)
+        found = [row for row in rows_of(probe, name, array) if any(row.sources)] if acts else []
+        if found:
+            found, several = sign(probe, found, array)
+            mixed |= several
+            rows += found
         if not any(row.array == name for row in rows):
             idle.append(name)
     cells = None if isinstance(step, Sequence) or len(probe.base) < 2 else 1
-    scale = 1e-5 if step.dtype == np.float64 else 3e-2
+    scale = 1e-5 if step.dtype == np.float64 else 1e-2
     rows.sort(key=lambda row: (np.isnan(row.signature).sum(), "x" not in row.kinds))
     units = [
         gates_of_unit([r for r in rows if r.unit == u], probe, cells, u, scale)
@@ -425,17 +509,21 @@ def gates_of_unit(
 ) -> list[list[Row]]:
     """Group a unit's rows by the derivative that they share: one group is one gate."""
 
-    def close(a: np.ndarray, b: np.ndarray) -> bool:
+    def off(a: np.ndarray, b: np.ndarray) -> float:
         known = ~(np.isnan(a) | np.isnan(b))
         error = np.sort(np.abs(a - b)[known])
         if tolerance > 1e-3:  # in float32 steps are wide, and a kink may lie in one
             error = error[: -max(1, error.size // 50)]
-        return error.size > 0 and error[-1] <= tolerance * max(np.abs(b[known]).max(), 1e-3)
+        return error[-1] / max(np.abs(b[known]).max(), 1e-3) if error.size else np.inf
+
+    def close(a: np.ndarray, b: np.ndarray) -> bool:
+        return off(a, b) <= tolerance
 
     groups: list[list[Row]] = []
     for row in rows:
-        home = next((g for g in groups if close(row.signature, g[0].signature)), None)
-        groups.append([row]) if home is None else home.append(row)
+        errors = [off(row.signature, group[0].signature) for group in groups]
+        near = int(np.argmin([*errors, tolerance]))
+        groups[near].append(row) if near < len(groups) else groups.append([row])
     free, follow = probe.spans[2], []
     for group in sorted(groups, key=lambda g: sum(len(r.sources) for r in g)):
         others = [g for g in groups if g is not group]
@@ -469,7 +557,7 @@ def follows(target, others, probe, free, cells, close) -> list[tuple[list[Row], 
         if not known.any():
             continue
         scale = float(np.median(target[known] / base[known]))
-        if close(scale * base, target):
+        if abs(scale) > 1e-6 and close(scale * base, target):
             return [(other, scale, None)]
         for name, values in states.items():
             for j in range(values.shape[1]):

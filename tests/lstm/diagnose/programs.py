@@ -213,6 +213,109 @@ def run(tokens):
     return states
 """
 
+# Peepholes in code that only runs sequences: the cell state is never seen.
+PEEPHOLES = """
+class LSTM:
+    def __init__(self, input_size, hidden_size):
+        for gate in "ifgo":
+            setattr(self, "W" + gate, np.random.randn(input_size, hidden_size))
+            setattr(self, "U" + gate, np.random.randn(hidden_size, hidden_size))
+            setattr(self, "p" + gate, np.random.randn(hidden_size))
+
+    def forward(self, xs):
+        c, outputs = 0 * (xs[0] @ self.Wi), []
+        h = c
+        for x in xs:
+            a = {gate: x @ getattr(self, "W" + gate) + h @ getattr(self, "U" + gate)
+                 for gate in "ifgo"}
+            f, i = sigmoid(a["f"] + self.pf * c), sigmoid(a["i"] + self.pi * c)
+            c = f * c + i * np.tanh(a["g"])
+            h = sigmoid(a["o"] + self.po * c) * np.tanh(c)
+            outputs.append(h)
+        return outputs
+"""
+# Lists of numbers, and one unit after the other.
+NUMBERS = """
+import math, random
+
+def dot(row, z):
+    return sum(w * value for w, value in zip(row, z))
+
+class LSTM:
+    def __init__(self, input_size, hidden_size):
+        self.n = hidden_size
+        for gate in "ifgo":
+            rows = [[random.gauss(0, 1) for _ in range(input_size + self.n)] for _ in range(self.n)]
+            setattr(self, "W" + gate, rows)
+
+    def step(self, x, h, c):
+        z, states, outputs = [*x, *h], [], []
+        for k in range(self.n):
+            i, f, o = (sigmoid(dot(W[k], z)) for W in (self.Wi, self.Wf, self.Wo))
+            states.append(f * c[k] + i * math.tanh(dot(self.Wg[k], z)))
+            outputs.append(o * math.tanh(states[-1]))
+        return outputs, states
+"""
+# No memory cell at all.
+GRU = """
+class LSTMCell:
+    def __init__(self, input_size, hidden_size):
+        self.W = np.random.randn(3 * hidden_size, input_size)
+        self.U = np.random.randn(3 * hidden_size, hidden_size)
+
+    def forward(self, x, h):
+        (z, r, n), (u, v, w) = np.split(self.W @ x, 3), np.split(self.U @ h, 3)
+        z, r = sigmoid(z + u), sigmoid(r + v)
+        return (1 - z) * h + z * np.tanh(n + r * w)
+"""
+# Three blocks for four gates, as a module.
+COUPLED = """
+import torch
+
+class Cell(torch.nn.Module):
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.all = torch.nn.Linear(input_size + hidden_size, 3 * hidden_size)
+
+    def forward(self, x, state):
+        i, o, g = self.all(torch.cat([x, state[0]], -1)).chunk(3, -1)
+        c = (1 - i.sigmoid()) * state[1] + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+"""
+# Gradients in a tuple of dicts, a dict for each kind of weight.
+DICTS = """
+class LSTM:
+    def __init__(self, input_size, hidden_size):
+        self.W = {k: np.random.randn(hidden_size, input_size) for k in "ifgo"}
+        self.U = {k: np.random.randn(hidden_size, hidden_size) for k in "ifgo"}
+        self.n = hidden_size
+
+    def forward(self, xs):
+        self.xs, self.h, self.c, self.gates = xs, {-1: np.zeros((self.n, 1))}, {}, []
+        self.c[-1] = self.h[-1]
+        for t, x in enumerate(xs):
+            a = {k: self.W[k] @ x + self.U[k] @ self.h[t - 1] for k in "ifgo"}
+            i, f, g, o = sigmoid(a["i"]), sigmoid(a["f"]), np.tanh(a["g"]), sigmoid(a["o"])
+            self.c[t] = f * self.c[t - 1] + i * g
+            self.h[t] = o * np.tanh(self.c[t])
+            self.gates.append((i, f, g, o))
+        return [self.h[t] for t in range(len(xs))]
+
+    def backward(self, dh):
+        dW, dU = ({k: 0 * a for k, a in kind.items()} for kind in (self.W, self.U))
+        dh_next = dc_next = np.zeros((self.n, 1))
+        for t in reversed(range(len(self.xs))):
+            (i, f, g, o), d = self.gates[t], dh[t] + dh_next
+            dc = dc_next + d * o * (1 - np.tanh(self.c[t]) ** 2)
+            da = {"i": dc * g * i * (1 - i), "f": dc * self.c[t - 1] * f * (1 - f),
+                  "g": dc * i * (1 - g**2), "o": d * np.tanh(self.c[t]) * o * (1 - o)}
+            for k, value in da.items():
+                dW[k] += value @ self.xs[t].T
+                dU[k] += value @ self.h[t - 1].T
+            dh_next, dc_next = sum(self.U[k].T @ value for k, value in da.items()), dc * f
+        return dW, dU
+"""
+
 
 def changed(program: str, old: str, new: str) -> str:
     """Return a program with one line of it changed."""
@@ -260,6 +363,21 @@ PROGRAMS: dict[str, tuple[str, str, bool, str]] = {
     "derivative of an activated value": (
         changed(COURSE, "di * i * (1 - i)", "di * sigmoid(i) * (1 - sigmoid(i))"),
         "step_forward", False, "already activated",
+    ),
+    "peepholes in a sequence": (
+        PEEPHOLES, "LSTM", False, "pf in the forget gate, po in the output gate"
+    ),
+    "lists of numbers": (NUMBERS, "LSTM", True, ""),
+    "GRU": (GRU, "LSTMCell", False, "no cell state"),
+    "coupled, three blocks": (COUPLED, "Cell", False, "coupled gates"),
+    "dicts": (DICTS, "LSTM", True, "and so is its backward pass"),
+    "dicts, index one off": (
+        changed(DICTS, "value @ self.h[t - 1].T", "value @ self.h[t].T"),
+        "LSTM", False, "index one off: h_t for h_(t−1)",
+    ),
+    "no candidate": (
+        changed(COLUMNS, "f * c_prev + i * g", "f * c_prev + i"),
+        "LSTMCell", False, "no candidate",
     ),
     "copied line": (
         changed(COURSE, "dg * (1 - g**2)", "di * (1 - g**2)"),

@@ -62,6 +62,21 @@ def test_tensorflow_1_by_its_formula():
     assert np.array_equal(theirs[0], h_n[0])
 
 
+def test_cudnn_by_its_formula():
+    """Its linear layers 0 to 3 take the input, 4 to 7 take h; biases come last, in this order."""
+    ours = layer()
+    arrays = list(to_framework(ours.state_dict(), "cudnn").values())
+    x, h, c = (np.random.default_rng(k).normal(size=(B, n)) for k, n in enumerate((D, H, H)))
+    i, f, g, o = (
+        x @ arrays[k].T + h @ arrays[4 + k].T + arrays[8 + k] + arrays[12 + k] for k in range(4)
+    )
+    sigmoid = lstm.equations.sigmoid
+    new_c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    _, (h_n, c_n) = ours(x[None], (h[None], c[None]))
+    assert np.allclose(sigmoid(o) * np.tanh(new_c), h_n[0], atol=1e-14)
+    assert np.allclose(new_c, c_n[0], atol=1e-14)
+
+
 # h of the last of four steps, with the weights below: Keras 3.15.1 on JAX, Flax 0.12.8 (linen).
 RECORDED = {
     "keras": [-0.6586476997251967, -0.3594551779749057, -0.015221637175964153],

@@ -1,0 +1,86 @@
+"""Peepholes of code that runs whole sequences, where no cell state can be seen or changed.
+
+A peephole's weight looks like a bias that belongs to no gate: it acts where there is a cell state.
+Without it the rest is explained as ever. Then each is put back alone: one of the places in which it
+may stand gives the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from lstm.diagnose.catalogue import GATES, Finding
+from lstm.diagnose.forward import Explanation
+from lstm.diagnose.sequences import Sequence
+from lstm.diagnose.wiring import Row, Wiring
+
+PLACES = (("i", "old"), ("f", "old"), ("o", "new"), ("o", "old"), ("g", "old"))
+Lone = list[list[list[Row]]]
+
+
+def without(wiring: Wiring) -> tuple[Wiring, Lone]:
+    """Return the wiring without blocks that read neither x nor h, and these blocks."""
+    lone = [units for k, units in enumerate(wiring.gates) if wiring.kinds(k) <= {"1"}]
+    kept = [units for units in wiring.gates if not any(units is other for other in lone)]
+    return Wiring(wiring.D, wiring.H, kept, wiring.idle, wiring.mixed), lone
+
+
+def arrays_of(lone: Lone) -> set[str]:
+    """Return the names of the arrays of some blocks."""
+    return {row.array for units in lone for rows in units for row in rows}
+
+
+def named(code: Sequence, wiring: Wiring, best: Explanation, lone: Lone) -> Finding | None:
+    """Say of which gate each block is a peephole; None if one of them is of none."""
+    values = {name: code.weights[name].copy() for name in arrays_of(lone)}
+    found = []
+    x = code.draw(np.random.default_rng(9), 5, 6)["x"]
+    for units in lone:
+        for name in values:
+            code.weights[name][...] = values[name] if name in arrays_of([units]) else 0
+        block = Wiring(wiring.D, wiring.H, [units], [], False)
+        weights = block.assemble(code.weights)["1"][0, :, 0]
+        seen = code(x=x)[0]
+        exact = 1e-7 if code.dtype == np.float64 else 3e-3
+        near = (
+            f"{', '.join(sorted(arrays_of([units])))} in the {GATES[role]}"
+            for role, when in PLACES
+            if role in best.blocks
+            and np.abs(run(code, wiring, best, x, {(role, when): weights}) - seen).max() < exact
+        )
+        found.append(next(near, ""))
+    for name, value in values.items():
+        code.weights[name][...] = value
+    if not all(found):
+        return None
+    return Finding("peepholes", "variant", "eq-peephole-forget-gate", ", ".join(found))
+
+
+def run(
+    code: Sequence, wiring: Wiring, best: Explanation, x: np.ndarray, peephole: dict
+) -> np.ndarray:
+    """Return all h of an explanation with a peephole in one place."""
+    parts = wiring.assemble(code.weights)
+    h = c = np.zeros((x.shape[1], code.H))
+
+    def gate(role: str, a: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        if role not in best.blocks:
+            return np.zeros_like(h)
+        more = (
+            w * (old if when == "old" else new) for (r, when), w in peephole.items() if r == role
+        )
+        return best.forms[role].compute(a[best.blocks[role]] + sum(more))
+
+    def steps() -> Iterator[np.ndarray]:
+        nonlocal h, c
+        for x_t in x:
+            a = wiring.preactivations(parts, x_t, h, c)
+            i, f, g = (gate(role, a, c, c) for role in "ifg")
+            new = best.forms["c"].compute(i, f, g, c, h)
+            h = best.forms["h"].compute(gate("o", a, c, new), new, c, g, h)
+            c = new
+            yield h
+
+    return np.array(list(steps()))
