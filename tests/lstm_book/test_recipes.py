@@ -474,7 +474,8 @@ def test_a_damaged_record_is_reported_and_kept(tmp_path, capsys):
     assert path.read_text() == '{"recipe": "sta'
     mixed = [result(0), result(1) | {"test": {"accuracy": 0.5}}]
     wrong_runs = [{"seed": 0}], [result(0), result(0)], mixed
-    for other in ([], {"runs": []}, *(FRESH | {"runs": runs} for runs in wrong_runs)):
+    unnamed = [result(0) | {"test": {"": 0.5}}]
+    for other in ([], {"runs": []}, *(FRESH | {"runs": runs} for runs in (*wrong_runs, unnamed))):
         path.write_text(json.dumps(other))  # a record of something else
         assert run("results", "--out", str(tmp_path)) == 1
         assert "is not a record of" in words(capsys.readouterr().err)

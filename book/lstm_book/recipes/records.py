@@ -38,7 +38,8 @@ NONE = type(None)
 
 def _scores(name: str, value: Any) -> None:
     """Check the scores of a part: a loss, an accuracy, or both."""
-    fits(name, value, {each: {float} for each in fits(name, value, {}) or ("loss",)})
+    needed = "accuracy" if "accuracy" in fits(name, value, {}) else "loss"
+    fits(name, value, {needed: {float}, "loss?": {float}})
 
 
 def _beside(name: str, value: Any) -> None:
