@@ -132,7 +132,7 @@ LSTM.watch = (() => {
     const measure = () => {
       const width = scroll.clientWidth || 640;
       const narrow = width < 480;
-      const left = narrow ? (Math.max(...cells) > 98 ? 30 : 20) : 60;
+      const left = narrow ? 14 + 8 * String(Math.max(...cells) + 1).length : 60;
       const column = Math.max(task.column, Math.min(56, (width - left - 26) / Math.max(1, run.length)));
       const row = narrow ? 21 : 25;
       const top = task.headHeight(column) + 6;
@@ -469,6 +469,12 @@ LSTM.watch = (() => {
     );
     const say = announcer(live.querySelector(".watch-says"));
     read();
-    new ResizeObserver(() => scroll.clientWidth && update()).observe(live);
+    let placed = false; // what the numbers tell must be in view as soon as there is a view
+    new ResizeObserver(() => {
+      if (!scroll.clientWidth) return;
+      update();
+      if (!placed) go(now.t);
+      placed = true;
+    }).observe(live);
   };
 })();
