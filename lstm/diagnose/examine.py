@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,23 +20,12 @@ from lstm.diagnose.gradients import by_vjp, examine
 from lstm.diagnose.names import gate_of
 from lstm.diagnose.reorder import complete, own_weights, standard, state_dict
 from lstm.diagnose.sequences import Sequence
-from lstm.diagnose.weights import Arrays
+from lstm.diagnose.weights import kept
 from lstm.diagnose.wiring import Wiring, measure, settle_weights
 
 MOST_BLOCKS = 6
 SEEDS = 3
 """With so many sets of weights it is tried: with some a unit may be dead."""
-
-
-@contextmanager
-def kept(weights: Arrays) -> Iterator[Arrays]:
-    """Put the weights back, whatever happens; yield copies of them."""
-    before = {name: array.copy() for name, array in weights.items()}
-    try:
-        yield before
-    finally:
-        for name, array in weights.items():
-            array[...] = before[name]
 
 
 def diagnose(
@@ -125,8 +113,9 @@ def answered(
         alone = kind is Step and "c" not in itertools.chain(*code.order)
         if alone or (kind is Step and gradients is None and "1" in code.layout.x):
             longer = answered(Sequence, thing, weights, gradients)  # time may be an axis
-            if longer.gate_order or not alone:
-                return longer if longer.gate_order else whole(code, gradients, loss)
+            if longer.gate_order:
+                return longer
+        if alone:
             text = "no cell state: x and h go in and one state comes out, as from a GRU"
             if code.repeatable:
                 return Diagnosis(findings=[mistake(text, "eq-cell-state")])
@@ -198,12 +187,11 @@ def peeped(code: Sequence, wiring: Wiring) -> tuple[Wiring, Diagnosis, Explanati
     rest, lone = peepholes.without(wiring)
     if not lone:
         return None
-    values = {name: code.weights[name].copy() for name in peepholes.arrays_of(lone)}
-    for name in values:
-        code.weights[name][...] = 0
-    answer, explanation = judge(code, rest, observe(code, rest), again=True)
-    for name, value in values.items():
-        code.weights[name][...] = value
+    own = {name: code.weights[name] for name in peepholes.arrays_of(lone)}
+    with kept(own):
+        for array in own.values():
+            array[...] = 0
+        answer, explanation = judge(code, rest, observe(code, rest), again=True)
     found = explanation and peepholes.named(code, rest, explanation, lone)
     if not found:
         return None

@@ -14,10 +14,13 @@ import numpy as np
 from lstm.diagnose.catalogue import GATES, Finding
 from lstm.diagnose.forward import Explanation
 from lstm.diagnose.sequences import Sequence
+from lstm.diagnose.weights import kept
 from lstm.diagnose.wiring import Row, Wiring
 
 PLACES = (("i", "old"), ("f", "old"), ("o", "new"), ("o", "old"), ("g", "old"))
 Lone = list[list[list[Row]]]
+Peephole = tuple[str, str, np.ndarray]
+"""A gate, which cell state it sees, and the weights, (H,)."""
 
 
 def without(wiring: Wiring) -> tuple[Wiring, Lone]:
@@ -34,44 +37,42 @@ def arrays_of(lone: Lone) -> set[str]:
 
 def named(code: Sequence, wiring: Wiring, best: Explanation, lone: Lone) -> Finding | None:
     """Say of which gate each block is a peephole; None if one of them is of none."""
-    values = {name: code.weights[name].copy() for name in arrays_of(lone)}
+    own = {name: code.weights[name] for name in arrays_of(lone)}
     found = []
     x = code.draw(np.random.default_rng(9), 5, 6)["x"]
+    exact = 1e-7 if code.dtype == np.float64 else 3e-3
     for units in lone:
-        for name in values:
-            code.weights[name][...] = values[name] if name in arrays_of([units]) else 0
+        names = arrays_of([units])
         block = Wiring(wiring.D, wiring.H, [units], [], False)
         weights = block.assemble(code.weights)["1"][0, :, 0]
-        seen = code(x=x)[0]
-        exact = 1e-7 if code.dtype == np.float64 else 3e-3
+        with kept(own):
+            for name in own.keys() - names:
+                own[name][...] = 0
+            seen = code(x=x)[0]
         near = (
-            f"{', '.join(sorted(arrays_of([units])))} in the {GATES[role]}"
+            f"{', '.join(sorted(names))} in the {GATES[role]}"
             for role, when in PLACES
             if role in best.blocks
-            and np.abs(run(code, wiring, best, x, {(role, when): weights}) - seen).max() < exact
+            and np.abs(run(code, wiring, best, x, (role, when, weights)) - seen).max() < exact
         )
         found.append(next(near, ""))
-    for name, value in values.items():
-        code.weights[name][...] = value
     if not all(found):
         return None
     return Finding("peepholes", "variant", "eq-peephole-forget-gate", ", ".join(found))
 
 
 def run(
-    code: Sequence, wiring: Wiring, best: Explanation, x: np.ndarray, peephole: dict
+    code: Sequence, wiring: Wiring, best: Explanation, x: np.ndarray, peephole: Peephole
 ) -> np.ndarray:
     """Return all h of an explanation with a peephole in one place."""
-    parts = wiring.assemble(code.weights)
+    parts, (where, when, weights) = wiring.assemble(code.weights), peephole
     h = c = np.zeros((x.shape[1], code.H))
 
     def gate(role: str, a: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         if role not in best.blocks:
             return np.zeros_like(h)
-        more = (
-            w * (old if when == "old" else new) for (r, when), w in peephole.items() if r == role
-        )
-        return best.forms[role].compute(a[best.blocks[role]] + sum(more))
+        more = weights * (old if when == "old" else new) if role == where else 0
+        return best.forms[role].compute(a[best.blocks[role]] + more)
 
     def steps() -> Iterator[np.ndarray]:
         nonlocal h, c

@@ -7,6 +7,7 @@ import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -17,6 +18,17 @@ from lstm.diagnose.names import SIZES
 Arrays = dict[str, np.ndarray]
 D, H, OUT = 3, 4, 2
 """Sizes of what is made up."""
+
+
+@contextmanager
+def kept(weights: Arrays) -> Iterator[Arrays]:
+    """Put the weights back, whatever happens; yield copies of them."""
+    before = {name: array.copy() for name, array in weights.items()}
+    try:
+        yield before
+    finally:
+        for name, array in weights.items():
+            array[...] = before[name]
 
 
 def is_torch(value: Any) -> bool:
