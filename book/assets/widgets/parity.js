@@ -43,17 +43,14 @@ LSTM.enliven("parity", LSTM.watch(({ data, weights, changed }) => {
       class: "watch-word", "data-step": t, x: x(t + 0.5), y: layout.top - 16, "text-anchor": "middle",
     }, bit ? "▼" : "·")),
     answerHeight: 54,
-    answers: ({ run, plain, x, top, layout }) => {
-      const height = (share) => top + 2 + (1 - share) * 46;
+    answers: ({ run, plain, x, layout, height, curve, label }) => {
       const share = ({ logits: [z] }) => sigmoid(z);
-      const curve = (steps) => steps.map((made, t) => `${t ? "L" : "M"}${x(t + 0.85).toFixed(1)} ${height(share(made)).toFixed(1)}`).join("");
-      const label = (at, words) => shape("text", { class: "watch-label", x: layout.left - 6, y: height(at) + 4, "text-anchor": "end" }, words);
       return [
         shape("path", { class: "watch-axis", d: `M${layout.left} ${height(0.5)}H${x(run.length)}` }),
         label(0.93, layout.narrow ? "1" : "on"),
         label(0.03, layout.narrow ? "0" : "off"),
-        ...(plain ? [shape("path", { class: "watch-ghost", d: curve(plain) })] : []),
-        shape("path", { class: "watch-answer part-h part-o", d: curve(run) }),
+        ...(plain ? [shape("path", { class: "watch-ghost", d: curve(plain, share) })] : []),
+        shape("path", { class: "watch-answer part-h part-o", d: curve(run, share) }),
         ...run.map((made, t) => shape("circle", {
           class: share(made) > 0.5 === (on[t] === 1) ? "watch-dot part-h" : "watch-wrong", cx: x(t + 0.85), cy: height(share(made)), r: 3,
         })),

@@ -55,23 +55,20 @@ LSTM.enliven("reviews", LSTM.watch(({ data, weights, changed }) => {
       return made;
     }),
     answerHeight: 54,
-    answers: ({ run, plain, x, top, layout }) => {
-      const height = (share) => top + 2 + (1 - share) * 46;
-      const curve = (steps) => steps.map(({ logits: [z] }, t) =>
-        `${t ? "L" : "M"}${x(t + 0.85).toFixed(1)} ${height(sigmoid(z)).toFixed(1)}`).join("");
-      const label = (share, words) => shape("text", { class: "watch-label", x: layout.left - 6, y: height(share) + 4, "text-anchor": "end" }, words);
+    answers: ({ run, plain, x, layout, height, curve, label }) => {
+      const share = ({ logits: [z] }) => sigmoid(z);
       const parts = [
         shape("path", { class: "watch-axis", d: `M${layout.left} ${height(0.5)}H${x(run.length)}` }),
         label(0.93, layout.narrow ? "+" : "positive"),
         label(0.03, layout.narrow ? "−" : "negative"),
       ];
-      if (plain) parts.push(shape("path", { class: "watch-ghost", d: curve(plain) }));
+      if (plain) parts.push(shape("path", { class: "watch-ghost", d: curve(plain, share) }));
       if (run.length) {
-        const line = curve(run);
+        const line = curve(run, share);
         const area = `M${x(0.85)} ${height(0.5)}L${line.slice(1)}L${x(run.length - 0.15)} ${height(0.5)}Z`;
         parts.push(shape("path", { class: "watch-area part-h part-o", d: area }), shape("path", { class: "watch-answer part-h part-o", d: line }));
-        for (const [t, { logits: [z] }] of run.entries()) {
-          parts.push(shape("circle", { class: "watch-dot part-h part-o", cx: x(t + 0.85), cy: height(sigmoid(z)), r: 3 }));
+        for (const [t, made] of run.entries()) {
+          parts.push(shape("circle", { class: "watch-dot part-h part-o", cx: x(t + 0.85), cy: height(share(made)), r: 3 }));
         }
       }
       return parts;

@@ -225,7 +225,7 @@ LSTM.watch = (() => {
         parts.push(label);
       });
       const top = bottom;
-      parts.push(...(now.view === "gradient" ? reaching(top) : task.answers({ run, plain: changed() ? plain : null, x, top, layout })));
+      parts.push(...(now.view === "gradient" ? reaching(top) : task.answers({ run, plain: changed() ? plain : null, x, top, layout, ...curves(top) })));
       Object.entries(now.held).forEach(([gate, held], n) => run.forEach((_, t) => isHeld(held, t) &&
         parts.push(shape("rect", {
           class: `watch-held part-${gate} widget-${NAMES[gate]}`,
@@ -237,6 +237,15 @@ LSTM.watch = (() => {
       range.style.marginInlineStart = `${left + column / 2 - 10}px`;
       range.style.width = `${(run.length - 1) * column + 20}px`;
       select();
+    };
+    // For answers that are a share of 1: how high it stands, its curve over steps, a word beside it.
+    const curves = (top) => {
+      const height = (share) => top + 2 + (1 - share) * (task.answerHeight - 8);
+      return {
+        height,
+        curve: (steps, share) => steps.map((made, t) => `${t ? "L" : "M"}${x(t + 0.85).toFixed(1)} ${height(share(made)).toFixed(1)}`).join(""),
+        label: (share, words) => shape("text", { class: "watch-label", x: layout.left - 6, y: height(share) + 4, "text-anchor": "end" }, words),
+      };
     };
     // In the place of the answers: how far an error at the end reaches.
     const reaching = (top) => {

@@ -83,16 +83,14 @@ LSTM.enliven("writing", LSTM.watch(({ data, weights, changed, go }) => {
       class: "watch-word", "data-step": t, x: x(t + 0.5), y: layout.top - 16, "text-anchor": "middle",
     }, letter === "\n" ? "↵" : letter)),
     answerHeight: 54,
-    answers: ({ run, plain, x, top, layout }) => {
-      const height = ({ logits }) => top + 2 + (1 - softmax(logits)[0]) * 46;
-      const curve = (steps) => steps.map((made, t) => `${t ? "L" : "M"}${x(t + 0.85).toFixed(1)} ${height(made).toFixed(1)}`).join("");
-      const label = (y, words) => shape("text", { class: "watch-label", x: layout.left - 6, y, "text-anchor": "end" }, words);
+    answers: ({ run, plain, x, layout, height, curve, label }) => {
+      const share = ({ logits }) => softmax(logits)[0];
       return [
-        shape("path", { class: "watch-axis", d: `M${layout.left} ${top + 48}H${x(run.length)}` }),
-        label(top + 12, layout.narrow ? "1" : "line end"),
-        label(top + 52, "0"),
-        ...(plain ? [shape("path", { class: "watch-ghost", d: curve(plain) })] : []),
-        shape("path", { class: "watch-answer part-h part-o", d: curve(run) }),
+        shape("path", { class: "watch-axis", d: `M${layout.left} ${height(0)}H${x(run.length)}` }),
+        label(0.87, layout.narrow ? "1" : "line end"),
+        label(0, "0"),
+        ...(plain ? [shape("path", { class: "watch-ghost", d: curve(plain, share) })] : []),
+        shape("path", { class: "watch-answer part-h part-o", d: curve(run, share) }),
       ];
     },
     verdict: (name, logits, free) => {
