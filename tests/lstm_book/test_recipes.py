@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import lstm_book.__main__ as command_line
@@ -786,6 +787,13 @@ def git(*words):
     return process.stdout.split() if process.returncode == 0 else None
 
 
+@cache
+def history():
+    """Return the commits of this checkout, or None where it has not all of them."""
+    whole = git("rev-parse", "--is-shallow-repository") == ["false"]
+    return set(git("rev-list", "HEAD")) if whole else None
+
+
 def commits_of(inside):
     """Yield every commit that a record names, of its runs, too."""
     if isinstance(inside, dict):
@@ -815,10 +823,10 @@ ELSEWHERE = {
     ids=lambda path: path.stem,
 )
 def test_a_record_names_code_that_can_be_looked_up(path):
-    if git("rev-parse", "--is-shallow-repository") != ["false"]:
+    if history() is None:
         pytest.skip("this is no checkout with its history")
     named = set(commits_of(json.loads(path.read_text(encoding="utf-8"))))
-    assert (named <= set(git("rev-list", "HEAD"))) == (path.stem not in ELSEWHERE)
+    assert (named <= history()) == (path.stem not in ELSEWHERE)
 
 
 # --- tasks --------------------------------------------------------------------------------------
