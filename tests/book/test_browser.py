@@ -212,6 +212,18 @@ def test_page_does_not_scroll_sideways(visit):
             visit.page.set_viewport_size(size)  # also for the tests after a failure
 
 
+# Instruments whose numbers are those of a step that one would have to scroll to.
+UNSEEN = """() => [...document.querySelectorAll(".watch-scroll")].filter((scroll) => {
+  const box = scroll.getBoundingClientRect();
+  const marker = scroll.querySelector(".watch-marker").getBoundingClientRect();
+  return marker.left < box.left || marker.right > box.right;
+}).map((scroll) => scroll.closest("figure").id)"""
+
+
+def test_what_an_instrument_tells_is_in_view(visit):
+    assert visit.page.evaluate(UNSEEN) == []
+
+
 # Each place that the keyboard reaches, as a person sees it there; formulas are none.
 STOPS = """() => {
   const unseen = (event) => event.stopImmediatePropagation(); // no preview opens while we go on

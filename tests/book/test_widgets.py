@@ -422,16 +422,8 @@ def test_backwards_the_lines_are_the_formulas_of_the_chapter(open_widget):
     assert before == f"{f * d_c:.2f}".replace("-", "−")
 
 
-def test_what_is_seen_changes_at_once_and_in_time(watch):
-    page, _, _ = watch
-    area = page.get_by_label("Write about a film")
-    area.fill("a wonderful film and a terrible waste of time, qwertyish")
-    seen = page.locator(".widget-seen")
-    assert "“waste”" in seen.inner_text()  # where the verdict moves most, at once
-    page.get_by_role("button", name="Clear").click()
-    assert seen.inner_text() == "No word yet: type a sentence."
-    page.get_by_role("button", name="Example 2").click()
-    # Processor time, which a busy machine does not stretch.
+def seconds_a_step(page, steps):
+    """Return the processor time of choosing a step, which a busy machine does not stretch."""
     chrome = page.context.new_cdp_session(page)
     chrome.send("Performance.enable", {"timeDomain": "threadTicks"})
 
@@ -441,16 +433,29 @@ def test_what_is_seen_changes_at_once_and_in_time(watch):
 
     before = seconds()
     page.evaluate(
-        """() => {
+        """(steps) => {
           const range = document.querySelector(".watch-range");
-          for (let n = 0; n < 50; n++) {
-            range.value = String(1 + (n % 15));
+          for (const step of steps) {
+            range.value = String(step);
             range.dispatchEvent(new Event("input"));
             document.body.getBoundingClientRect();
           }
-        }"""
+        }""",
+        steps,
     )
-    assert 0 < (seconds() - before) / 50 < 0.016
+    return (seconds() - before) / len(steps)
+
+
+def test_what_is_seen_changes_at_once_and_in_time(watch):
+    page, _, _ = watch
+    area = page.get_by_label("Write about a film")
+    area.fill("a wonderful film and a terrible waste of time, qwertyish")
+    seen = page.locator(".widget-seen")
+    assert "“waste”" in seen.inner_text()  # where the verdict moves most, at once
+    page.get_by_role("button", name="Clear").click()
+    assert seen.inner_text() == "No word yet: type a sentence."
+    page.get_by_role("button", name="Example 2").click()
+    assert 0 < seconds_a_step(page, [1 + n % 15 for n in range(50)]) < 0.016
 
 
 def test_results_stand_beside_the_controls(open_widget):
@@ -730,25 +735,7 @@ def test_each_letter_is_as_dark_as_its_cell_and_can_be_chosen(novel):
 def test_a_step_of_the_writer_takes_less_than_a_frame(novel):
     """Processor time of choosing a step."""
     page, _, _ = novel
-    chrome = page.context.new_cdp_session(page)
-    chrome.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def seconds():
-        metrics = chrome.send("Performance.getMetrics")["metrics"]
-        return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
-
-    before = seconds()
-    page.evaluate(
-        """() => {
-          const range = document.querySelector(".watch-range");
-          for (let n = 0; n < 50; n++) {
-            range.value = String(1 + 7 * n);
-            range.dispatchEvent(new Event("input"));
-            document.body.getBoundingClientRect();
-          }
-        }"""
-    )
-    assert 0 < (seconds() - before) / 50 < 0.016
+    assert 0 < seconds_a_step(page, [1 + 7 * n for n in range(50)]) < 0.016
 
 
 def test_what_the_writer_loads_is_small_and_rounding_costs_little(novel):
