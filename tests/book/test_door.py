@@ -61,12 +61,12 @@ def test_the_surprising_number_is_computed():
     layer.load_state_dict(weights)
     at_rest, changed = layer(np.zeros((100, 1)))[0], layer(1e-30 * np.eye(100)[:, :1])[0]
     assert f"{(changed - at_rest)[-1, 0] / 1e-30:.2e}" == "1.36e+17"
-    said = "first input by 10⁻³⁰, and after 100 steps the output changes 1.36 · 10¹⁷ times as much"
-    assert f"weights 2 (input) and 4 (recurrent): change the {said}" in " ".join(README.split())
+    cell = "with a weight of 2 from its input and of 4 from itself"
+    changed = "hange the first input by {}, and after 100 steps the output changes {} times as much"
+    assert f"{cell}: c{changed.format('10⁻³⁰', '1.36 · 10¹⁷')}" in " ".join(README.split())
+    assert r"[$1.36 \cdot 10^{17}$]{.number} “The LSTM solves the exploding gradient”? Take" in FRONT
+    assert f"{cell}. C{changed.format('$10^{-30}$', 'that many')}" in FRONT
     assert (ROOT / "book" / "05_what_it_solves.ipynb").is_file()
-    assert r"[$1.36 \cdot 10^{17}$]{.number} One cell at rest, half-open gates" in FRONT
-    said = "change the first input by $10^{-30}$, and after 100 steps the output changes that"
-    assert f"input weight of 2 and a recurrent weight of 4: {said}" in FRONT
 
 
 @pytest.mark.parametrize("address", ["", "https://github.com/somebody/lstm-checked"])
