@@ -64,7 +64,9 @@ def test_the_surprising_number_is_computed():
     cell = "with a weight of 2 from its input and of 4 from itself"
     changed = "hange the first input by {}, and after 100 steps the output changes {} times as much"
     assert f"{cell}: c{changed.format('10⁻³⁰', '1.36 · 10¹⁷')}" in " ".join(README.split())
-    assert r"[$1.36 \cdot 10^{17}$]{.number} “The LSTM solves the exploding gradient”? Take" in FRONT
+    assert (
+        r"[$1.36 \cdot 10^{17}$]{.number} “The LSTM solves the exploding gradient”? Take" in FRONT
+    )
     assert f"{cell}. C{changed.format('$10^{-30}$', 'that many')}" in FRONT
     assert (ROOT / "book" / "05_what_it_solves.ipynb").is_file()
 

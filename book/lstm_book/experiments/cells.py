@@ -107,10 +107,10 @@ def holding(model: Writer, cell: int) -> Writer:
     return model
 
 
-def drawn(cell: int, among: int) -> list[int]:
-    """Return three other cells, by lot."""
-    rng = np.random.default_rng(0)
-    return rng.choice(np.delete(np.arange(among), cell), 3, replace=False).tolist()
+def most_variable(shown: np.ndarray, but: int, count: int) -> list[int]:
+    """Return the cells that vary most, (N, H), without one: most of a network stand still."""
+    order = np.argsort(-shown.std(axis=0))
+    return order[order != but][:count].tolist()
 
 
 def correlations(cells: np.ndarray, followed: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def data(folder: Path, train: bool) -> dict:
     cell = int(np.abs(followed).argmax())
     return {
         "weights": weights,
-        "cells": [cell, *cells.drawn(cell, len(followed))],
+        "cells": [cell, *cells.most_variable(shown, cell, 3)],
         "passages": [_passage(weights, place) for place in PLACES],
     }
 
@@ -79,7 +79,8 @@ def _caption(cell: int) -> str:
     The LSTM with 192 cells that is stored beside the record reads a passage of the last pages of
     <em>Emma</em>, chosen by its place; the lines are the book’s. It is shaded by cell {cell + 1}:
     green and underlined where the cell is high, early in the line, orange and dotted where it is
-    low, late in it. The ribbons are this cell and three others drawn by lot, each in a scale of its
-    own; the blue curve is the probability that the line ends here. A hold is one of the chosen cell
-    alone. The weights are rounded further here, two matrices to 8 bits, for 0.006 bits a character.
+    low, late in it. The ribbons are this cell and the three others that vary most, each in a scale
+    of its own; the blue curve is the probability that the line ends here. A hold is one of the
+    chosen cell alone. The weights are rounded further here, two matrices to 8 bits, for 0.006 bits
+    a character.
     """
