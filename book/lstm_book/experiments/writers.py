@@ -57,7 +57,7 @@ FARTHER = (
 LONG_STARTS = (FARTHER[-1], {"longest": 256})
 """Of `more_seeds`: that start with longer windows, and with those of ever."""
 SHORT_SEEDS = SEEDS[:3]
-"""For the latter."""
+"""For the latter, and for the two of :data:`FARTHER` that have the start of ever."""
 OTHER_SEEDS = (20, 21, 22, 23, 24)
 """New ones for the contest itself."""
 
@@ -191,9 +191,9 @@ def more_seeds(
 ) -> dict[str, Any]:
     """Give more seeds to what :func:`writing` left to few, with the rates that it chose.
 
-    The start that remembers, with long and with short windows; less text, for both networks; and
-    five new seeds for the contest itself. Ended early, it records what is done; called again, it
-    goes on from its record.
+    The start that remembers, with long and with short windows, and the start of ever; less text,
+    for both networks; other windows; and five new seeds for the contest itself. Ended early, it
+    records what is done; called again, it goes on from its record.
     """
     before, again = load_record("writing"), {"runs": [], "seconds": 0.0}
     if (FOLDER / "more_seeds.json").exists():
@@ -201,11 +201,14 @@ def more_seeds(
     both = [(name, rates_of(before, name)[1]) for name in NAMES]
     done = {_key_of(run) for run in before["runs"] + again["runs"]}
     less = [{"fraction": f} for f in FRACTIONS[:-1]]
+    windows = [{"window": steps, "carry": carry} for steps, carry in WINDOWS]
     calls: list[Call] = [
         *((*both[0], seed, "longer", LONG_STARTS[0]) for seed in SEEDS),
         *((*one, seed, "curve", f) for seed in SEEDS for f in less for one in both),
         *((*both[0], seed, "longer", LONG_STARTS[1]) for seed in SHORT_SEEDS),
         *((*one, seed, "fresh", {}) for seed in OTHER_SEEDS for one in both),
+        *((*both[0], seed, "longer", each) for seed in SHORT_SEEDS for each in FARTHER[:2]),
+        *((*both[0], seed, "window", each) for seed in SEEDS for each in windows),
     ]
     wanted = [call for call in calls if _key(call) not in done]
     with contextlib.suppress(TimeoutError):  # the record says what is missing
