@@ -299,6 +299,32 @@ def test_a_line_of_code_fits_into_its_box(visits):
     assert min(page.evaluate(boxes, length + 4)) > 0
 
 
+# For each line of code where its rows of text begin, from the left of its own box.
+ROWS = """() => [...document.querySelectorAll("div.cell_input pre > .line")].map((line) => {
+  const text = document.createRange();
+  text.selectNodeContents(line);
+  const rows = new Map();
+  for (const { left, bottom, width } of text.getClientRects()) {
+    if (width) rows.set(bottom, Math.min(left, rows.get(bottom) ?? Infinity));
+  }
+  const first = line.textContent.match(/^ */)[0].length;
+  const { fontSize } = getComputedStyle(line);
+  const indentation = line.getBoundingClientRect().left + first * 0.6 * parseFloat(fontSize);
+  return [...rows.values()].slice(1).map((left) => left - indentation);
+}).flat()"""
+
+
+def test_code_keeps_its_shape_on_a_phone(visits):
+    """The rest of a line hangs right of where the line begins; nothing must be moved sideways."""
+    page = visits["phone"].open("book/02_recurrent_networks.html")
+    page.evaluate(OPEN)
+    hang = page.evaluate(ROWS)
+    assert len(hang) > 50
+    assert min(hang) > 8
+    wide = "[...document.querySelectorAll('div.cell_input pre.wide')].map((pre) => pre.innerText)"
+    assert page.evaluate(wide) == []
+
+
 # What somebody looks for; the first place that is found is about it, or about what it is here.
 TERMS = """forget gate, gradient clipping, cell state, peephole, vanishing gradient, dropout,
 embedding, padding, length, complex step, half-life, orthogonal, Adam, checkpoint, projection,

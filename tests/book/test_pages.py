@@ -163,6 +163,14 @@ def test_an_option_keeps_its_value():
     assert f"<td>{command}</td>" in made
 
 
+def test_a_line_of_code_has_its_indentation():
+    begin = '<div class="highlight-python notranslate"><div class="highlight"><pre>'
+    code = '<span class="k">def</span> f():\n<span class="w">    </span>pass\n'
+    shown = page_html.CODE.sub(page_html.lines, f"{begin}{code}</pre></div></div>")
+    assert re.findall(r'class="line" style="--in: (\d+)ch"', shown) == ["0", "4"]
+    assert re.sub(r'<span class="line"[^>]*>(.*)</span>(?=\n)', r"\1", shown).count(code) == 1
+
+
 def test_a_box_takes_the_answers_before_it():
     cells = [
         nodes.container(classes=["cell", *tags]) for tags in ([], ["tag_answer"], ["tag_answer"])

@@ -7,7 +7,8 @@ What extensions write wrong is mended: entries of the bibliography have a role t
 deprecates, what opens hidden code has a name other than the words one reads, what opens a hidden
 output calls it code, and the texts of all exercises of a page have one id. The empty corner of a
 table heads nothing: the first cells of its rows are their headers. A number in a table stays on one
-line with its spread, interval or pair, an option with its value, and "chapter" with its number.
+line with its spread, interval or pair, an option with its value, and "chapter" with its number. A
+line of code knows its indentation: what a phone wraps of it hangs below, Python keeps its shape.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ OPTION = re.compile(r"(?<![\w-])--?[a-z]+ [\w.-]+")
 REFERENCE = re.compile(r'(?<=<span class="std std-numref">)([A-Z]?[a-z]+) (?=[\dR])')
 SPACE = "\N{NO-BREAK SPACE}"
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+CODE = re.compile(
+    r'(<div class="highlight-\w+ notranslate"><div class="highlight"><pre>)(.*?)(\n*</pre>)',
+    re.DOTALL,
+)
 CORNER = re.compile(r"(<thead>\s*<tr[^>]*>\s*)<th\b[^>]*>\s*(?:<p>\s*</p>)?\s*</th>")
 FIRST = re.compile(r"(<tr[^>]*>\s*)<td\b([^>]*)>(.*?)</td>", re.DOTALL)
 
@@ -56,6 +61,17 @@ def whole(table: str) -> str:
     return OPTION.sub(r'<span class="one-line">\g<0></span>', table)
 
 
+def lines(code: re.Match[str]) -> str:
+    """Return the HTML of a listing in which each line is an element that has its indentation."""
+
+    def line(html: str) -> str:
+        text = re.sub(r"<[^>]+>", "", html)
+        indentation = len(text) - len(text.lstrip(" "))
+        return f'<span class="line" style="--in: {indentation}ch">{html}</span>'
+
+    return code[1] + "\n".join(map(line, code[2].split("\n"))) + code[3]
+
+
 def breaks(html: str) -> str:
     """Return a page's HTML with its formulas glued and its long names made breakable."""
     html = GLUED.sub(r'<span class="one-line">\g<0></span>', html)
@@ -71,7 +87,7 @@ def change(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
         html = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
         html = HIDDEN.sub(r"\1Output\2output", WRONG.sub("", html))
         html = TABLE.sub(lambda table: whole(table[0]), REFERENCE.sub(rf"\1{SPACE}", html))
-        context["body"] = breaks(html)
+        context["body"] = CODE.sub(lines, breaks(html))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
