@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
 MEGABYTE = 1_000_000
-CELL_OUTPUT_LIMIT = 100_000
+CELL_OUTPUT_LIMIT = 200_000  # a chart is in it twice, once for a phone
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 # A folder of somebody's machine, as it would stand in an output or a link.

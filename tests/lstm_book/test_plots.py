@@ -11,7 +11,7 @@ import pytest
 
 matplotlib.use("agg")
 
-from lstm_book.figures import diagrams, palette, plots
+from lstm_book.figures import diagrams, narrow, palette, plots
 from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parents[2]
@@ -66,12 +66,12 @@ def pages():
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_well_formed_described_and_small(pages, name):
     figure = ET.fromstring(pages[name])
-    svg, caption = figure
+    svg, *narrow, caption = figure
     assert figure.get("id") == f"fig-{name}"
     assert (svg.get("role"), svg.get("aria-label")) == ("img", TEXTS["alt"])
     assert caption.text == TEXTS["caption"]
     assert len(list(svg.iter("path"))) > 3
-    assert len(pages[name]) < 70_000
+    assert len(pages[name]) < 70_000 * (1 + len(narrow))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -88,7 +88,7 @@ def test_ids_start_with_the_name_and_every_reference_is_met(pages, name):
     text = pages[name]
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
-    assert all(re.fullmatch(rf"fig-{name}(-\d+)?", found) for found in ids)
+    assert all(re.fullmatch(rf"fig-{name}(-narrow)?(-\d+)?", found) for found in ids)
     references = re.findall(r'(?:href="#|url\(#)([\w.-]+)', text)
     assert references
     assert set(references) <= set(ids)
@@ -127,6 +127,38 @@ def test_rounding_keeps_the_place_of_a_point():
     drawn = re.search(r'd="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"[^>]*--lstm-forget', text)
     expected = [data[0][0], 200 - data[0][1], data[1][0], 200 - data[1][1]]
     np.testing.assert_allclose([float(part) for part in drawn.groups()], expected, atol=0.011)
+
+
+# ------------------------------------------------------------------------------------ for a phone
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_for_a_phone_is_narrow_and_its_letters_as_large(pages, name):
+    sizes = re.findall(r'<svg viewBox="0 0 (\d+) \d+"[^>]* class="narrow"', pages[name])
+    charts = {"loss-curve", "spread", "confusion", "probabilities", "matrices", "heatmap"}
+    assert (sizes == [f"{narrow.WIDTH}"]) == (name in charts)
+    slim = pages[name].partition('class="narrow"')[2]
+    letters = re.findall(r"translate\([^)]*\) scale\((0\.\d+) -", slim)
+    assert min(map(float, letters), default=1) >= 0.11
+
+
+def test_panels_stand_one_below_another_on_a_phone():
+    fig, axes = plots.figure(1, 2, sharey=True)
+    for ax in axes:
+        ax.plot([0, 1], [0, 1], label="a long name of a line in the legend")
+    axes[0].legend(loc="center left", bbox_to_anchor=(1.05, 0.5))
+    slim = narrow.redrawn(fig)
+    upper, lower = (ax.get_position() for ax in slim.axes)
+    assert (upper.x0, upper.x1) == pytest.approx((lower.x0, lower.x1), abs=0.01)
+    assert upper.y0 > lower.y1
+    (legend,) = slim.legends
+    assert legend.get_window_extent().y1 < slim.axes[1].get_window_extent().y0
+    assert fig.get_figwidth() * 72 == pytest.approx(480)
+
+
+def test_texts_that_would_meet_keep_their_room():
+    fig, ax = plots.figure()
+    for place in range(8):
+        ax.text(place / 8, 0.5, "0.0022", transform=ax.transAxes)
+    assert narrow.redrawn(fig) is None
 
 
 def test_an_image_of_several_colours_stays_an_image():

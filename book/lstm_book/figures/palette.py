@@ -92,6 +92,30 @@ figure.lstm-figure > svg {
   margin: 0 auto;
 }
 
+/* A chart that was drawn a second time, for a phone. */
+figure.lstm-figure .below {
+  display: none;
+}
+
+@media screen and (max-width: 600px) {
+  figure.lstm-figure .beside {
+    display: none;
+  }
+
+  figure.lstm-figure .below {
+    display: inline;
+  }
+
+  figure.lstm-figure > .drawing:has(+ .drawing > .narrow),
+  figure.lstm-figure > svg:has(+ .narrow) {
+    display: none;
+  }
+
+  figure.lstm-figure .narrow {
+    display: block !important;
+  }
+}
+
 figure.lstm-figure > figcaption {
   max-width: 38rem;
   margin: 0.75rem auto 0;

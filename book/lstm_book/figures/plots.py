@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 
 from lstm import checks
 from lstm.signatures import checked
+from lstm_book.figures import narrow
 from lstm_book.figures.palette import COLORS
 from lstm_book.figures.svg import inline_svg
 
@@ -44,8 +45,8 @@ __all__ = [
     "use_style",
 ]
 
-# In points; the page shows them up to 1.3 times larger and a phone about 0.75 times.
-WIDTHS = {"text": 480, "narrow": 340}
+# In points; the page shows them up to 1.3 times larger. A phone has room for the narrow ones.
+WIDTHS = {"text": 480, "narrow": narrow.WIDTH}
 
 _STYLE = {
     "axes.edgecolor": COLORS["muted"],
@@ -180,12 +181,23 @@ def show(fig: Figure, *, name: str, alt: str, caption: str) -> None:
 
 @checked
 def figure_html(fig: Figure, *, name: str, alt: str, caption: str) -> str:
-    """Return the ``<figure>`` that :func:`show` displays; same arguments."""
+    """Return the ``<figure>`` that :func:`show` displays; same arguments.
+
+    A chart is in it twice, the second time for a phone: the stylesheet chooses.
+    """
     _check_texts(name, alt, caption)
+    alt = " ".join(alt.split())
     with style():
-        svg = inline_svg(fig, name=name, alt=" ".join(alt.split()))
+        drawings = inline_svg(fig, name=name, alt=alt) + "\n"
+        if slim := narrow.redrawn(fig):
+            svg = inline_svg(slim, name=f"{name}-narrow", alt=alt)
+            kind = "narrow stacked" if narrow.is_stacked(slim) else "narrow"
+            plt.close(slim)
+            svg = svg.replace(' role="img"', f' class="{kind}" role="img"', 1)
+            drawings += svg.replace(' style="', ' style="display: none; ', 1) + "\n"
     return (
-        f'<figure class="lstm-figure" id="{name}" style="margin: 0.5rem auto; padding: 0">\n{svg}\n'
+        f'<figure class="lstm-figure" id="{name}" style="margin: 0.5rem auto; padding: 0">\n'
+        f"{drawings}"
         f'<figcaption class="mathjax_process">{_caption_html(caption)}</figcaption>\n</figure>'
     )
 

@@ -4,7 +4,8 @@
 begins "Figure 3.2", and ``{numref}`fig-loss-curve` `` or ``{ref}`fig-loss-curve` `` leads to it.
 The same holds for a ``<table>`` with a ``<caption>`` and an id that begins ``tab-``; an interactive
 figure is numbered alone, for it may stand on several pages. A drawing stands in a box of its own,
-which can be moved sideways on a phone.
+which can be moved sideways on a phone; where a phone has one whose panels stand one below another,
+its texts say so.
 
 A page that is no chapter counts its figures and equations by itself, from 1; where others refer to
 them, after a letter: Figure R.1.
@@ -22,9 +23,13 @@ from sphinx.writers.html5 import HTML5Translator
 
 NAMED = re.compile(r'<(?:figure|table)\b[^>]*\bid="((?:fig|tab|widget)-[\w-]+)"')
 CAPTION = re.compile(r"<(fig)?caption\b[^>]*>")
-DRAWING = re.compile(r'(?<=>)\s*(<svg viewBox="0 0 (\S+) .*</svg>)\s*(?=<figcaption)', re.DOTALL)
+DRAWING = re.compile(
+    r'(?<=>)\s*(<svg viewBox="0 0 (\S+) .*?</svg>)(?=\s*<(?:figcaption|svg))', re.DOTALL
+)
 LETTERS = re.compile(r"scale\((0\.\d+) -")  # how matplotlib sets text of 100 times so many units
 READABLE = 0.11
+SIDE = re.compile(r"\b(Left|Right)(?=[:,])|(?<=\()(left|right)(?=\))")
+STACKED = {"Left": "Top", "left": "top", "Right": "Bottom", "right": "bottom"}
 TEXT = re.compile(r"<(?:fig)?caption\b[^>]*>(.*?)</(?:fig)?caption>", re.DOTALL)
 
 
@@ -66,8 +71,19 @@ def caption(shown: nodes.Element) -> str:
 def framed(drawing: re.Match[str]) -> str:
     """Return a drawing in its box, with the width in pixels at which its letters have 11."""
     smallest = min(map(float, LETTERS.findall(drawing[1])), default=READABLE)
-    width = float(drawing[2]) * max(1.0, READABLE / smallest)
+    width = float(drawing[2]) * READABLE / smallest
     return f'<div class="drawing" style="--least: {width:.0f}px">{drawing[1]}</div>'
+
+
+def stacked(html: str) -> str:
+    """Return a figure whose texts say where its panels are, on a phone too."""
+    drawings, caption, text = html.partition("<figcaption")
+    wide, slim, rest = drawings.partition('class="narrow stacked"')
+    if not slim:
+        return html
+    both = '<span class="beside">{}</span><span class="below">{}</span>'.format
+    text = SIDE.sub(lambda side: both(side[0], STACKED[side[0]]), text)
+    return wide + slim + SIDE.sub(lambda side: STACKED[side[0]], rest) + caption + text
 
 
 def visit(writer: HTML5Translator, shown: nodes.Element) -> None:
@@ -76,7 +92,7 @@ def visit(writer: HTML5Translator, shown: nodes.Element) -> None:
     writer.add_fignumber(shown)
     number = "".join(writer.body[before:])
     del writer.body[before:]
-    html = DRAWING.sub(framed, shown.astext())
+    html = DRAWING.sub(framed, stacked(shown.astext()))
     writer.body.append(CAPTION.sub(lambda tag: f"{tag[0]}{number}", html, count=1))
     raise nodes.SkipNode
 
