@@ -1,4 +1,4 @@
-/* On every page: say where a box goes on sideways, and load search and previews when they are used. */
+/* On every page: fit formulas, say where a box goes on sideways, load search and previews when they are used. */
 const bookPage = (() => {
   const root = document.documentElement.dataset.content_root;
   const WIDE = ".bd-article :is(.math, pre, table, .lstm-table, dd, .text_html, .drawing, .pst-scrollable-table-container)";
@@ -37,7 +37,23 @@ const bookPage = (() => {
     box.classList.toggle("cut", scrolls && box.scrollLeft < hidden - OVERHANG);
     if (scrolls) box.tabIndex = 0;
   }
-  const markAll = () => document.querySelectorAll(WIDE).forEach(markCut);
+  const SMALLEST = 11; // pixels of a formula's letters
+  // A formula that is a little wider than its box is set smaller, to be seen whole.
+  function fitFormulas() {
+    const formulas = [...document.querySelectorAll(".bd-article .math:has(> mjx-container)")];
+    for (const box of formulas) box.style.fontSize = "";
+    const pixels = (element) => parseFloat(getComputedStyle(element).fontSize);
+    const sizes = formulas.map((box) => {
+      if (box.scrollWidth - box.clientWidth <= OVERHANG) return 0;
+      const room = box.clientWidth / box.scrollWidth;
+      return room * pixels(box.querySelector("mjx-container")) < SMALLEST ? 0 : room * pixels(box);
+    });
+    formulas.forEach((box, place) => sizes[place] && (box.style.fontSize = `${sizes[place]}px`));
+  }
+  const markAll = () => {
+    fitFormulas();
+    document.querySelectorAll(WIDE).forEach(markCut);
+  };
   document.addEventListener("scroll", ({ target }) => target.matches?.(WIDE) && markCut(target), true);
   document.addEventListener("toggle", markAll, true);
   addEventListener("resize", markAll);
@@ -63,5 +79,5 @@ const bookPage = (() => {
   if (matchMedia("(hover: hover)").matches) document.addEventListener("mouseover", preview);
   document.addEventListener("focusin", preview);
 
-  return { root, typeset };
+  return { root, typeset, fitFormulas };
 })();

@@ -200,6 +200,11 @@ def test_a_formula_can_be_read_from_end_to_end(visit):
     visit.page.evaluate(OPEN)
     visit.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     assert visit.page.evaluate(unread) == []
+    # So little is too wide for a phone of 390 pixels that its letters can be smaller: 11 at least.
+    sizes = """[...document.querySelectorAll(".bd-article .math > mjx-container")]
+      .map((formula) => parseFloat(getComputedStyle(formula).fontSize))"""
+    assert visit.page.locator(".bd-article .math.cut").count() == 0
+    assert min(visit.page.evaluate(sizes), default=11) >= 11
 
 
 def test_page_does_not_scroll_sideways(visit):
@@ -224,7 +229,7 @@ def test_what_an_instrument_tells_is_in_view(visit):
     assert visit.page.evaluate(UNSEEN) == []
 
 
-# Drawings that are wider than a phone: boxes and lines, and tables of numbers, have no other places.
+# Drawings wider than a phone: boxes and lines, and tables of numbers, have no other places.
 SIDEWAYS = {
     *("fig-backward-graph", "fig-backward-step", "fig-outer-product", "fig-closures"),
     *("fig-step-size", "fig-memory", "fig-reverse", "fig-stacked-bidirectional", "fig-ends"),
