@@ -288,6 +288,11 @@ def test_a_chapter_may_begin_backwards_and_a_held_gate_leaves_a_ghost(open_widge
     data = files.read_data(FOLDER / "data" / "reviews.js")
     inputs = vectors(data, data["examples"][0])
     expect(page.get_by_label("Show it")).to_have_value("gradient")
+    guide = page.locator(".widget-hint")
+    expect(guide).to_contain_text("as wide as the gradient")
+    page.get_by_label("Show it").select_option("memory")
+    expect(guide).to_contain_text("what it writes")
+    page.get_by_label("Show it").select_option("gradient")
     free = run_of(page)
     assert page.locator(".watch-ghost").count() == 0
     page.get_by_label("Hold", exact=True).select_option(label="at this step only")

@@ -16,7 +16,7 @@ LSTM.watch = (() => {
     "004": "as articles 001 and 004 say it",
   };
   const WHY = {
-    gradient: "Ribbons, wires and lines now carry the gradient of the last answer, from right to left. The forget gates bite into it, too; the bars are what reaches each input.",
+    gradient: "Ribbons, wires and lines now carry the gradient of the last answer, from right to left; the bars are what reaches each input.",
     "000": "Article 000 multiplies its output gate by the old h and has no cell. h begins at 0, so it is 0 for ever.",
     "001": "Article 001 calls f the proportion to forget. Then an open gate, near 1, erases: the memory is gone where it was kept.",
     "004": "Articles 001 and 004 leave out the tanh in words. Then nothing bounds h, and the gates that read it shut or open wholly.",
@@ -63,6 +63,9 @@ LSTM.watch = (() => {
   const HOW_TO_READ =
     "A ribbon is as wide as one cell’s memory, and hollow below 0; <b class='widget-forget'>bites</b> " +
     "are what the cell forgets, <b class='widget-candidate'>beads</b> what it writes.";
+  const HOW_TO_READ_BACK =
+    "A ribbon is as wide as the gradient at one cell’s memory, and hollow below 0; " +
+    "<b class='widget-forget'>bites</b> are what the forget gate takes from it on its way back.";
 
   return (subject) => ({ data, live, figure }) => {
     const weights = LSTM.unpackAll(data.weights);
@@ -427,6 +430,7 @@ LSTM.watch = (() => {
     const update = () => {
       compute();
       live.dataset.view = now.view;
+      guide.innerHTML = now.view === "gradient" ? HOW_TO_READ_BACK : HOW_TO_READ;
       reset.disabled = !changed() && now.view === "memory";
       cell.replaceChildren(...cells.map((k) => element("option", { value: k, textContent: k + 1 })));
       picture.setAttribute("aria-label", `${cells.length} ribbons, one for each cell shown, over ${run.length} steps`);
@@ -464,11 +468,12 @@ LSTM.watch = (() => {
       if (gate) hold(gate, now.held[gate] && isOf(now.held[gate]) ? 1 - now.held[gate].to : 0);
     });
 
+    const guide = element("p", { className: "widget-hint" });
     const why = element("p", { className: "watch-why" });
     live.classList.add("watch");
     live.append(
       task.controls,
-      element("p", { className: "widget-hint", innerHTML: HOW_TO_READ }),
+      guide,
       scroll,
       element("div", { className: "watch-says" }),
       why,
