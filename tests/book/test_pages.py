@@ -163,6 +163,28 @@ def test_an_option_keeps_its_value():
     assert f"<td>{command}</td>" in made
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("99.54 %, 3 MB", "99.54~%, 3~MB"),
+        ("from 1.5e-06 on", 'from <span class="one-line">1.5e-06</span> on'),
+        ('<pre>7 % 3</pre><svg alt="5 %"><text>5 %</text></svg>', None),
+        (FORMULA.replace("T", "1e-6 %"), None),
+        ("12 seconds, 3 steps", None),
+    ],
+)
+def test_a_number_in_the_text_keeps_its_unit_and_exponent(text, shown):
+    made = page_html.UNIT.sub(page_html.together, text)
+    assert made == (shown or text).replace("~", page_html.SPACE)
+
+
+def test_a_command_in_the_caption_of_a_table_is_code():
+    text = "Accuracy. python -m lstm_book train --scale full · python -m lstm_book.experiments data"
+    made = page_html.whole(f"<table><caption>{text}</caption><td>python -m lstm</td></table>")
+    codes = re.findall("<code>(.*?)</code>", re.sub("</?span[^>]*>", "", made))
+    assert codes == text.removeprefix("Accuracy. ").split(" · ")
+
+
 def test_a_line_of_code_has_its_indentation():
     begin = '<div class="highlight-python notranslate"><div class="highlight"><pre>'
     code = '<span class="k">def</span> f():\n<span class="w">    </span>pass\n'

@@ -9,11 +9,14 @@ output calls it code, and the texts of all exercises of a page have one id. The 
 table heads nothing: the first cells of its rows are their headers. A number in a table stays on one
 line with its spread, interval or pair, an option with its value, and "chapter" with its number. A
 line of code knows its indentation: what a phone wraps of it hangs below, Python keeps its shape.
+In the text a number keeps its per cent sign, its unit and its exponent; a command in the caption of
+a table is code.
 """
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -33,6 +36,14 @@ HIDDEN = re.compile(r'(hide below-input">\s*<summary>\s*<p[^>]*>)Code(</p>\s*<p[
 NUMBERS = re.compile(
     r"(?<=\d) (?=(?:±|:|to|of) [-−+]?\d)|(?<=\d [±:]) (?=[-−+]?\d)|(?<=\d (?:to|of)) (?=[-−+]?\d)"
     r"|(?<=\d) (?=[\[(][-−+]?\d)|(?<=\d,) (?=[-−+]?[\d.]+\])|(?<=\d:) (?=\d)|(?<=&lt;) (?=[\d.])"
+)
+COMMAND = re.compile(r"python -m [^·<]*[^·<\s]|(?<!\w)--[a-z]+ [\w-]+")
+CAPTION = re.compile(r"<caption>.*?</caption>", re.DOTALL)
+# In the text, not in code, drawings, formulas and tags: the space before a unit, an exponent.
+UNIT = re.compile(
+    rf'<(pre|script|svg)\b.*?</\1>|{FORMULA}|<div class="math .*?</div>|<[^>]*>'
+    r"|(?P<space>(?<=\d) (?=%|(?:[kMG]B|m?s)\b))|(?P<exponent>\d[\d.]*e-\d+)",
+    re.DOTALL,
 )
 OPTION = re.compile(r"(?<![\w-])--?[a-z]+ [\w.-]+")
 REFERENCE = re.compile(r'(?<=<span class="std std-numref">)([A-Z]?[a-z]+) (?=[\dR])')
@@ -58,6 +69,8 @@ def row_headers(table: str) -> str:
 def whole(table: str) -> str:
     """Return the HTML of a table whose numbers and options stay on one line."""
     table = NUMBERS.sub(SPACE, row_headers(table))
+    code = partial(COMMAND.sub, r"<code>\g<0></code>")
+    table = CAPTION.sub(lambda caption: code(caption[0]), table)
     return OPTION.sub(r'<span class="one-line">\g<0></span>', table)
 
 
@@ -70,6 +83,13 @@ def lines(code: re.Match[str]) -> str:
         return f'<span class="line" style="--in: {indentation}ch">{html}</span>'
 
     return code[1] + "\n".join(map(line, code[2].split("\n"))) + code[3]
+
+
+def together(found: re.Match[str]) -> str:
+    """Return what :data:`UNIT` has found, which no line ends in any more."""
+    if found["exponent"]:
+        return f'<span class="one-line">{found[0]}</span>'
+    return SPACE if found["space"] else found[0]
 
 
 def breaks(html: str) -> str:
@@ -87,7 +107,7 @@ def change(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
         html = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
         html = HIDDEN.sub(r"\1Output\2output", WRONG.sub("", html))
         html = TABLE.sub(lambda table: whole(table[0]), REFERENCE.sub(rf"\1{SPACE}", html))
-        context["body"] = CODE.sub(lines, breaks(html))
+        context["body"] = UNIT.sub(together, CODE.sub(lines, breaks(html)))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
