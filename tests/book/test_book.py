@@ -80,6 +80,14 @@ def test_nothing_is_loaded_from_elsewhere(path):
 
 
 @each_page
+def test_links_to_the_chinese_page_say_so(path):
+    for link in parse(path).select('a[href*="zh.html"]'):
+        assert link.get("hreflang") == "zh"
+        for text in link.find_all(string=re.compile("[\u4e00-\u9fff]")):
+            assert text.find_parent(lang=True)["lang"] == "zh"
+
+
+@each_page
 def test_pictures_have_text_alternatives(path):
     images = [img for img in parse(path).find_all("img") if not img.get("alt", "").strip()]
     drawings = [

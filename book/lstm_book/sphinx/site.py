@@ -1,10 +1,11 @@
 """Sphinx extension: what makes the book's pages found, shared and quoted on the web.
 
-Every page says in its head what it is about, the Chinese one in which language. With a repository
-on GitHub (``repository: url`` in ``_config.yml``, see :mod:`lstm_book.sphinx.address`) the book has
-an address on GitHub Pages: then pages name it, their picture and their other language, an error on
-a page can be reported from it, and there are a sitemap, a page for addresses that are not there,
-and, on the first page, the PDF and an entry for BibTeX. Without it none of these is written.
+Every page says in its head what it is about, the Chinese one in which language, and so do all links
+to it. With a repository on GitHub (``repository: url`` in ``_config.yml``, see
+:mod:`lstm_book.sphinx.address`) the book has an address on GitHub Pages: then pages name it, their
+picture and their other language, an error on a page can be reported from it, and there are a
+sitemap, a page for addresses that are not there, and, on the first page, the PDF and an entry for
+BibTeX. Without it none of these is written.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from lstm_book.sphinx.address import clean
 
 REPOSITORY = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?")
 CHINESE = "book/zh"
+CHINESE_LINK = re.compile(
+    r'<a (?![^>]*hreflang)([^>]*href="[^"]*\bzh\.html[^>]*)>(.*?)</a>', re.DOTALL
+)
+HAN = re.compile(r"(?<=>)[^<>]*[\u4e00-\u9fff][^<>]*(?=<)")
 LONGEST = 160
 """Letters of a description that a search engine shows."""
 
@@ -93,6 +98,23 @@ def add(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: no
         context["body"] += foot(page, repository, base)
 
 
+def chinese_link(link: re.Match[str]) -> str:
+    """Return a link to the Chinese page, which says in which language it is."""
+    text = HAN.sub(r'<span lang="zh">\g<0></span>', f">{link[2]}<")[1:-1]
+    return f'<a {link[1]} hreflang="zh">{text}</a>'
+
+
+def mark_chinese(app: Sphinx, error: Exception | None) -> None:
+    """Mark the links to the Chinese page, those in the sidebars and footers of pages too."""
+    if error or app.builder.name != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        html = path.read_text(encoding="utf-8")
+        marked = CHINESE_LINK.sub(chinese_link, html)
+        if marked != html:
+            path.write_text(marked, encoding="utf-8")
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     """Write the sitemap, and the page for addresses that are not there."""
     base = app.config.html_baseurl
@@ -120,4 +142,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", set_base, priority=900)
     app.connect("html-page-context", add)
     app.connect("build-finished", finish)
+    app.connect("build-finished", mark_chinese)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
