@@ -9,8 +9,8 @@ output calls it code, and the texts of all exercises of a page have one id. The 
 table heads nothing: the first cells of its rows are their headers. A number in a table stays on one
 line with its spread, interval or pair, an option with its value, and "chapter" with its number. A
 line of code knows its indentation: what a phone wraps of it hangs below, Python keeps its shape.
-In the text a number keeps its per cent sign, its unit and its exponent; a command in the caption of
-a table is code.
+What steers the formatter is left out. In the text a number keeps its per cent sign, its unit and
+its exponent, and its minus is one; a command in the caption of a table is code.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ NUMBERS = re.compile(
 )
 COMMAND = re.compile(r"python -m [^·<]*[^·<\s]|(?<!\w)--[a-z]+ [\w-]+")
 CAPTION = re.compile(r"<caption>.*?</caption>", re.DOTALL)
-# In the text, not in code, drawings, formulas and tags: the space before a unit, an exponent.
-UNIT = re.compile(
-    rf'<(pre|script|svg)\b.*?</\1>|{FORMULA}|<div class="math .*?</div>|<[^>]*>'
-    r"|(?P<space>(?<=\d) (?=%|(?:[kMG]B|m?s)\b))|(?P<exponent>\d[\d.]*e-\d+)",
+# In the text, not in code, drawings, formulas and tags: the space before a unit, exponent, minus.
+NUMBER = re.compile(
+    rf'<(pre|script|svg|code)\b.*?</\1>|{FORMULA}|<div class="math .*?</div>|<[^>]*>'
+    r"|(?P<space>(?<=\d) (?=%|(?:[kMG]B|m?s)\b))|(?P<exponent>\d[\d.]*e-\d+)"
+    r"|(?P<minus>(?<![\w.-])-(?=\.?\d))",
     re.DOTALL,
 )
 OPTION = re.compile(r"(?<![\w-])--?[a-z]+ [\w.-]+")
@@ -53,6 +54,7 @@ CODE = re.compile(
     r'(<div class="highlight-\w+ notranslate"><div class="highlight"><pre>)(.*?)(\n*</pre>)',
     re.DOTALL,
 )
+FORMATTER = re.compile(r' *<span class="c1"># fmt: \w+</span>')
 CORNER = re.compile(r"(<thead>\s*<tr[^>]*>\s*)<th\b[^>]*>\s*(?:<p>\s*</p>)?\s*</th>")
 FIRST = re.compile(r"(<tr[^>]*>\s*)<td\b([^>]*)>(.*?)</td>", re.DOTALL)
 
@@ -82,13 +84,16 @@ def lines(code: re.Match[str]) -> str:
         indentation = len(text) - len(text.lstrip(" "))
         return f'<span class="line" style="--in: {indentation}ch">{html}</span>'
 
-    return code[1] + "\n".join(map(line, code[2].split("\n"))) + code[3]
+    text = FORMATTER.sub("", code[2])
+    return code[1] + "\n".join(map(line, text.split("\n"))) + code[3]
 
 
 def together(found: re.Match[str]) -> str:
-    """Return what :data:`UNIT` has found, which no line ends in any more."""
+    """Return what :data:`NUMBER` has found, as it is set: no line ends in it."""
     if found["exponent"]:
         return f'<span class="one-line">{found[0]}</span>'
+    if found["minus"]:
+        return "\N{MINUS SIGN}"
     return SPACE if found["space"] else found[0]
 
 
@@ -107,7 +112,7 @@ def change(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
         html = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
         html = HIDDEN.sub(r"\1Output\2output", WRONG.sub("", html))
         html = TABLE.sub(lambda table: whole(table[0]), REFERENCE.sub(rf"\1{SPACE}", html))
-        context["body"] = UNIT.sub(together, CODE.sub(lines, breaks(html)))
+        context["body"] = NUMBER.sub(together, CODE.sub(lines, breaks(html)))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
