@@ -76,6 +76,7 @@ class Case:
         if code.only_last:
             self.given[0][:-1] = 0
         self.placed: set[str] = set()
+        self.known: Arrays = {}
         self.tolerance = 1e-5 if code.dtype == np.float64 else 5e-2
 
     def theirs(self, factor: float = 1.0) -> Arrays:
@@ -92,8 +93,10 @@ class Case:
     def numerical(self, names: set[str]) -> Arrays:
         """Return numerical gradients of the person's own forward pass."""
         arrays = {n: a for n, a in (self.inputs | self.code.weights).items() if n in names}
+        new = {n: a for n, a in arrays.items() if n not in self.known}
         step = 1e-5 if self.code.dtype == np.float64 else 2e-2
-        return numerical(self.loss, arrays, step)
+        self.known |= numerical(self.loss, new, step)
+        return {n: self.known[n] for n in arrays}
 
     def reference(self, wiring: Wiring, best: Explanation) -> Callable[..., Arrays]:
         """Return a function of mistakes that gives the LSTM's gradients with them."""
@@ -148,13 +151,14 @@ class LossCase(Case):
         def vector(gradients: Arrays) -> np.ndarray:
             return np.concatenate([gradients[n][known[n]] for n in wanted])
 
-        units = np.eye(self.given[0].size).reshape(-1, *self.given[0].shape)
+        gradients, given = super().reference(wiring, best), self.given[0]
         columns = []
-        for self.given[0] in units:
-            columns.append(vector(super().reference(wiring, best)()))
+        for k in range(given.size):
+            given[...] = np.eye(1, given.size, k).reshape(given.shape)
+            columns.append(vector(gradients()))
         found = np.linalg.lstsq(np.array(columns).T, vector(wanted), rcond=1e-9)[0]
-        self.given[0] = found.reshape(units.shape[1:])
-        return super().reference(wiring, best)
+        given[...] = found.reshape(given.shape)
+        return gradients
 
 
 class AutogradCase(Case):
@@ -189,10 +193,12 @@ class AutogradCase(Case):
 class Search:
     """Names what is wrong, piece by piece: a piece is one gate's part of an array, or an input."""
 
-    def __init__(self, case: Case, wiring: Wiring, best: Explanation, theirs: Arrays) -> None:
+    def __init__(
+        self, case: Case, wiring: Wiring, best: Explanation, theirs: Arrays, reference: Callable
+    ) -> None:
         exact = 1e-6 if case.scales else 1e-4
         self.tolerance = exact if case.code.dtype == np.float64 else 2e-2
-        self.reference = case.reference(wiring, best)
+        self.reference = reference
         self.catalogue = mistakes(square=case.code.D == case.code.H)
         if "h" in case.inputs:  # a step has no list of states
             self.catalogue.sort(key=lambda wrong: wrong.name.startswith("index"))
@@ -368,16 +374,22 @@ def examine(
     """Compare a person's gradients with both yardsticks; put into the answer what is wrong."""
     answer.autograd = gradients is None and loss is None
     known = not answer.autograd and best is not None and set(best.blocks) == set(ROLES)
-    before, found = dict(vars(code)), Verdict(lstm=True if known else None)
+    best = best if known else None
+    before, called = dict(vars(code)), []
     try:
         if answer.autograd:
             cases: list[Case] = [AutogradCase(code, code.function, max(code.lengths))]
         elif loss is not None:
             cases = [LossCase(code, loss, steps) for steps in code.lengths]
         else:
-            found.findings += opened(code, gradients)
+            called = opened(code, gradients)
             cases = [Case(code, gradients, steps) for steps in code.lengths]
-        compare(wiring, best if known else None, cases, found, named=answer.is_lstm)
+        # Where the longest are right, the others are.
+        for some, search in ((cases[-1:], False), (cases, True))[-len(cases) :]:
+            found = Verdict([*called], lstm=True if known else None)
+            compare(wiring, best, some, found, named=answer.is_lstm, search=search)
+            if all(finding in called or finding.kind != "mistake" for finding in found.findings):
+                break
         if found.missing:
             answer.warnings.append("no gradient came for " + ", ".join(found.missing))
     except Exception as error:  # whatever a person's code raises
@@ -420,11 +432,13 @@ class Verdict:
 
 
 def compare(
-    wiring: Wiring, best: Explanation | None, cases: list[Case], found: Verdict, *, named: bool
-) -> None:
+    wiring: Wiring, best: Explanation | None, cases: list[Case], found: Verdict,
+    *, named: bool, search: bool,
+) -> None:  # fmt: skip
     """Compare cases, the shortest first; only where the forward pass is named have mistakes names.
 
     Sequences of one step are explained first, then longer ones, going on from what was found.
+    Without ``search`` nothing is explained, only said to be wrong.
     """
     begin: list[Wrongs] = [()]
     for case in cases:
@@ -447,11 +461,15 @@ def compare(
             found.harmless(harmless)
         if best is None:
             continue
-        exact = {n: a for n, a in case.reference(wiring, best)().items() if n in theirs}
+        reference = case.reference(wiring, best)
+        exact = {n: a for n, a in reference().items() if n in theirs}
         same = agrees(case, theirs, exact)[1]
         found.lstm &= same
         if same or right:
             continue
+        if not search:
+            found.add("gradients are wrong")
+            break
         if not named:  # mistakes are named against the LSTM's lines, which these are not
             found.add("gradients of neither forward pass")
             break
@@ -459,16 +477,16 @@ def compare(
             if case is cases[-1]:
                 found.add("all gradients are zero", "eq-d-weights")
             continue
-        search = Search(case, wiring, best, theirs)
-        begin, most = search.explain(begin)
-        if most == len(search.pieces):
+        among = Search(case, wiring, best, theirs, reference)
+        begin, most = among.explain(begin)
+        if most == len(among.pieces):
             continue
         if started:
             found.add("accumulators do not start at zero", "eq-d-weights-sum")
-        good = zip(search.pieces, search.right(begin[0]), strict=True)
+        good = zip(among.pieces, among.right(begin[0]), strict=True)
         names = [name + (f" ({role})" if role else "") for (name, role), ok in good if not ok]
         found.add("gradients that nothing explains", detail=", ".join(names))
-        begin = begin if 2 * most > len(search.pieces) else [()]
+        begin = begin if 2 * most > len(among.pieces) else [()]
         break
     alike = [list(dict.fromkeys(w.name for w in column)) for column in zip(*begin, strict=False)]
     for wrong, others in zip(begin[0], alike, strict=False):
