@@ -27,6 +27,7 @@ EQUATION = {  # what the book has, to be printed beside a mistake
     "eq-output-gate": "o = σ(a_o)",
     "eq-cell-state": "c = f c_prev + i g",
     "eq-hidden-state": "h = o tanh(c)",
+    "eq-peephole-output-gate": "o = σ(a_o + p_o c)",
     "eq-d-cell-state": "d_c = d_c_next + d_h o (1 − tanh²(c))",
     "eq-d-output-gate": "d_o = d_h tanh(c)",
     "eq-d-forget-gate": "d_f = d_c c_prev",

@@ -125,7 +125,7 @@ class Diagnosis:
     def __str__(self) -> str:
         if self.reason:
             return "\n".join([*wrapped("Unknown:", self.reason + ".", ""), "Write:", *self.adapter])
-        lines = [self.verdict[0].upper() + self.verdict[1:] + "."]
+        lines = wrapped("", self.verdict[0].upper() + self.verdict[1:] + ".", "")
         for finding in self.findings:
             lines += wrapped(SIGNS[finding.kind], finding.name, "  ")
             if finding.kind != "convention" and finding.equation in EQUATION:

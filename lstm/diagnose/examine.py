@@ -195,7 +195,7 @@ def peeped(code: Sequence, wiring: Wiring) -> tuple[Wiring, Diagnosis, Explanati
     found = explanation and peepholes.named(code, rest, explanation, lone)
     if not found:
         return None
-    answer.findings = order_of([*answer.findings, found])
+    answer.findings = order_of(answer.findings + found)
     return rest, answer, explanation
 
 
@@ -248,7 +248,8 @@ def judge(
     found.sort(key=lambda e: -agreement(wiring, e))
     best = found[0]
     answer.ties = [tie for tie in ties(found) if tie] if best.cost >= 1 else []
-    answer.findings = order_of(answer.findings + best.findings() + shared(wiring, best))
+    more = best.findings() + shared(wiring, best) + peepholes.of_step(wiring, best)
+    answer.findings = order_of(answer.findings + more)
     answer.weights = {GATES[role]: wiring.arrays(k) for role, k in best.blocks.items()}
     answer.gate_order = "".join(sorted(best.blocks, key=lambda role: best.blocks[role]))
     answer.warnings += names(wiring, best)
@@ -280,8 +281,6 @@ def wires(wiring: Wiring) -> list[Finding]:
     both = sorted({r.array for _, _, r in wiring.rows() if any(len(s) > 1 for s in r.sources)})
     if both:
         found.append(mistake("one weight multiplies both x and h", detail=", ".join(both)))
-    if {"c", "c'"} & kinds:
-        found.append(Finding("peepholes", "variant", "eq-peephole-forget-gate"))
     return found
 
 

@@ -7,7 +7,7 @@ may stand gives the outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -35,8 +35,32 @@ def arrays_of(lone: Lone) -> set[str]:
     return {row.array for units in lone for rows in units for row in rows}
 
 
-def named(code: Sequence, wiring: Wiring, best: Explanation, lone: Lone) -> Finding | None:
-    """Say of which gate each block is a peephole; None if one of them is of none."""
+def findings(places: Iterable[tuple[str, str, str]]) -> list[Finding]:
+    """Return what is said of peepholes: the array of each, its gate, and which cell state it sees.
+
+    All see the old one, but the output gate, which sees the new.
+    """
+    places = list(dict.fromkeys(places))
+    text = ", ".join(f"{array} in the {GATES[role]}" for array, role, _ in places)
+    found = [Finding("peepholes", "variant", "eq-peephole-forget-gate", text)] if places else []
+    if any(place[1:] == ("o", "old") for place in places):
+        text = "the output gate sees the old cell state"
+        found.append(Finding(text, "variant", "eq-peephole-output-gate"))
+    return found
+
+
+def of_step(wiring: Wiring, best: Explanation) -> list[Finding]:
+    """Return the same for a step, whose wiring shows them."""
+    role = {k: r for r, k in best.blocks.items()}
+    return findings(
+        (row.array, role[k], "new" if "c'" in row.kinds else "old")
+        for k, _, row in wiring.rows()
+        if k in role and row.kinds & {"c", "c'"}
+    )
+
+
+def named(code: Sequence, wiring: Wiring, best: Explanation, lone: Lone) -> list[Finding]:
+    """Say of which gate each block is a peephole; nothing if one of them is of none."""
     own = {name: code.weights[name] for name in arrays_of(lone)}
     found = []
     x = code.draw(np.random.default_rng(9), 5, 6)["x"]
@@ -50,15 +74,13 @@ def named(code: Sequence, wiring: Wiring, best: Explanation, lone: Lone) -> Find
                 own[name][...] = 0
             seen = code(x=x)[0]
         near = (
-            f"{', '.join(sorted(names))} in the {GATES[role]}"
+            (", ".join(sorted(names)), role, when)
             for role, when in PLACES
             if role in best.blocks
             and np.abs(run(code, wiring, best, x, (role, when, weights)) - seen).max() < exact
         )
-        found.append(next(near, ""))
-    if not all(found):
-        return None
-    return Finding("peepholes", "variant", "eq-peephole-forget-gate", ", ".join(found))
+        found.append(next(near, None))
+    return findings(found) if all(found) else []
 
 
 def run(

@@ -157,7 +157,9 @@ class Scheme(NamedTuple):
         word = re.sub(r"[^a-z]", "", name.lower())
         output = re.fullmatch(r"(w|b|wh|u)y|v|why|.*(dense|fc|logit).*", word)
         rows = OUT if output else 4 * H if self.joined else H
-        if word.startswith("b") or "bias" in word:
+        peephole = re.fullmatch(r"w?p[ifo]|wc[ifo]|.*peep.*", word)
+        if word.startswith("b") or "bias" in word or peephole:
+            rows = H if peephole else rows
             return {"flat": (rows,), "column": (rows, 1), "row": (1, rows)}[self.bias]
         recurrent = re.match(r"[ur](?!p)|.h|rec|.*(hh|hid|recurrent)", word)
         width = D + H if self.concatenated else H if recurrent else D

@@ -234,6 +234,13 @@ class LSTM:
             outputs.append(h)
         return outputs
 """
+OUTPUT_GATE = 'sigmoid(a["o"] + self.po * c)'
+PEEPHOLE_STEP = """
+def step(x, h, c, W, U, pi, pf, po):
+    i, f, g, o = np.split(x @ W + h @ U, 4, axis=1)
+    new = sigmoid(f + pf * c) * c + sigmoid(i + pi * c) * np.tanh(g)
+    return sigmoid(o + po * new) * np.tanh(new), new
+"""
 # Lists of numbers, and one unit after the other.
 NUMBERS = """
 import math, random
@@ -366,6 +373,20 @@ PROGRAMS: dict[str, tuple[str, str, bool, str]] = {
     ),
     "peepholes in a sequence": (
         PEEPHOLES, "LSTM", False, "pf in the forget gate, po in the output gate"
+    ),
+    "peepholes on the old cell state": (
+        changed(
+            changed(PEEPHOLES, f"h = {OUTPUT_GATE}", "h = o"),
+            "c = f * c +", f"o = {OUTPUT_GATE}\n            c = f * c +",
+        ),
+        "LSTM", False, "the output gate sees the old cell state",
+    ),
+    "peepholes of a step": (
+        PEEPHOLE_STEP, "step", False, "pf in the forget gate, po in the output gate"
+    ),
+    "peepholes of a step, old": (
+        changed(PEEPHOLE_STEP, "po * new", "po * c"),
+        "step", False, "the output gate sees the old cell state",
     ),
     "lists of numbers": (NUMBERS, "LSTM", True, ""),
     "GRU": (GRU, "LSTMCell", False, "no cell state"),
