@@ -192,6 +192,11 @@ class Step:
             name = getattr(self.function, "__name__", type(self.function).__name__)
             raise CannotCall(f"{name} could not be called ({likely})")
         vars(self).update(way, count=best)
+        if self.D == 1 and not self.tokens:  # where one number is taken for several, several are
+            several = {D for D, H in self._sizes() if H == self.H} - {1}
+            for self.D in (*sorted(several), 1):
+                if self._try({}) >= best:
+                    break
         self.weights = weights_of(self.given) if isinstance(self.given, Weights) else self.weights
         self.dtype = np.result_type(*self.weights.values())
         self._settle()
@@ -406,7 +411,9 @@ class Step:
             n: rng.normal(size=self.shape(axes, steps, samples)) for n, axes in self.inputs.items()
         }
         if self.tokens:
-            parts["x"] = np.eye(self.D)[rng.integers(self.D, size=parts["x"].shape[:-1])]
+            numbers = rng.integers(self.D, size=parts["x"].shape[:-1])
+            numbers.flat[0] = self.D - 1  # one that is too large is refused
+            parts["x"] = np.eye(self.D)[numbers]
         return parts
 
     def loss(self, inputs: Arrays, given: list[np.ndarray]) -> float:

@@ -140,7 +140,7 @@ def settle_weights(step: Step, seed: int = 0) -> None:
 
 
 FREE = 24
-"""Number of samples in which nothing is zero: for the derivatives."""
+"""Number of samples in which nothing is zero: for the derivatives. Half, if each is a call."""
 REPEATS = 4
 """So often is a pattern of zeros tried, with other numbers: a relu may hide an effect. Not for
 tokens, which have no other numbers."""
@@ -159,7 +159,7 @@ class Probe:
         self.repeats = 1 if step.tokens else REPEATS
         outer, inner = (np.repeat(code, self.repeats, axis=0) for code in (self.outer, self.inner))
         n, m = len(outer), len(inner)
-        count = n + m + FREE
+        count = n + m + (FREE if step.layout.several else FREE // 2)
         x, h, c = (rng.uniform(0.4, 1.4, size=(count, k)) for k in (D, H, H))
         for value in (x, h):
             value[: n + m] *= rng.choice([-1, 1], size=value[: n + m].shape)
@@ -282,11 +282,12 @@ class SequenceProbe(Probe):
         self.repeats = 1 if step.tokens else REPEATS
         outer = np.repeat(self.outer, self.repeats, axis=0)
         n = len(outer)
-        self.x = rng.uniform(0.4, 1.4, size=(2, n + FREE, D))
+        free = FREE if step.layout.several else FREE // 2
+        self.x = rng.uniform(0.4, 1.4, size=(2, n + free, D))
         self.x[:, :n] *= outer * rng.choice([-1, 1], size=(2, n, D))
         # All first inputs are multiples of one: weights can change across it, without effect.
         self.first = rng.uniform(0.4, 1.4, size=D)
-        self.x[0, n:] = rng.uniform(0.5, 1.5, size=(FREE, 1)) * self.first
+        self.x[0, n:] = rng.uniform(0.5, 1.5, size=(free, 1)) * self.first
         self.x[1, n::2] *= -1
         if D == 1:  # nothing lies across one number: without a first input only the second counts
             self.x[0, n::2] = 0
@@ -294,7 +295,7 @@ class SequenceProbe(Probe):
             self.few = 2  # what two tokens have in common is of none
             self.first = np.eye(D)[0]
             self.x[:, :n] = np.where(outer.any(axis=1, keepdims=True), outer, self.first)
-            self.x[0, n:], self.x[1, n:] = self.first, np.eye(D)[rng.integers(1, D, size=FREE)]
+            self.x[0, n:], self.x[1, n:] = self.first, np.eye(D)[rng.integers(1, D, size=free)]
         self.spans = (slice(0, n), slice(n, n), slice(n, None))
         self.base = self.run()
         self.exact = 1e-9 if step.dtype == np.float64 else 1e-5
@@ -318,7 +319,7 @@ class SequenceProbe(Probe):
         """Return the derivatives by the preactivations of both steps, NaN where not known."""
         free, sources = self.spans[2], rows[0].sources
         kinds = np.array([s[0][0] if s else "" for s in sources])
-        found = np.full((2, FREE, self.step.H), np.nan)
+        found = np.full((2, self.x.shape[1] - free.start, self.step.H), np.nan)
         if "x" in kinds:
             which = np.array([s[0][1] for s in sources if s and s[0][0] == "x"])
             along, first = np.zeros(len(kinds)), self.first[which]
@@ -350,6 +351,17 @@ class SequenceProbe(Probe):
             found[0], late = slopes[0], ~moves(slopes[0])
             found[1][:, late] = slopes[1][:, late]
         return found
+
+    def multiply_h(self, array: np.ndarray, axis: int, indices: list[int]) -> bool:
+        """Whether weights multiply the first h in order: a change across it changes nothing."""
+        one = self.spans[2].start
+        h, kept = self.base[0][one], array.copy()
+        across = np.random.default_rng(6).normal(size=len(h))
+        across -= (across @ h) / (h @ h) * h
+        np.moveaxis(array, axis, -1)[..., indices] += 0.3 * (across if len(h) > 1 else 0)
+        change = self.run(slice(one, one + 1)) - self.base[:, one : one + 1]
+        array[...] = kept
+        return bool(np.abs(change).max() <= 1e3 * self.exact)
 
     def bias_among(self, array: np.ndarray, indices: list[tuple]) -> int:
         """Return which weights are a bias, of some that else multiply the first step's h in order.
@@ -461,7 +473,7 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
         if len(late) == H + 1 or len(late) == 1 < H:  # a bias of the forget gate is late, too
             bias = probe.bias_among(array, [(*before, j) for j in late])
             sources[late.pop(bias)] = (("1", 0),)
-        if len(late) == H:
+        if len(late) == H and probe.multiply_h(array, axis, late):
             for k, j in enumerate(late):
                 sources[j] = (("h", k),)
         named = [s for one in sources for s in one]

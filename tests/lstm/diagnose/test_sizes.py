@@ -37,6 +37,20 @@ def test_own_classes_need_no_adapter(dtype):
         assert answer.backward_of_lstm
 
 
+def test_an_input_that_could_be_spread_is_none():
+    """``einsum`` takes one number for all inputs, too."""
+    rng = np.random.default_rng(0)
+    w = {"W": rng.normal(size=(4, 3, 5)), "U": rng.normal(size=(4, 5, 5)), "b": np.zeros((4, 1, 5))}
+
+    def step(x, h, c):
+        i, f, g, o = np.einsum("sd,kdh->ksh", x, w["W"]) + h @ w["U"] + w["b"]
+        s = lstm.equations.sigmoid
+        c = s(f) * c + s(i) * np.tanh(g)
+        return s(o) * np.tanh(c), c
+
+    assert lstm.diagnose(step, w).state_dict["weight_ih_l0"].shape == (20, 3)
+
+
 def test_what_was_not_compared_is_said():
     rng = np.random.default_rng(0)
     w = {"W": rng.normal(size=(3, 16)), "U": rng.normal(size=(4, 16))}
