@@ -114,7 +114,13 @@ def backward(run: Pass, d_out: np.ndarray, d_c: np.ndarray, wrong: tuple[Wrong, 
     def value(line: str) -> Any:
         return eval(compiled(lines[line]), v)
 
-    v: dict[str, Any] = {"tanh": np.tanh, "σ": sigmoid, "through": through, "T": len(run.x)}
+    v: dict[str, Any] = {
+        "np": np,
+        "tanh": np.tanh,
+        "σ": sigmoid,
+        "through": through,
+        "T": len(run.x),
+    }
     v |= {"X": run.x, "H": run.h, "C": run.c, "W": run.W, "U": run.U, "d_c_given": d_c}
     v |= {"next_h": np.zeros_like(d_c), "next_c": value("last")}
     sums, d_x = dict.fromkeys(SUMS, 0.0), []
@@ -154,6 +160,7 @@ SLOPES_WRITTEN = {
     "the derivative's formula at the preactivation": ("z * (1 - z)", "1 - z**2"),
     "1 − y for the derivative": ("1 - y", "1 - y"),
     "1 − 2y for 1 − y²": ("", "1 - 2 * y"),
+    "(1 − y)² for 1 − y²": ("", "(1 - y) ** 2"),
     "the derivative with the other sign": ("y * (y - 1)", "y**2 - 1"),
     "the activation twice for its derivative": ("σ(y)", "tanh(y)"),
     "tanh′ for σ′": ("1 - y**2", ""),
@@ -272,9 +279,14 @@ LISTED: dict[str, list[tuple[str, dict[str, str]]]] = {
         ("dh: gates before their derivative", {"hand_h": "through(U, start='d_')"}),
         ("dx: gates before their derivative", {"d_x": "through(W, start='d_')"}),
         ("dh: U for its transpose", {"hand_h": "through(U.swapaxes(1, 2))"}),
+        *((f"dh: another part of the gradient of {z} than h's", {"hand_h": f"through({part})"})
+          for z, part in (("[x, h]", "np.concatenate((W, U), 2)[..., : len(U[0])]"),
+                          ("[h, x]", "np.concatenate((U, W), 2)[..., -len(U[0]) :]"))),
     ],
     "eq-d-weights-sum": [
         ("the values kept are those of the last step", {"kept": "T - 1"}),
+        ("the first step is left out: truncated",
+         {f"sum {array}": "total + new * (t > 0)" for array in "WUb"}),
         *((f"gradient of {name} {text}", {f"sum {array}": line for array in arrays})
           for name, arrays in {"W": "W", "U": "U", "b": "b", "all weights": "WUb"}.items()
           for text, line in {
