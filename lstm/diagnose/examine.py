@@ -17,7 +17,7 @@ from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding, mistake
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation, Observed, explain, ties
 from lstm.diagnose.gradients import by_vjp, examine
-from lstm.diagnose.names import gate_of
+from lstm.diagnose.names import gate_of, is_gradient
 from lstm.diagnose.reorder import complete, own_weights, standard, state_dict
 from lstm.diagnose.sequences import Sequence
 from lstm.diagnose.weights import kept
@@ -225,11 +225,12 @@ def judge(
     answer = Diagnosis()
     answer.findings += wires(wiring)
     shapes = {code.weights[name].shape for name in code.weights if name not in wiring.idle}
-    other = r"(.*\.)?(d_?[A-Z]|grad|m[A-Z])|.*\.(grad|d|m)$"  # a gradient or a moment
+    beside = r"[dm]|m_?[A-Z].*"  # a gradient or a moment
     idle = [
         name
         for name in wiring.idle
-        if code.weights[name].shape in shapes and not re.match(other, name)
+        if code.weights[name].shape in shapes
+        and not any(is_gradient(word) or re.fullmatch(beside, word) for word in name.split("."))
     ]
     if idle:
         answer.warnings.append("changes nothing: " + ", ".join(idle))

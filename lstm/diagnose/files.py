@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -65,6 +66,22 @@ def likely(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from sorted(own.items(), key=lambda item: rank(item[0]))
 
 
+def backward_of(name: str, names: dict[str, Any]) -> Any:
+    """Return the function that is called like another, but for the word that says backward."""
+
+    def rest(word: str) -> str:
+        words = r"forward|fwd|prop(agation)?|pass|backward|back|bwd|gradients?|grads?|_"
+        return re.sub(words, "", word.lower())
+
+    like = (
+        key
+        for key, value in names.items()
+        if inspect.isfunction(value) and re.search("back|bwd|grad", key.lower())
+    )
+    found = next((key for key in like if key != name and rest(key) == rest(name)), "gradients")
+    return names.get(found)
+
+
 def examine_file(path: Path, name: str | None, gradients: str | None) -> dict[str, Any]:
     """Diagnose what a file defines; return the answer with its ``text`` and ``status``."""
     sys.path.insert(0, str(path.parent))
@@ -74,10 +91,11 @@ def examine_file(path: Path, name: str | None, gradients: str | None) -> dict[st
         text = "\n".join([f"{path} has no {name}, but {found}", *failed])
         return {"status": FAILED, "text": text}
     candidates = list(likely(names)) if name is None else [(name, names[name])]
-    errors, best = list(failed), None
+    errors, best, called = list(failed), None, ""
     for key, thing in candidates:
-        back = names.get(gradients or key.replace("forward", "backward"))
-        back = names.get("gradients") if back in (None, thing) else back
+        back = names.get(gradients) if gradients else backward_of(key, names)
+        if best is not None and back is None and not hasattr(thing, "backward"):
+            continue
         for kind in (diagnose, diagnose_sequence):
             answer = kind(thing, names.get("weights"), back)
             if answer.reason:
@@ -85,14 +103,17 @@ def examine_file(path: Path, name: str | None, gradients: str | None) -> dict[st
                 continue
             # A backward pass over time is no step's, though the forward pass may run one step.
             if best is None or (answer.is_lstm and answer.backward_of_own_forward is not None):
-                best = answer
-            if not any("the backward pass" in text for text in best.warnings):
+                best, called = answer, key
+            if not any("the backward pass" in text for text in answer.warnings):
                 break
-        if best is not None:
-            best.warnings += failed[:3]
-            good = best.is_lstm and not best.mistakes
-            text = f"{key} of {path.name}\n{best}"
-            return best.as_dict() | {"name": key, "text": text, "status": NO - good}
+        # A right step may stand beside a sequence's backward pass that is not.
+        if best is not None and (best.mistakes or not best.is_lstm):
+            break
+    if best is not None:
+        best.warnings += failed[:3]
+        good = best.is_lstm and not best.mistakes
+        text = f"{called} of {path.name}\n{best}"
+        return best.as_dict() | {"name": called, "text": text, "status": NO - good}
     text = f"{path}: nothing in it could be called as an LSTM"
     return {"status": FAILED, "text": "\n".join([text, *errors[:6]])}
 

@@ -38,13 +38,18 @@ def role_of(name: str, roles: str | tuple[str, ...] = tuple(NAMES)) -> str | Non
 
 def plain_name(name: str) -> str:
     """Return a name without what says that it is a gradient."""
-    name = re.sub(r"^(grads?_?|delta_?|d_|d(?=[A-Z])|d(?=[a-z]))|_?grads?$", "", name)
+    before = r"^(grads?_?|delta_?|[dg]_|g(?=[A-Z]|[bxhc]_?[a-z]?$)|d(?=[a-zA-Z]))"
+    name = re.sub(rf"{before}|_?grads?$", "", name)
     return name.lower().removeprefix("self.")
 
 
 def is_gradient(name: str) -> bool:
     """Whether a name says that it is a gradient."""
-    return bool(re.fullmatch(r"d[a-zA-Z_].*|.*(grad|delta|diff|err|loss).*", name))
+    return bool(
+        re.fullmatch(
+            r"d[a-zA-Z_].*|g([A-Z_].*|[bxhc]_?[a-z]?)|.*(grad|delta|diff|err|loss).*", name
+        )
+    )
 
 
 def same_weight(gradient: str, weight: str) -> bool:

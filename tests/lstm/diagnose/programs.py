@@ -323,6 +323,50 @@ class LSTM:
         return dW, dU
 """
 
+# One step a layer, and a loop over them with its own backward pass.
+TIME = (
+    LISTS
+    + """
+class TimeLSTM:
+    def __init__(self, Wx, Wh, b):
+        self.params = [Wx, Wh, b]
+        self.grads = [0 * a for a in self.params]
+
+    def forward(self, xs):
+        self.layers, h = [], np.zeros((len(xs), len(self.params[1])))
+        c, outputs = h, []
+        for t in range(xs.shape[1]):
+            self.layers.append(LSTM(*self.params))
+            h, c = self.layers[-1].forward(xs[:, t], h, c)
+            outputs.append(h)
+        return np.stack(outputs, axis=1)
+
+    def backward(self, dhs):
+        dh, dc = 0, 0
+        self.grads = [0 * a for a in self.params]
+        for t in reversed(range(dhs.shape[1])):
+            dx, dh, dc = self.layers[t].backward(dhs[:, t] + dh, dc)
+            for total, grad in zip(self.grads, self.layers[t].grads):
+                total += grad
+"""
+)
+# Four matrices in one array.
+CUBES = """
+class LSTM:
+    def __init__(self, input_size, hidden_size):
+        self.U = np.random.randn(4, hidden_size, input_size)
+        self.W = np.random.randn(4, hidden_size, hidden_size)
+
+    def forward(self, xs):
+        h, c, outputs = np.zeros(len(self.W[0])), 0, []
+        for x in xs:
+            i, f, o, g = self.U @ x + self.W @ h
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            outputs.append(h)
+        return outputs
+"""
+
 
 def changed(program: str, old: str, new: str) -> str:
     """Return a program with one line of it changed."""
@@ -331,7 +375,7 @@ def changed(program: str, old: str, new: str) -> str:
 
 
 # Name → (file, what in it, whether it is right, what must be named).
-PROGRAMS: dict[str, tuple[str, str, bool, str]] = {
+PROGRAMS: dict[str, tuple[str, str | None, bool, str]] = {
     "columns": (COLUMNS, "LSTMCell", True, ""),
     "lists": (LISTS, "LSTM", True, ""),
     "step of a course": (COURSE, "step_forward", True, ""),
@@ -395,6 +439,19 @@ PROGRAMS: dict[str, tuple[str, str, bool, str]] = {
     "dicts, index one off": (
         changed(DICTS, "value @ self.h[t - 1].T", "value @ self.h[t].T"),
         "LSTM", False, "index one off: h_t for h_(t−1)",
+    ),
+    "loop beside a step": (TIME, "TimeLSTM", True, "and so is its backward pass"),
+    "loop beside a right step": (
+        changed(TIME, "dhs[:, t] + dh,", "dhs[:, t],"), None, False, "dh is not carried"
+    ),
+    "four matrices in one array": (CUBES, "LSTM", True, ""),
+    "gradients with a g": (
+        changed(changed(MEMORIES, '"dW" + name', '"gW" + name'), '"db" + name', '"gb" + name'),
+        "Cell", True, "and so is its backward pass",
+    ),
+    "backward behind the name": (
+        COURSE.replace("step_forward", "lstm_cell").replace("step_backward", "lstm_cell_backward"),
+        "lstm_cell", True, "and so is its backward pass",
     ),
     "no candidate": (
         changed(COLUMNS, "f * c_prev + i * g", "f * c_prev + i"),
