@@ -6,6 +6,7 @@ a :class:`Step` takes rows and gives rows, whatever the code takes and gives.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
 import sys
@@ -483,15 +484,12 @@ def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -
     """Return code that can be called, with its weights found or made up where none are given."""
     if isinstance(thing, type):
         ways = ((one, weights, sizes) for one, sizes in found_weights.made(thing))
-        best, failure = opened(kind, ways)
-        if best is None:
-            text = f"{thing.__name__} could not be made of two sizes or of weights"
-            raise CannotCall(str(failure or text))
-        return best
+        text = f"{thing.__name__} could not be made of two sizes or of weights"
+        return opened(kind, ways, CannotCall(text))
     if isinstance(weights, dict):
         found_weights.tables_as_arrays(weights, list(weights))
     if weights is not None or not inspect.isfunction(thing):
-        return kind(thing, weights)
+        return opened(kind, [(thing, weights, None)])
     used, error = found_weights.used_by(thing), CannotCall("no weights were found: give a dict")
     if weights_of(used):
         try:
@@ -503,27 +501,34 @@ def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -
         for name, parameter in inspect.signature(thing).parameters.items()
         if parameter.default is parameter.empty and role_of(name) is None
     ]
-    best, _ = opened(kind, ((thing, made_up, None) for made_up in found_weights.invented(asked)))
-    if best is None:
-        raise error
-    return best
+    try:
+        return opened(kind, ((thing, one, None) for one in found_weights.invented(asked)))
+    except ValueError:
+        raise error from None
 
 
 def opened(
-    kind: type[Step], ways: Iterable[tuple[Any, Mapping[str, Any] | None, tuple | None]]
-) -> tuple[Step | None, Exception | None]:
-    """Return the first code that gives all outputs, else the first at all; and the last failure.
+    kind: type[Step],
+    ways: Iterable[tuple[Any, Mapping[str, Any] | None, tuple | None]],
+    failed: Exception | None = None,
+) -> Step:
+    """Return the first code that gives all outputs, else the first at all.
 
-    The ways are things with weights and sizes, the likeliest first.
+    The ways are things with weights and sizes, the likeliest first. Modules of PyTorch are tried in
+    double precision, as copies, before they are themselves.
     """
-    best = failed = None
-    for way in ways:
-        try:
-            code = kind(*way)
-        except (ValueError, TypeError) as failure:
-            failed = failure
-            continue
-        if code.count == kind.most and code.layout.several:
-            return code, None
-        best = code if best is None or code.count > best.count else best
-    return best, failed
+    best = None
+    for thing, weights, sizes in ways:
+        module = weights is None and hasattr(thing, "double") and is_torch(thing)
+        for one in (copy.deepcopy(thing).double(), thing) if module else (thing,):
+            try:
+                code = kind(one, weights, sizes)
+            except (ValueError, TypeError) as failure:
+                failed = failure
+                continue
+            if code.count == kind.most and code.layout.several:
+                return code
+            best = code if best is None or code.count > best.count else best
+    if best is None:
+        raise failed
+    return best

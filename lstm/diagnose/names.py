@@ -19,7 +19,7 @@ RUNS = ("forward", "run", "__call__", "forward_pass", "forward_propagation", "pr
 """Names of the method that computes a step or a sequence, in the order in which they are tried."""
 
 SIZES = {  # what a constructor's argument says it is
-    "D": r".*(in(put)?_?(size|dim|dimension|units|features|channels)?|n_?x|x_?dim|D|embed.*"
+    "D": r".*(in(put)?s?_?(size|dim|dimension|units|features|channels)?|n_?x|x_?dim|D|embed.*"
     r"|vocab.*|word.*|n_chars)",
     "H": r".*(hid(den)?.*|units|n_?h|n_?a|h_?dim|H|size|mem_cell_ct|num_units|cells?)",
 }

@@ -488,9 +488,11 @@ def rows_of(probe: Probe, name: str, array: np.ndarray) -> list[Row]:
     for index in grid([range(n) for n in array.shape]):
         if len(rows) < 8 or len(first) > 1:  # eight that are alike speak for the others
             sources = probe.sources(probe.changed(array, index))
-            # A single weight is a bias, whatever its effect hangs on; or it is that of one input.
+            # A single weight is a bias, whatever its effect hangs on; or it is that of one input,
+            # or one of a vector of all weights.
             small = {"x": probe.step.D, "h": probe.step.H}
             lone = sources in [((name, 0),) for name, size in small.items() if size == 1]
+            lone |= array.ndim == 1 and array.size > 8 * probe.step.H
             sources = (("1", 0),) if sources and not lone and sources != LATE else sources
             first |= {sources} if sources else set()
         rows.append(Row(name, index, [sources or (("1", 0),)]))
