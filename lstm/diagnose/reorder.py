@@ -23,9 +23,10 @@ def forms(best: Explanation) -> list[tuple[int, float, float]]:
     """Return of each gate its block, and how PyTorch's preactivation follows: scale and shift."""
     found = []
     for role in "ifgo":
-        form = best.forms.get(role)
-        scale, shift = form.weights if form is not None else (-1.0, 0.0)  # coupled: f is 1 − i
-        found.append((best.blocks.get(role, best.blocks.get("i")), scale, shift))
+        known = role if role in best.blocks else "i"
+        sign = 1 if known == role else -1  # coupled: f is 1 − i
+        scale, shift = best.forms[known].weights
+        found.append((best.blocks[known], sign * scale, sign * shift))
     return found
 
 

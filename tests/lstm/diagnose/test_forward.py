@@ -107,6 +107,14 @@ def test_every_form(place, form):
         assert answer.largest_error < 1e-12
 
 
+def test_coupled_gates_by_the_forget_gate():
+    written = Written(cell=lambda i, f, g, c, h: f * c + (1 - f) * g)
+    w = written.weights()
+    answer = lstm.diagnose(written.step(w), w)
+    assert answer.differences == ["coupled gates: f = 1 − i"]
+    assert answer.largest_error < 1e-12
+
+
 def test_what_is_clipped_far_from_zero_is_no_lstm():
     written = Written(order="fgio", cell=lambda i, f, g, c, h: np.clip(f * c + i * g, -1, 1))
     w = written.weights()
