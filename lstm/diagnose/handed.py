@@ -41,8 +41,8 @@ def arguments(
             value = weights[name]
         elif key is None and role_of(name, ("weights",)):
             value = weights
-        elif key == "d_pair":
-            value = parts["d_h"], parts["d_c"]
+        elif key == "d_pair":  # the loss's share may be asked for beside it
+            value = parts["d_h"] * ("d_h" not in keys.values()), parts["d_c"]
         elif key is not None and key in used:  # the loss's share and the next step's are added
             value = parts[key] * 0
         elif key is not None:
