@@ -27,8 +27,8 @@ DEEPEST = 7
 """So many explanations are followed at once, and so many mistakes tried together."""
 PAIRS = 40
 """So many that explain no more are followed once."""
-MOST_TRIES = 2500
-"""So many explanations are tried in all: a few seconds."""
+MOST_TRIES, AT_ONCE = 3500, 2500
+"""So many explanations are tried in all, a few seconds, and so many of one length."""
 Wrongs = tuple[Wrong, ...]
 
 
@@ -185,6 +185,16 @@ class AutogradCase(Case):
         """Return the loss."""
         return float(self._loss().detach())
 
+    def written(self) -> str:
+        """Return the name of a function on the way whose backward pass is a person's own."""
+        torch, nodes = sys.modules["torch"], [self._loss().grad_fn]
+        for node in nodes:
+            if isinstance(node, torch.autograd.function.BackwardCFunction):
+                return type(node).__name__.removesuffix("Backward")
+            more = (n for n, _ in node.next_functions if n is not None) if node else ()
+            nodes += [n for n in more if n not in nodes]
+        return ""
+
     def _loss(self) -> Any:
         cos, out = sys.modules["torch"].cos, tensors_of(self.code.raw(**self.inputs))
         return sum(cos(t.double()).sum() for t in out if t.is_floating_point())
@@ -237,6 +247,19 @@ class Search:
         scale = np.maximum(np.maximum.reduceat(np.abs(wanted), self.starts), 1e-2)
         return errors <= self.tolerance * scale
 
+    def left(self, wrong: Wrongs) -> dict[float, list[str]]:
+        """Return the names of pieces that are not right, by the factor that they have, or by 0."""
+        found: dict[float, list[str]] = {}
+        values, wanted = (np.split(v, self.starts[1:]) for v in (self.values, self.of(wrong)))
+        named = zip(self.pieces, self.right(wrong), values, wanted, strict=True)
+        for (name, role), right, a, b in named:
+            factor = round(float(self.factor * a @ b / max(b @ b, 1e-30)), 4)
+            if len(a) == 1 or not equal(self.factor * a, factor * b, 1e-3):
+                factor = 0.0
+            if not right:
+                found.setdefault(factor, []).append(name + (f" ({role})" if role else ""))
+        return found
+
     def explain(self, begin: list[Wrongs]) -> tuple[list[Wrongs], int]:
         """Return the fewest mistakes that give most pieces, going on from some, and how many."""
         plain, catalogue, tries = self.of(()), self.catalogue, MOST_TRIES
@@ -257,7 +280,7 @@ class Search:
                 if (reach[more.name] & bad).any()  # what changes only right pieces is no help
                 and not any(more.lines.keys() & w.lines.keys() for w in wrong)
             }
-            tried = list(longer.values())[:tries]
+            tried = list(longer.values())[: min(tries, AT_ONCE)]
             tries -= len(tried)
             scored = sorted(((int(self.right(w).sum()), w) for w in tried), key=lambda e: -e[0])
             if scored and scored[0][0] > most:
@@ -401,6 +424,9 @@ def examine(
         found.lstm = answer.is_lstm and found.own
         if not found.own:
             text = "autograd is cut: a detach, .data or no_grad on the way"
+            written = cases[0].written()
+            if written:
+                text = f"the backward pass of {written} is not that of its own forward pass"
             found.findings = [mistake(text, "eq-d-weights")]
     own = found.own and not any(f.kind == "mistake" for f in found.findings)
     answer.backward_of_own_forward = own
@@ -478,14 +504,15 @@ def compare(
                 found.add("all gradients are zero", "eq-d-weights")
             continue
         among = Search(case, wiring, best, theirs, reference)
-        begin, most = among.explain(begin)
+        begin, most = among.explain(begin if () in begin else [(), *begin])
         if most == len(among.pieces):
             continue
         if started:
             found.add("accumulators do not start at zero", "eq-d-weights-sum")
-        good = zip(among.pieces, among.right(begin[0]), strict=True)
-        names = [name + (f" ({role})" if role else "") for (name, role), ok in good if not ok]
-        found.add("gradients that nothing explains", detail=", ".join(names))
+        for factor, pieces in among.left(begin[0]).items():
+            text = f"only these gradients are multiplied by {factor:.4g}"
+            text = text if factor else "gradients that nothing explains"
+            found.add(text, "eq-d-weights-sum" if factor else "", ", ".join(pieces))
         begin = begin if 2 * most > len(among.pieces) else [()]
         break
     alike = [list(dict.fromkeys(w.name for w in column)) for column in zip(*begin, strict=False)]
@@ -518,6 +545,8 @@ def observed(case: Case, found: Verdict) -> tuple[Arrays | None, bool]:
 def agrees(case: Case, theirs: Arrays, wanted: Arrays) -> tuple[str | None, bool]:
     """Return how gradients differ harmlessly, if they do, and whether they agree but for that."""
     harmless = not_a_mistake(theirs, wanted, case)
+    if harmless and isinstance(case, AutogradCase):  # it multiplies nothing
+        harmless = None
     inputs = theirs.keys() & case.inputs.keys()
     right = all(equal(theirs[n], wanted[n], case.tolerance) for n in inputs)
     return harmless, harmless is not None and right

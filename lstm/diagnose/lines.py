@@ -9,6 +9,7 @@ the next step handed on.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -300,12 +301,13 @@ LISTED: dict[str, list[tuple[str, dict[str, str]]]] = {
 def of_weights(square: bool) -> Iterator[Wrong]:
     """Yield what is written for the gradients of weights and biases."""
     equation = "eq-d-weights"
+    for arrays, s in itertools.product(("W", "U", "b", "WU", "WUb"), ROLES):
+        for group in (*ROLES.replace(s, ""), ROLES):
+            lines = {f"{n}_{r}": PRODUCTS[n].format("a_" + s) for n in arrays for r in group}
+            name = ", ".join(arrays)
+            where = "all" if group == ROLES else word(group) if arrays[1:] else f"{name}_{group}"
+            yield Wrong(f"copied line: d_a of {s} for {name} ({where})", equation, lines)
     for array, product in PRODUCTS.items():
-        for s in ROLES:
-            for group in (*ROLES.replace(s, ""), ROLES):
-                lines = {f"{array}_{r}": product.format("a_" + s) for r in group}
-                where = "all" if group == ROLES else f"{array}_{group}"
-                yield Wrong(f"copied line: d_a of {s} for {array} ({where})", equation, lines)
         for group in (*ROLES, ROLES):
             text = f"{array}'s gradient from the gate, before its derivative ({word(group)})"
             lines = {f"{array}_{r}": product.format("d_" + r) for r in group}

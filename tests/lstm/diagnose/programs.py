@@ -366,6 +366,47 @@ class LSTM:
             outputs.append(h)
         return outputs
 """
+# All weights in one vector.
+VECTOR = """
+class LSTM:
+    def __init__(self, num_inputs, num_cells):
+        self.shape = num_cells, num_inputs + num_cells + 1
+        self.theta = np.random.randn(4 * np.prod(self.shape))
+
+    def step(self, x, h, c):
+        W = self.theta.reshape(4, *self.shape)
+        f, i, g, o = W @ np.hstack([x, h, np.ones((len(x), 1))]).T
+        c = sigmoid(f.T) * c + sigmoid(i.T) * np.tanh(g.T)
+        return sigmoid(o.T) * np.tanh(c), c
+"""
+# A function of PyTorch with a backward pass of its own.
+FUNCTION = """
+import torch
+
+class Gates(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, c):
+        i, f, o, g = a.chunk(4, dim=1)
+        i, f, o, g = i.sigmoid(), f.sigmoid(), o.sigmoid(), g.tanh()
+        new = f * c + i * g
+        ctx.save_for_backward(i, f, o, g, c, new)
+        return o * new.tanh(), new
+
+    @staticmethod
+    def backward(ctx, dh, dc):
+        i, f, o, g, c, new = ctx.saved_tensors
+        d = dc + dh * o * (1 - new.tanh() ** 2)
+        di, df, dg = d * g * i * (1 - i), d * c * f * (1 - f), d * i * (1 - g**2)
+        return torch.cat([di, df, dh * new.tanh() * o * (1 - o), dg], dim=1), d * f
+
+class LSTM(torch.nn.Module):
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.all = torch.nn.Linear(input_size + hidden_size, 4 * hidden_size)
+
+    def forward(self, x, state):
+        return Gates.apply(self.all(torch.cat([x, state[0]], 1)), state[1])
+"""
 
 
 def changed(program: str, old: str, new: str) -> str:
@@ -452,6 +493,18 @@ PROGRAMS: dict[str, tuple[str, str | None, bool, str]] = {
     "backward behind the name": (
         COURSE.replace("step_forward", "lstm_cell").replace("step_backward", "lstm_cell_backward"),
         "lstm_cell", True, "and so is its backward pass",
+    ),
+    "a loss's share beside the state's": (
+        changed(
+            changed(LISTS, "backward(self, dh, dc)", "backward(self, dh, dstate)"),
+            "        ds = dc", "        dh, dc = dh + dstate[0], dstate[1]\n        ds = dc",
+        ),
+        "LSTM", True, "and so is its backward pass",
+    ),
+    "one vector": (VECTOR, "LSTM", True, ""),
+    "function of one's own": (FUNCTION, "LSTM", True, "and so is its backward pass"),
+    "wrong function of one's own": (
+        changed(FUNCTION, " * (1 - new.tanh() ** 2)", ""), "LSTM", False, "backward pass of Gates"
     ),
     "no candidate": (
         changed(COLUMNS, "f * c_prev + i * g", "f * c_prev + i"),

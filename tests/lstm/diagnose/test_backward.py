@@ -87,6 +87,14 @@ def test_mistakes_are_named(wrong):
     assert wrong.name in f"{finding.name} {finding.detail}", str(answer)
 
 
+def test_what_explains_one_step_may_not_explain_three():
+    """With c_0 = 0 a line for the forget gate says less in the first step than in the others."""
+    wrong = next(w for w in CATALOGUE if w.name == "copied line: d_a of i for W, U, b (f)")
+    w = WRITTEN.weights()
+    answer = lstm.diagnose_sequence(WRITTEN.run(w), w, of_sequence(w, (wrong,)))
+    assert answer.mistakes == [wrong.name]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_two_mistakes(seed):
     rng = np.random.default_rng(seed)
@@ -111,6 +119,18 @@ def test_what_is_not_in_the_catalogue_is_unknown():
     answer = lstm.diagnose(WRITTEN.step(w), w, gradients)
     (finding,) = answer.findings
     assert finding.name == "gradients that nothing explains"
+    assert finding.detail == ", ".join(f"U ({role})" for role in ROLES)
+
+
+def test_one_array_alone_is_multiplied():
+    w = WRITTEN.weights()
+
+    def gradients(*given):
+        found = of_step(w)(*given)
+        return found | {"dU": -found["dU"]}
+
+    (finding,) = lstm.diagnose(WRITTEN.step(w), w, gradients).findings
+    assert finding.name == "only these gradients are multiplied by -1"
     assert finding.detail == ", ".join(f"U ({role})" for role in ROLES)
 
 
