@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -19,7 +20,7 @@ from lstm import checks
 from lstm.diagnose import weights as found_weights
 from lstm.diagnose.handed import arguments, gradients_by_name
 from lstm.diagnose.layouts import STEPS, Layout, arrange, back, fits, shape_of
-from lstm.diagnose.names import METHODS, is_gradient, role_of
+from lstm.diagnose.names import CLEAR, METHODS, is_gradient, role_of
 from lstm.diagnose.weights import Arrays, Weights, is_torch, weights_of
 
 # Orders of arguments to try where their names do not tell.
@@ -428,6 +429,9 @@ class Step:
         """
         outputs = dict(zip(("d_h", "d_c"), given, strict=False))
         parts = self._arranged(inputs | outputs)
+        for name in dir(self.owner):
+            if re.fullmatch(CLEAR, name):
+                getattr(self.owner, name)()
         forward = self.raw(**inputs)
         shapes = {n: np.shape(parts[n]) for n in self.inputs if n != "x" or not self.tokens}
         asked = {name: parts[name] for name in (*self.inputs, *outputs)}
@@ -445,7 +449,8 @@ class Step:
             found |= gradients_by_name(held, self.weights, {})[0]
         for name, array in self.weights.items():
             if not np.array_equal(array, before[name]):
-                found.setdefault(name, before[name] - array)
+                if not np.any(found.get(name, 0)):
+                    found[name] = before[name] - array
                 array[...] = before[name]
         return {n: back(v, *self.axes(n)) if n in self.inputs else v for n, v in found.items()}
 

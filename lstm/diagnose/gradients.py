@@ -328,14 +328,10 @@ def by_vjp(code: Any) -> Callable[..., Any] | None:
     if vjp is None:
         return None
 
-    clear = getattr(code.owner, "zero_grad", int)
-
     def of_step(x: Any, h: Any, c: Any, d_h: Any, d_c: Any) -> Any:
-        clear()
         return vjp(*code.slots({"x": x, "h": h, "c": c}))[1](d_h, d_c)
 
     def of_sequence(x: Any, d_h: Any) -> Any:
-        clear()
         return vjp(x)[1](d_h)
 
     return of_step if "h" in code.inputs else of_sequence

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm.diagnose.names import CACHE, is_gradient, plain_name, role_of, same_weight
+from lstm.diagnose.names import CACHE, RATE, is_gradient, plain_name, role_of, same_weight
 from lstm.diagnose.weights import Arrays, as_numbers
 
 
@@ -47,6 +47,8 @@ def arguments(
             value = parts[key] * 0
         elif key is not None:
             value = parts[key]
+        elif needed and re.fullmatch(RATE, name.lower()):
+            value = 1.0
         elif needed:
             value = parts[left.pop(0)] if left else cache
         else:

@@ -14,6 +14,9 @@ NAMES = {  # what an argument's name says it is; the first that fits
     "weights": r"p|params?|parameters|weights|theta|model",
 }
 CACHE = r".*(cache|saved|ctx|tape|kept|fwd).*"
+RATE = r"lr|learning_?rate|eta|alpha|step_?size"
+CLEAR = r"(zero|clear|reset)_?grad\w*"
+"""Names of the rate that a backward pass asks for, and of the method that sets gradients to 0."""
 METHODS = ("step", "forward_step", "forward", "lstm_step", "lstm_cell", "cell", "__call__")
 RUNS = ("forward", "run", "__call__", "forward_pass", "forward_propagation", "predict")
 """Names of the method that computes a step or a sequence, in the order in which they are tried."""

@@ -366,6 +366,14 @@ class LSTM:
             outputs.append(h)
         return outputs
 """
+# Gradients are added up until they are cleared.
+ADDED = (
+    LISTS.replace("grad[...] =", "grad +=")
+    + """
+    def zero_grad(self):
+        self.grads = [0 * a for a in self.params]
+"""
+)
 # All weights in one vector.
 VECTOR = """
 class LSTM:
@@ -499,6 +507,18 @@ PROGRAMS: dict[str, tuple[str, str | None, bool, str]] = {
             changed(LISTS, "backward(self, dh, dc)", "backward(self, dh, dstate)"),
             "        ds = dc", "        dh, dc = dh + dstate[0], dstate[1]\n        ds = dc",
         ),
+        "LSTM", True, "and so is its backward pass",
+    ),
+    "gradients that are cleared": (ADDED, "LSTM", True, "and so is its backward pass"),
+    "gradients that are never cleared": (
+        changed(ADDED, "zero_grad(self", "begin(self"),
+        "LSTM", False, "keep the last call's gradients",
+    ),
+    "a rate is asked for": (
+        LISTS.replace("self, dh, dc", "self, dh, dc, lr")
+        .replace("zip(self.grads,", "zip(self.params,")
+        .replace("grad[...] =", "grad -= lr *")
+        .replace("        return da @ Wx.T, da @ Wh.T, ds * f", ""),
         "LSTM", True, "and so is its backward pass",
     ),
     "one vector": (VECTOR, "LSTM", True, ""),
