@@ -237,12 +237,15 @@ GIVEN |= {"writings": written}
 
 @cache
 def _outputs(page: str) -> list[tuple[str, str]]:
-    """Return the outputs of a page, each as plain text and as HTML."""
+    """Return the outputs of a page, each as plain text and as HTML; of two drawings the first."""
     cells = json.loads(pages()[page].read_text(encoding="utf-8"))["cells"]
     outputs = [each for cell in cells for each in cell.get("outputs", [])]
     data = [(each.get("text"), each.get("data", {})) for each in outputs]
     return [
-        ("".join(text or found.get("text/plain", "")), "".join(found.get("text/html", "")))
+        (
+            "".join(text or found.get("text/plain", "")),
+            PHONE.sub("", "".join(found.get("text/html", ""))),
+        )
         for text, found in data
     ]
 
@@ -382,6 +385,7 @@ def unbound(name: str, templates: dict[str, str], elsewhere: list[str]) -> dict[
     return found
 
 
+PHONE = re.compile(r'<svg [^>]*class="narrow.*?</svg>', re.DOTALL)
 OF_A_RUN = re.compile(r"\b(row|line|record|accuracy|run|learnt|shares|trial|writings)\(|\bmeetings")
 """A source that reads what a run gave."""
 
