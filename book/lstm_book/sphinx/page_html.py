@@ -10,13 +10,12 @@ table heads nothing: the first cells of its rows are their headers. A number in 
 line with its spread, interval or pair, an option with its value, and "chapter" with its number. A
 line of code knows its indentation: what a phone wraps of it hangs below, Python keeps its shape.
 What steers the formatter is left out. In the text a number keeps its per cent sign, its unit and
-its exponent, and its minus is one; a command in the caption of a table is code.
+its exponent, and its minus is one; a command in a caption is code.
 """
 
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -37,8 +36,8 @@ NUMBERS = re.compile(
     r"(?<=\d) (?=(?:±|:|to|of) [-−+]?\d)|(?<=\d [±:]) (?=[-−+]?\d)|(?<=\d (?:to|of)) (?=[-−+]?\d)"
     r"|(?<=\d) (?=[\[(][-−+]?\d)|(?<=\d,) (?=[-−+]?[\d.]+\])|(?<=\d:) (?=\d)|(?<=&lt;) (?=[\d.])"
 )
-COMMAND = re.compile(r"python -m [^·<]*[^·<\s]|(?<!\w)--[a-z]+ [\w-]+")
-CAPTION = re.compile(r"<caption>.*?</caption>", re.DOTALL)
+COMMAND = re.compile(r"<code>.*?</code>|(python -m [^·<]*[^·<\s]|(?<!\w)--[a-z]+ [\w-]+)")
+CAPTION = re.compile(r"<(fig)?caption\b[^>]*>.*?</(fig)?caption>", re.DOTALL)
 # In the text, not in code, drawings, formulas and tags: the space before a unit, exponent, minus.
 NUMBER = re.compile(
     rf'<(pre|script|svg|code)\b.*?</\1>|{FORMULA}|<div class="math .*?</div>|<[^>]*>'
@@ -71,9 +70,12 @@ def row_headers(table: str) -> str:
 def whole(table: str) -> str:
     """Return the HTML of a table whose numbers and options stay on one line."""
     table = NUMBERS.sub(SPACE, row_headers(table))
-    code = partial(COMMAND.sub, r"<code>\g<0></code>")
-    table = CAPTION.sub(lambda caption: code(caption[0]), table)
     return OPTION.sub(r'<span class="one-line">\g<0></span>', table)
+
+
+def commands(caption: str) -> str:
+    """Return the HTML of a caption in which commands are code."""
+    return COMMAND.sub(lambda found: f"<code>{found[1]}</code>" if found[1] else found[0], caption)
 
 
 def lines(code: re.Match[str]) -> str:
@@ -111,6 +113,7 @@ def change(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
     if "body" in context:
         html = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
         html = HIDDEN.sub(r"\1Output\2output", WRONG.sub("", html))
+        html = CAPTION.sub(lambda caption: commands(caption[0]), html)
         html = TABLE.sub(lambda table: whole(table[0]), REFERENCE.sub(rf"\1{SPACE}", html))
         context["body"] = NUMBER.sub(together, CODE.sub(lines, breaks(html)))
 
