@@ -1,8 +1,7 @@
 """Peepholes of code that runs whole sequences, where no cell state can be seen or changed.
 
 A peephole's weight looks like a bias that belongs to no gate: it acts where there is a cell state.
-Without it the rest is explained as ever. Then each is put back alone: one of the places in which it
-may stand gives the outputs.
+Without it the rest is explained; then each is put back alone, in each place in which it may stand.
 """
 
 from __future__ import annotations

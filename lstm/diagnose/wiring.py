@@ -3,8 +3,7 @@
 A weight betrays its place. Where its input is zero, changing it changes nothing: that tells what it
 multiplies. The outputs that do change tell its unit. And how they change, divided by the input, is
 the derivative by the preactivation, which all weights of one gate share: that tells the gate. So no
-layout has to be known: rows or columns, joined or apart, a bias as a column or two of them, gates
-in blocks or interleaved.
+layout has to be known.
 """
 
 from __future__ import annotations

@@ -132,10 +132,10 @@ def test_rounding_keeps_the_place_of_a_point():
 # ------------------------------------------------------------------------------------ for a phone
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_for_a_phone_is_narrow_and_its_letters_as_large(pages, name):
-    sizes = re.findall(r'<svg viewBox="0 0 (\d+) \d+"[^>]* class="narrow"', pages[name])
+    sizes = re.findall(r'<svg viewBox="0 0 (\d+) \d+"[^>]* class="narrow[" ]', pages[name])
     charts = {"loss-curve", "spread", "confusion", "probabilities", "matrices", "heatmap"}
     assert (sizes == [f"{narrow.WIDTH}"]) == (name in charts)
-    slim = pages[name].partition('class="narrow"')[2]
+    slim = pages[name].partition('class="narrow')[2]
     letters = re.findall(r"translate\([^)]*\) scale\((0\.\d+) -", slim)
     assert min(map(float, letters), default=1) >= 0.11
 
