@@ -18,7 +18,7 @@ def runs(record: Record, name: str, part: str = "result", **options: Any) -> lis
         What :func:`lstm_book.experiments.load_record` returns for ``"writing"``.
     name : {"LSTM", "Transformer"}
         Which network.
-    part : {"result", "choice", "window", "curve", "longer"}
+    part : {"result", "choice", "window", "curve", "longer", "fresh"}
         What the runs are for.
     **options
         For example ``lr=0.01``, ``window=16, carry=False`` or ``fraction=0.25``.
