@@ -6,7 +6,6 @@ a :class:`Step` takes rows and gives rows, whatever the code takes and gives.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import itertools
 import re
@@ -95,7 +94,10 @@ class Step:
 
     def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
         """Return the new h and c, as rows; h alone where c does not come out."""
-        found = self.everything(**inputs)
+        return self.chosen(self.everything(**inputs))
+
+    def chosen(self, found: list[Any]) -> list[Any]:
+        """Return of all that comes out what is h and c."""
         return [found[k] for k in self.choice or range(min(len(self.outputs), len(found)))]
 
     def everything(self, **inputs: np.ndarray) -> list[np.ndarray]:
@@ -163,9 +165,12 @@ class Step:
         ]
 
     def _call(self, **inputs: np.ndarray) -> list[np.ndarray]:
-        result = self.raw(**inputs)
-        shape = shape_of(self.layout.state, {"s": len(inputs["x"]), "h": self.H})
-        found = [np.array(a, np.float64).reshape(shape) for a in flatten(result) if fits(a, shape)]
+        return as_floats(self.states_in(self.raw(**inputs), inputs["x"]))
+
+    def states_in(self, result: Any, x: np.ndarray) -> list[Any]:
+        """Return arrays or tensors in what came out that have the shape of states, as rows."""
+        shape = shape_of(self.layout.state, {"s": len(x), "h": self.H})
+        found = [a.reshape(shape) for a in flatten(result) if fits(a, shape)]
         if not found:
             raise CannotCall(f"the step returned nothing of a state's shape {shape}")
         return [back(array, "sh", self.layout.state) for array in found]
@@ -475,9 +480,14 @@ def takes(signature: inspect.Signature, order: tuple, named: dict[str, Any]) -> 
     return True
 
 
-def flatten(result: Any, depth: int = 2) -> Iterator[np.ndarray]:
-    """Yield the arrays in what a step returned; a cache is too deep to be looked at."""
-    array = found_weights.as_numbers(result)
+def as_floats(found: list[Any]) -> list[np.ndarray]:
+    """Return copies in double precision."""
+    return [np.array(found_weights.as_array(array), np.float64) for array in found]
+
+
+def flatten(result: Any, depth: int = 2) -> Iterator[Any]:
+    """Yield arrays and tensors in what a step returned; a cache is too deep to be looked at."""
+    array = result if is_torch(result) else found_weights.as_numbers(result)
     if array is not None:
         yield array
     elif depth and isinstance(result, Mapping | list | tuple):
@@ -519,21 +529,18 @@ def opened(
 ) -> Step:
     """Return the first code that gives all outputs, else the first at all.
 
-    The ways are things with weights and sizes, the likeliest first. Modules of PyTorch are tried in
-    double precision, as copies, before they are themselves.
+    The ways are things with weights and sizes, the likeliest first.
     """
     best = None
-    for thing, weights, sizes in ways:
-        module = weights is None and hasattr(thing, "double") and is_torch(thing)
-        for one in (copy.deepcopy(thing).double(), thing) if module else (thing,):
-            try:
-                code = kind(one, weights, sizes)
-            except (ValueError, TypeError) as failure:
-                failed = failure
-                continue
-            if code.count == kind.most and code.layout.several:
-                return code
-            best = code if best is None or code.count > best.count else best
+    for way in ways:
+        try:
+            code = kind(*way)
+        except (ValueError, TypeError) as failure:
+            failed = failure
+            continue
+        if code.count == kind.most and code.layout.several:
+            return code
+        best = code if best is None or code.count > best.count else best
     if best is None:
         raise failed
     return best

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from lstm.diagnose.gradients import by_vjp, examine
 from lstm.diagnose.names import gate_of, is_gradient
 from lstm.diagnose.reorder import complete, own_weights, standard, state_dict
 from lstm.diagnose.sequences import Sequence
-from lstm.diagnose.weights import kept
+from lstm.diagnose.weights import in_double, kept
 from lstm.diagnose.wiring import Wiring, measure, settle_weights
 
 MOST_BLOCKS = 6
@@ -108,6 +109,18 @@ def answered(
     for name, given in (("gradients", gradients), ("loss", loss)):
         if given is not None:
             checks.function(name, given)
+    with in_double(thing, weights):
+        answer = attempted(kind, thing, weights, gradients, loss)
+    if answer.reason and "torch" in sys.modules:  # it may have tensors of a precision of its own
+        answer = attempted(kind, thing, weights, gradients, loss)
+    return answer
+
+
+def attempted(
+    kind: type[Step], thing: Any, weights: Mapping[str, Any] | None,
+    gradients: Callable[..., Any] | None, loss: Callable[..., Any] | None,
+) -> Diagnosis:  # fmt: skip
+    """Examine code as it is."""
     try:
         code = open_code(kind, thing, weights)
         alone = kind is Step and "c" not in itertools.chain(*code.order)

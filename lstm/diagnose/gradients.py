@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from lstm.diagnose.catalogue import Finding, mistake
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation
 from lstm.diagnose.handed import gradients_by_name
+from lstm.diagnose.layouts import back
 from lstm.diagnose.lines import ROLES, Wrong, backward, forward, mistakes
 from lstm.diagnose.reorder import standard
-from lstm.diagnose.weights import Arrays, tensors_of
+from lstm.diagnose.weights import Arrays
 from lstm.diagnose.wiring import Wiring
 
 MOST_ENTRIES = 30
@@ -162,42 +163,47 @@ class LossCase(Case):
 
 
 class AutogradCase(Case):
-    """The same for code of PyTorch: a loss of all that comes out, differentiated by autograd.
+    """The same for code of PyTorch: its outputs are differentiated by autograd.
 
-    What autograd gives is right by construction; a ``detach`` or ``.data`` on the way cuts it.
+    What autograd gives is right by construction; a ``detach`` or ``.data`` on the way cuts it, and
+    a function on the way may have a backward pass of its own, whose name is ``written``.
     """
 
     scales = False
+    written = ""
 
     def theirs(self, factor: float = 1.0) -> Arrays:
-        """Return what autograd gives."""
-        known, loss = self.code.parameters(), self._loss()
-        grad = sys.modules["torch"].autograd.grad
+        """Return what autograd gives; of x only where a function is a person's own."""
+        names = [n for n in self.inputs if n != "x" or (self.written and not self.code.tokens)]
+        torch, parts = sys.modules["torch"], self.code._arranged(self.inputs)
+        inputs = {name: parts[name].requires_grad_() for name in names}
+        parts |= {name: leaf.clone() for name, leaf in inputs.items()}  # it may be changed in place
+        out = self.code.chosen(self.code.states_in(self.code._with(parts), self.inputs["x"]))
+        pairs = zip(out, self.given, strict=False)
+        loss = sum((o.double() * torch.from_numpy(d[-len(o) :])).sum() for o, d in pairs)
+        known = self.code.parameters() | inputs
         found = [None] * len(known)
         if loss.requires_grad:
-            found = grad(loss, list(known.values()), allow_unused=True)
-        return {
-            name: np.zeros(p.shape) if g is None else g.numpy().astype(float)
-            for (name, p), g in zip(known.items(), found, strict=True)
+            found = torch.autograd.grad(loss, list(known.values()), allow_unused=True)
+        if not self.written and (written := own_function(loss.grad_fn)):
+            self.written = written
+            return self.theirs()
+        gradients = {
+            name: np.zeros(leaf.shape) if g is None else g.numpy().astype(float)
+            for (name, leaf), g in zip(known.items(), found, strict=True)
         }
+        return gradients | {n: back(gradients[n], *self.code.axes(n)) for n in inputs}
 
-    def loss(self) -> float:
-        """Return the loss."""
-        return float(self._loss().detach())
 
-    def written(self) -> str:
-        """Return the name of a function on the way whose backward pass is a person's own."""
-        torch, nodes = sys.modules["torch"], [self._loss().grad_fn]
-        for node in nodes:
-            if isinstance(node, torch.autograd.function.BackwardCFunction):
-                return type(node).__name__.removesuffix("Backward")
-            more = (n for n, _ in node.next_functions if n is not None) if node else ()
-            nodes += [n for n in more if n not in nodes]
-        return ""
-
-    def _loss(self) -> Any:
-        cos, out = sys.modules["torch"].cos, tensors_of(self.code.raw(**self.inputs))
-        return sum(cos(t.double()).sum() for t in out if t.is_floating_point())
+def own_function(node: Any) -> str:
+    """Return the name of a function on the way whose backward pass is a person's own."""
+    nodes = [node]
+    for node in nodes:
+        if isinstance(node, sys.modules["torch"].autograd.function.BackwardCFunction):
+            return type(node).__name__.removesuffix("Backward")
+        more = (n for n, _ in node.next_functions if n is not None) if node else ()
+        nodes += [n for n in more if n not in nodes]
+    return ""
 
 
 class Search:
@@ -392,12 +398,12 @@ def examine(
 ) -> None:  # fmt: skip
     """Compare a person's gradients with both yardsticks; put into the answer what is wrong."""
     answer.autograd = gradients is None and loss is None
-    known = not answer.autograd and best is not None and set(best.blocks) == set(ROLES)
+    known = best is not None and set(best.blocks) == set(ROLES)
     best = best if known else None
     before, called = dict(vars(code)), []
     try:
         if answer.autograd:
-            cases: list[Case] = [AutogradCase(code, code.function, max(code.lengths))]
+            cases = [AutogradCase(code, code.function, steps) for steps in code.lengths]
         elif loss is not None:
             cases = [LossCase(code, loss, steps) for steps in code.lengths]
         else:
@@ -418,12 +424,15 @@ def examine(
         vars(code).update(before)  # another arrangement may have been tried
     if answer.autograd:
         found.lstm = answer.is_lstm and found.own
-        if not found.own:
+        wrong, written = found.findings, cases[-1].written
+        if written:
+            text = f"the backward pass of {written} is not that of its own forward pass"
+            wrong = wrong or [mistake(text, "eq-d-weights")] * (not found.own)
+            found.findings = [replace(f, detail=f"{f.detail} in {written}".strip()) for f in wrong]
+        elif not found.own:
             text = "autograd is cut: a detach, .data or no_grad on the way"
-            written = cases[0].written()
-            if written:
-                text = f"the backward pass of {written} is not that of its own forward pass"
-            found.findings = [mistake(text, "eq-d-weights")]
+            detail = ", ".join(finding.name for finding in wrong)
+            found.findings = [mistake(text, "eq-d-weights", detail)]
     own = found.own and not any(f.kind == "mistake" for f in found.findings)
     answer.backward_of_own_forward = own
     answer.backward_of_lstm = None if found.lstm is None else found.lstm and (own or not found.own)

@@ -71,7 +71,8 @@ def back(array: np.ndarray, ours: str, theirs: str) -> np.ndarray:
     """Return an array with axes ``theirs`` as one with axes ``ours``."""
     array = array[tuple(0 if letter == "1" else slice(None) for letter in theirs)]
     left = theirs.replace("1", "")
-    array = array.transpose([left.index(letter) for letter in ours if letter in left])
+    turn = getattr(array, "permute", array.transpose)  # of a tensor, or of an array
+    array = turn([left.index(letter) for letter in ours if letter in left])
     return array[tuple(slice(None) if letter in left else None for letter in ours)]
 
 

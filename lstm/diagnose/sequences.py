@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ import numpy as np
 from lstm.diagnose.calling import CannotCall, Step
 from lstm.diagnose.layouts import OUTPUTS, SEQUENCES, back, fits, shape_of
 from lstm.diagnose.names import RUNS
-from lstm.diagnose.weights import as_array, as_numbers
+from lstm.diagnose.weights import as_array, as_numbers, is_torch
 
 
 class Sequence(Step):
@@ -38,22 +39,22 @@ class Sequence(Step):
 
     def _call(self, x: np.ndarray) -> list[np.ndarray]:
         if not self.only_last:
-            return self._outputs(self.raw(x=x), *x.shape[:2])
+            return super()._call(x=x)
         ends = []
         for t in range(len(x)):
             beginning = x[: t + 1].tobytes()
             if beginning not in self.known:
-                self.known[beginning] = self._outputs(self.raw(x=x[: t + 1]), 1, x.shape[1])
+                self.known[beginning] = super()._call(x=x[: t + 1])
             ends.append(self.known[beginning])
         return [np.concatenate(column) for column in zip(*ends, strict=True)]
 
-    def _outputs(self, result: Any, T: int, S: int) -> list[np.ndarray]:
+    def states_in(self, result: Any, x: np.ndarray) -> list[Any]:
         """Return what may be all outputs, or the last ones, where it was found before."""
-        found = []
+        found, (T, S) = [], (1 if self.only_last else len(x), x.shape[1])
         for path, letters, more in self.places or self._places(result, T, S):
             array = at(result, path)
             shape = shape_of(letters, {"t": T + more, "s": S, "h": self.H})
-            outputs = back(np.array(array, np.float64).reshape(shape), "tsh", letters)
+            outputs = back(array.reshape(shape), "tsh", letters)
             if more:  # the initial state stands before, or behind
                 outputs = outputs[:-1] if outputs[0].any() else outputs[1:]
             found.append(outputs)
@@ -137,8 +138,12 @@ def steps_of(result: Any) -> list[Any]:
     return list(result)
 
 
-def at(result: Any, path: tuple) -> np.ndarray:
-    """Return the array at a place."""
+def at(result: Any, path: tuple) -> Any:
+    """Return the array or tensor at a place."""
     for key in path:
-        result = np.stack([as_array(p) for p in steps_of(result)]) if key == ALL else result[key]
-    return as_numbers(result)
+        if key == ALL:
+            parts = steps_of(result)
+            result = (sys.modules["torch"] if is_torch(parts[0]) else np).stack(parts)
+        else:
+            result = result[key]
+    return result if is_torch(result) else as_numbers(result)

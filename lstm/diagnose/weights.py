@@ -37,13 +37,31 @@ def is_torch(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor | torch.nn.Module)
 
 
-def tensors_of(result: Any) -> Iterator[Any]:
-    """Yield the tensors in what code of PyTorch returned."""
-    if isinstance(result, Mapping | list | tuple):
-        for part in result.values() if isinstance(result, Mapping) else result:
-            yield from tensors_of(part)
-    elif is_torch(result):
-        yield result
+@contextmanager
+def in_double(*things: Any) -> Iterator[None]:
+    """Let the tensors that things hold, and those that are made, be of double precision."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before, found = torch.get_default_dtype(), {}
+    for thing in things:
+        thing = used_by(thing) if inspect.isroutine(thing) else thing
+        parts = thing.modules() if isinstance(thing, torch.nn.Module) else ()
+        for part in (thing, *map(vars, parts)):
+            tensors = (t for _, t in leaves(part) if is_torch(t) and t.dtype == torch.float32)
+            found |= {id(tensor): tensor for tensor in tensors}
+    if len({tensor.untyped_storage().data_ptr() for tensor in found.values()}) < len(found):
+        found = {}  # of views of one another there would be copies
+    torch.set_default_dtype(torch.float64)
+    for tensor in found.values():
+        tensor.data = tensor.data.double()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+        for tensor in found.values():
+            tensor.data = tensor.data.float()
 
 
 def as_array(value: Any) -> np.ndarray | None:
@@ -66,8 +84,8 @@ def as_numbers(value: Any, *, table: bool = False) -> np.ndarray | None:
     return as_array(value)
 
 
-def arrays_of(thing: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield name and array of every array of floats in an object, a dict or a list."""
+def leaves(thing: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[str, Any]]:
+    """Yield name and value of every array and tensor in an object, a dict or a list."""
     if is_torch(thing) and hasattr(thing, "named_parameters"):
         items = thing.named_parameters()
     elif isinstance(thing, Mapping):
@@ -79,11 +97,18 @@ def arrays_of(thing: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[st
     else:
         return
     for key, value in items:
-        name, array = f"{prefix}{key}", as_array(value)
-        if array is None:
-            if depth and not inspect.isroutine(value):
-                yield from arrays_of(value, f"{name}.", depth - 1)
-        elif array.dtype.kind == "f" and array.size:
+        name = f"{prefix}{key}"
+        if as_array(value) is not None:
+            yield name, value
+        elif depth and not inspect.isroutine(value):
+            yield from leaves(value, f"{name}.", depth - 1)
+
+
+def arrays_of(thing: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and numbers of every array or tensor of floats in a thing."""
+    for name, value in leaves(thing):
+        array = as_array(value)
+        if array.dtype.kind == "f" and array.size:
             yield re.sub(r"\.(data|value|v)$", "", name), array
 
 
