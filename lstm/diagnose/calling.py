@@ -76,8 +76,9 @@ class Step:
         self.weights = weights_of(whole if weights is None else weights)
         if not self.weights and not isinstance(weights, Weights):
             raise CannotCall("no weights were found: give a dict of the arrays that it uses")
-        held = [*getattr(self.owner, "__dict__", {}).values(), *values_of(weights)]
+        held = (value for one in (self.owner, weights) for _, value in found_weights.leaves(one))
         self.tensors = any(map(is_torch, (whole, self.owner, *held)))
+        self.told: tuple = ()
         self.swap_states = self.forgetful = self.tokens = self.alone = False
         self.dtype = np.result_type(*self.weights.values()) if self.weights else np.dtype(float)
         self.choice: tuple[int, ...] | None = None
@@ -155,7 +156,10 @@ class Step:
         if self.forgetful or shape != self._shape:  # a state of another batch may be left over
             self._restore()
         with np.errstate(all="ignore"):
-            return self.function(*self.slots(given), **self.named)
+            slots = self.slots(given)
+            if self.named:  # these may stand before the others
+                return self.function(**dict(zip(self.free, slots, strict=False)), **self.named)
+            return self.function(*slots)
 
     def slots(self, given: dict[str, Any]) -> list[Any]:
         """Return parts in the order of the code's arguments."""
@@ -185,7 +189,10 @@ class Step:
             layouts = [v.of_tokens() for v in self.layouts] if self.tokens else self.layouts
             sizes, orders = self._sizes(), self._orders()
             ways = (itertools.product(some, sizes, layouts) for some in (orders[:1], orders[1:]))
-            for (self.order, self.named), (self.D, self.H), self.layout in itertools.chain(*ways):
+            for (self.order, self.named, self.free), (
+                self.D,
+                self.H,
+            ), self.layout in itertools.chain(*ways):
                 self._restore()
                 found = self._try(errors)
                 if found > best:
@@ -246,13 +253,16 @@ class Step:
         # A number too large for a token is refused, one too small is not.
         return sorted(pairs, key=lambda p: (fit[p], -p[0] if self.tokens else 0))
 
-    def _orders(self) -> list[tuple[tuple, dict[str, Any]]]:
-        """Return orders of positional arguments with the named ones: from names, then all."""
+    def _orders(self) -> list[tuple[tuple, dict[str, Any], list[str]]]:
+        """Return orders of arguments, the ones given by name, and the names of the others.
+
+        The order that the arguments' names tell is the first.
+        """
         try:
             inner = self.function.forward if is_torch(self.function) else self.function
             signature = inspect.signature(inner)
         except (TypeError, ValueError):
-            return [(order, {}) for order in self.orders]
+            return [(order, {}, []) for order in self.orders]
         by_name = self.given if isinstance(self.given, Mapping) else {}
         slots, named = [], {}
         for parameter in signature.parameters.values():
@@ -262,7 +272,7 @@ class Step:
             role = role_of(name)
             if name in by_name and name not in ("x", "h", "c"):
                 named[name] = by_name[name]
-            elif role == "weights" and self.given is not None and slots:
+            elif role == "weights" and self.given is not None:
                 named[name] = self.given
             elif parameter.default is parameter.empty or role is not None:
                 slots.append(role)
@@ -270,8 +280,11 @@ class Step:
             slots = ["pair" if slot != "x" else slot for slot in slots]
         byname = tuple(("h", "c") if slot == "pair" else slot for slot in slots)
         likely = [byname] if byname in self.orders else []
+        vague = any(re.match("[as]", name) for name in signature.parameters if role_of(name) == "h")
+        self.told = () if vague else byname
         orders = dict.fromkeys((*likely, *self.orders))
-        return [(order, named) for order in orders if takes(signature, order, named)]
+        free = [name for name in signature.parameters if name not in named]
+        return [(order, named, free) for order in orders if takes(signature, order, named, free)]
 
     def _settle(self) -> None:
         """Find which state is which: h reaches every unit, c only its own; c is never squashed."""
@@ -466,18 +479,14 @@ class Step:
         return x, inputs.get("h", zero), inputs.get("c", zero), d_h, [*given, zero][1]
 
 
-def values_of(weights: Any) -> list[Any]:
-    """Return what a mapping or a list holds."""
-    return list(weights.values() if isinstance(weights, Mapping) else weights or ())
-
-
-def takes(signature: inspect.Signature, order: tuple, named: dict[str, Any]) -> bool:
-    """Whether a function takes so many arguments in order and these by name."""
+def takes(signature: inspect.Signature, order: tuple, named: dict[str, Any], free: list) -> bool:
+    """Whether a function takes so many arguments beside those by name."""
+    by_name = dict(zip(free, order, strict=False)) if named else {}
     try:
-        signature.bind(*order, **named)
+        signature.bind(*(() if named else order), **by_name, **named)
     except TypeError:
         return False
-    return True
+    return len(by_name) == len(order) or not named
 
 
 def as_floats(found: list[Any]) -> list[np.ndarray]:
@@ -505,7 +514,8 @@ def open_code(kind: type[Step], thing: Any, weights: Mapping[str, Any] | None) -
         found_weights.tables_as_arrays(weights, list(weights))
     if weights is not None or not inspect.isfunction(thing):
         return opened(kind, [(thing, weights, None)])
-    used, error = found_weights.used_by(thing), CannotCall("no weights were found: give a dict")
+    error = CannotCall("no weights were found: give a dict")
+    used = found_weights.used_by(thing) | found_weights.handed_to(thing)
     if weights_of(used):
         try:
             return kind(thing, used)

@@ -16,12 +16,12 @@ from lstm.diagnose import peepholes
 from lstm.diagnose.calling import CannotCall, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding, mistake
 from lstm.diagnose.diagnosis import Diagnosis
-from lstm.diagnose.forward import Explanation, Observed, explain, ties
+from lstm.diagnose.forward import Explanation, Observed, exchanged, explain, ties
 from lstm.diagnose.gradients import by_vjp, examine
 from lstm.diagnose.names import gate_of, is_gradient
 from lstm.diagnose.reorder import complete, own_weights, standard, state_dict
 from lstm.diagnose.sequences import Sequence
-from lstm.diagnose.weights import in_double, kept
+from lstm.diagnose.weights import Arrays, as_array, in_double, kept
 from lstm.diagnose.wiring import Wiring, measure, settle_weights
 
 MOST_BLOCKS = 6
@@ -186,6 +186,13 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
         if explanation is None and isinstance(code, Sequence):
             with_peepholes = peeped(code, wiring)
             wiring, answer, explanation = with_peepholes or (wiring, answer, explanation)
+            more = code.draw(np.random.default_rng(5), 3, 2 * (code.D + code.H))
+            if explanation is None and exchanged(observe(code, wiring, more), more["x"]):
+                text = "h and c are exchanged from one step to the next"
+                answer = Diagnosis(findings=[mistake(text, "eq-cell-state")])
+        if explanation is None and wiring.mixed:
+            without = projected(code)
+            wiring, answer, explanation = without or (wiring, answer, explanation)
         known = len(answer.right) if explanation is None else 100 - explanation.cost
         if best is None or known > best[0]:
             best = known, wiring, answer, explanation, choice
@@ -212,10 +219,29 @@ def peeped(code: Sequence, wiring: Wiring) -> tuple[Wiring, Diagnosis, Explanati
     return rest, answer, explanation
 
 
-def observe(code: Step, wiring: Wiring) -> Observed:
+def projected(code: Step) -> tuple[Wiring, Diagnosis, Explanation] | None:
+    """Explain code with a projection of h, if it has one: without it the rest is an LSTM."""
+    square = [name for name, array in code.weights.items() if array.shape == (code.H, code.H)]
+    for name in square:
+        array = code.weights[name]
+        with kept({name: array}):
+            array[...], every = np.eye(code.H), code.weights
+            code.weights = {n: a for n, a in every.items() if n != name}
+            wiring = measure(code)
+            answer, explanation = judge(code, wiring, observe(code, wiring), again=True)
+            code.weights = every
+        if explanation is not None:
+            wiring.idle.append(name)
+            found = Finding("a projection of h", "variant", "eq-hidden-state", name)
+            answer.findings = order_of([*answer.findings, found])
+            return wiring, answer, explanation
+    return None
+
+
+def observe(code: Step, wiring: Wiring, given: Arrays | None = None) -> Observed:
     """Run the code on ordinary inputs with ordinary weights."""
-    rng, parts = np.random.default_rng(5), wiring.assemble(code.weights)
-    given = code.draw(rng, 4, 12)
+    parts = wiring.assemble(code.weights)
+    given = given or code.draw(np.random.default_rng(5), 4, 12)
     if isinstance(code, Sequence):
         (h,) = code(**given)
         zero = np.zeros_like(h[0])
@@ -351,6 +377,7 @@ def behaviour(code: Step) -> list[Finding]:
     changed = ", ".join(code.changes_its_arguments())
     if changed:
         found.append(Finding("changes its arguments in place", "convention", "", changed))
+    found += orders_of_states(code)
     inputs = code.draw(np.random.default_rng(6), 3, 5)
     one = (Ellipsis, slice(0, 1), slice(None))
     together = code(**inputs)
@@ -363,6 +390,33 @@ def behaviour(code: Step) -> list[Finding]:
     if wrong:
         found.append(mistake(text))
     return found
+
+
+def orders_of_states(code: Step) -> list[Finding]:
+    """Return what is to be said of the order of h and c, going in and coming out."""
+    if isinstance(code, Sequence) or len(code.choices) < 2:
+        return []
+    pair = next((slot for slot in code.order if isinstance(slot, tuple)), None)
+    went = [name for name in pair or code.order if name in ("h", "c")][
+        :: -1 if code.swap_states else 1
+    ]
+    came, parts = (
+        sorted("hc", key=lambda n: code.choice["hc".index(n)]),
+        code.draw(np.random.default_rng(6), 1, 1),
+    )
+    result = code.raw(**parts)
+    inner = [part for part in result if pair and isinstance(part, tuple | list) and len(part) == 2]
+    if inner and as_array(inner[-1][0]) is not None:
+        h_first = np.isclose(as_array(inner[-1][0]).sum(), code(**parts)[0].sum())
+        came = ["h", "c"] if h_first else ["c", "h"]
+    if code.swap_states and not pair and code.told == code.order:
+        return [mistake("what is called h is used as c, and c as h", "eq-cell-state")]
+    if went == came:
+        return []
+    text = f"({', '.join(went)}) goes in, ({', '.join(came)}) comes out"
+    if inner:
+        return [mistake(f"h and c are exchanged: {text}", "eq-cell-state")]
+    return [Finding(f"{text}: fed back as they are, h and c are exchanged", "convention", "")]
 
 
 def compare(code: Step, wiring: Wiring, best: Explanation, answer: Diagnosis) -> None:

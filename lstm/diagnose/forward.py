@@ -8,6 +8,7 @@ cell state and one in the output, add instead of multiplying.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +26,7 @@ from lstm.diagnose.catalogue import (
     Form,
     formula,
 )
+from lstm.equations import sigmoid
 
 MOST = {"seen": 3.2, "unseen": 2.2, "again": 1.2}
 """Up to which cost formulas are tried: three deviations, or two where c is not seen; one where the
@@ -238,6 +240,27 @@ def unseen(seen: Observed, most: float) -> list[Explanation]:
             best = sorted(best + whole, key=lambda e: e.cost)
             best = [e for e in best if e.cost <= best[0].cost + 1e-9]
     return best
+
+
+def exchanged(seen: Observed, x: np.ndarray) -> bool:
+    """Whether a sequence's outputs are cell states, and what it carries is h.
+
+    Then the output gate follows from what comes out, and its preactivation is linear.
+    """
+    rows = np.concatenate([x, seen.h_prev, np.ones_like(x[..., :1])], -1)[:-1]
+    for i, f, g in itertools.permutations(range(len(seen.a)), 3):
+        i, f, g = sigmoid(seen.a[i]), sigmoid(seen.a[f]), np.tanh(seen.a[g])
+        if not seen.agrees(i[0] * g[0], seen.h[0]):
+            continue
+        o = ((seen.h - i * g) / f)[1:] / np.tanh(seen.h[:-1])
+        if ((o > 0) & (o < 1)).all():
+            a, A = (
+                np.log(o / (1 - o)).reshape(-1, o.shape[-1]),
+                rows.reshape(len(o) * o.shape[1], -1),
+            )
+            if np.abs(A @ np.linalg.lstsq(A, a, rcond=None)[0] - a).max() < 1e-4:
+                return True
+    return False
 
 
 def join(cell: Explanation, output: Explanation) -> Explanation:

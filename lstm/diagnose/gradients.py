@@ -344,14 +344,31 @@ def by_vjp(code: Any) -> Callable[..., Any] | None:
 
 
 def fitted(theirs: Arrays, numbers: Arrays, placed: set[str], tolerance: float) -> Arrays:
-    """Give gradients without a name to those of their shape that they fit: in their favour."""
+    """Give gradients without a name to those of their shape that they fit: in their favour.
+
+    One of a kind, of the two states, is of the one that it is nearer to.
+    """
     theirs = theirs.copy()
-    for a, b in itertools.permutations(sorted(placed & theirs.keys()), 2):
-        same = theirs[a].shape == theirs[b].shape
-        fits = same and equal(theirs[b], numbers[a], tolerance)
-        if fits and not equal(theirs[b], numbers[b], tolerance):
+    for a, b in itertools.permutations(sorted(numbers), 2):
+        if a not in placed & theirs.keys() or theirs[a].shape != numbers[b].shape:
+            continue
+        own, other = (equal(theirs[a], numbers[n], tolerance) for n in (a, b))
+        if (
+            b not in theirs
+            and not own
+            and (other or alike(theirs[a], numbers[b]) > alike(theirs[a], numbers[a]))
+        ):
+            theirs[b] = theirs.pop(a)
+        elif b in placed & theirs.keys() and other and not own:
             theirs[a], theirs[b] = theirs[b], theirs[a]
     return theirs
+
+
+def alike(a: np.ndarray, b: np.ndarray) -> float:
+    """Return how alike two gradients are in direction, where both are known."""
+    known = ~np.isnan(b)
+    a, b = a[known], b[known]
+    return float(a @ b / max(np.sqrt((a @ a) * (b @ b)), 1e-30))
 
 
 def opened(code: Any, gradients: Callable) -> list[Finding]:
@@ -415,6 +432,8 @@ def examine(
             compare(wiring, best, some, found, named=answer.is_lstm, search=search)
             if all(finding in called or finding.kind != "mistake" for finding in found.findings):
                 break
+        if code.dtype != np.float64:
+            answer.warnings.append("in single precision gradients are compared to 5 %")
         if found.missing:
             answer.warnings.append("no gradient came for " + ", ".join(found.missing))
     except Exception as error:  # whatever a person's code raises
@@ -428,7 +447,9 @@ def examine(
         if written:
             text = f"the backward pass of {written} is not that of its own forward pass"
             wrong = wrong or [mistake(text, "eq-d-weights")] * (not found.own)
-            found.findings = [replace(f, detail=f"{f.detail} in {written}".strip()) for f in wrong]
+            found.findings = [
+                replace(f, detail=f"{f.detail}; in {written}".strip("; ")) for f in wrong
+            ]
         elif not found.own:
             text = "autograd is cut: a detach, .data or no_grad on the way"
             detail = ", ".join(finding.name for finding in wrong)
@@ -476,8 +497,9 @@ def compare(
         theirs, started = observed(case, found)
         if theirs is None:
             break
-        numbers = case.numerical(set(theirs))
+        numbers = case.numerical(theirs.keys() | (case.inputs if case.placed else ()))
         theirs = {n: a for n, a in theirs.items() if n in numbers}
+        theirs = fitted(theirs, numbers, case.placed, case.tolerance)
         used = dict.fromkeys(row.array for _, _, row in wiring.rows())
         found.missing = [n for n in used if n not in theirs and theirs.keys() & used.keys()]
         beside = [n for n in wiring.idle if n in theirs]  # unused, or of a layer above
@@ -485,7 +507,6 @@ def compare(
         if wrong:
             text = "gradients of weights that no gate reads"
             found.neither(text, "eq-d-weights", ", ".join(wrong))
-        theirs = fitted(theirs, numbers, case.placed, case.tolerance)
         harmless, right = agrees(case, theirs, numbers)
         found.own &= right
         if harmless:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm.diagnose.names import SIZES
+from lstm.diagnose.names import SIZES, role_of
 
 Arrays = dict[str, np.ndarray]
 D, H, OUT = 3, 4, 2
@@ -152,6 +152,17 @@ def used_by(function: Callable, depth: int = 2) -> dict[str, Any]:
         elif inspect.isfunction(value) and depth:
             found |= used_by(value, depth - 1)
         elif not (inspect.ismodule(value) or inspect.isclass(value) or inspect.isroutine(value)):
+            found[name] = value
+    return found
+
+
+def handed_to(function: Callable) -> dict[str, Any]:
+    """Return the weights that are defaults of a function's arguments, or called like one."""
+    found, space = {}, getattr(function, "__globals__", {})
+    for name, parameter in inspect.signature(function).parameters.items():
+        needed = parameter.default is parameter.empty
+        value = space.get(name) if needed else parameter.default
+        if role_of(name, ("c", "h", "x", "pair")) is None and weights_of({name: value}):
             found[name] = value
     return found
 

@@ -140,6 +140,8 @@ def settle_weights(step: Step, seed: int = 0) -> None:
 
 FREE = 24
 """Number of samples in which nothing is zero: for the derivatives. Half, if each is a call."""
+MOST_GROUPS = 16
+"""Of more it is not asked which follow from others: nothing explains so many."""
 REPEATS = 4
 """So often is a pattern of zeros tried, with other numbers: a relu may hide an effect. Not for
 tokens, which have no other numbers."""
@@ -558,7 +560,8 @@ def gates_of_unit(
         near = int(np.argmin([*errors, tolerance]))
         groups[near].append(row) if near < len(groups) else groups.append([row])
     free, follow = probe.spans[2], []
-    for group in sorted(groups, key=lambda g: sum(len(r.sources) for r in g)):
+    narrow = sorted(groups, key=lambda g: sum(len(r.sources) for r in g))
+    for group in narrow if len(groups) <= MOST_GROUPS else ():
         others = [g for g in groups if g is not group]
         single = all(s == (("1", 0),) for row in group for s in row.sources)
         follow = follows(group[0].signature, others, probe, free, cells if single else -1, close)
@@ -570,7 +573,10 @@ def gates_of_unit(
                 sources = [(source,)] * len(row.sources) if source else row.sources
                 gate.append(Row(row.array, row.index, sources, unit, gate[0].signature, scale))
     order = {name: k for k, name in enumerate(probe.step.weights)}
-    groups.sort(key=lambda g: sorted((order[row.array], row.place) for row in g))
+    widest = max((len(row.sources) for row in rows), default=0)  # a bias may stand anywhere
+    groups.sort(
+        key=lambda g: sorted((len(row.sources) < widest, order[row.array], row.place) for row in g)
+    )
     return groups
 
 
