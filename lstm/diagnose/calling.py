@@ -225,7 +225,14 @@ class Step:
             if self.tokens:  # another token is another input
                 other = self.everything(**parts | {"x": np.roll(parts["x"], 1, axis=-1)})
                 return min(2, len(found)) if (found[0] != other[0]).any() else 0
-            return min(2, len(found))
+            if self.layout.several:  # one sample changes no other, or it is time
+                self._restore()
+                parts["x"] = parts["x"] + np.eye(samples)[:, :1]
+                other = self.everything(**parts)
+                if any((a != b)[1:].any() for a, b in zip(found, other, strict=True)):
+                    return 1
+            given = (parts["h"], parts.get("c"))  # what comes out as it went in is no state
+            return min(2, sum(not any(np.array_equal(a, b) for b in given) for a in found))
         except Exception as error:  # whatever a person's code raises
             message = f"{type(error).__name__}: {error}"
             errors[message] = errors.get(message, 0) + 1
@@ -407,11 +414,8 @@ class Step:
     def parameters(self) -> dict[str, Any]:
         """Return the weights that PyTorch differentiates, by name."""
         whole = self.whole if self.given is None else self.given
-        if isinstance(whole, list | tuple):
-            whole = {str(k): value for k, value in enumerate(whole)}
-        named = getattr(whole, "named_parameters", lambda: getattr(whole, "__dict__", whole))()
-        found = dict(named) if isinstance(named, Mapping | Iterator) else {}
-        return {name: p for name, p in found.items() if getattr(p, "requires_grad", False)}
+        named = found_weights.leaves(whole)
+        return {name: value for name, value in named if getattr(value, "requires_grad", False)}
 
     def others(self) -> Iterator[Layout]:
         """Yield other arrangements in which it can be called, setting each on the way."""

@@ -187,7 +187,8 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
             with_peepholes = peeped(code, wiring)
             wiring, answer, explanation = with_peepholes or (wiring, answer, explanation)
             more = code.draw(np.random.default_rng(5), 3, 2 * (code.D + code.H))
-            if explanation is None and exchanged(observe(code, wiring, more), more["x"]):
+            unknown = explanation is None and len(wiring.gates) <= MOST_BLOCKS
+            if unknown and exchanged(observe(code, wiring, more), more["x"]):
                 text = "h and c are exchanged from one step to the next"
                 answer = Diagnosis(findings=[mistake(text, "eq-cell-state")])
         if explanation is None and wiring.mixed:
@@ -407,7 +408,9 @@ def orders_of_states(code: Step) -> list[Finding]:
     result = code.raw(**parts)
     inner = [part for part in result if pair and isinstance(part, tuple | list) and len(part) == 2]
     if inner and as_array(inner[-1][0]) is not None:
-        h_first = np.isclose(as_array(inner[-1][0]).sum(), code(**parts)[0].sum())
+        h_first = np.isclose(
+            as_array(inner[-1][0]).sum(), code.chosen(code.states_in(result, parts["x"]))[0].sum()
+        )
         came = ["h", "c"] if h_first else ["c", "h"]
     if code.swap_states and not pair and code.told == code.order:
         return [mistake("what is called h is used as c, and c as h", "eq-cell-state")]

@@ -46,7 +46,7 @@ def in_double(*things: Any) -> Iterator[None]:
         return
     before, found = torch.get_default_dtype(), {}
     for thing in things:
-        thing = used_by(thing) if inspect.isroutine(thing) else thing
+        thing = used_by(thing) | handed_to(thing) if inspect.isfunction(thing) else thing
         parts = thing.modules() if isinstance(thing, torch.nn.Module) else ()
         for part in (thing, *map(vars, parts)):
             tensors = (t for _, t in leaves(part) if is_torch(t) and t.dtype == torch.float32)

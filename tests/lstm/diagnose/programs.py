@@ -416,6 +416,38 @@ class LSTM(torch.nn.Module):
         return Gates.apply(self.all(torch.cat([x, state[0]], 1)), state[1])
 """
 
+# A pure function; the weights have a default, and the pair that is carried begins with c.
+PURE = """
+weights = {"w": np.random.randn(8, 20), "b": np.random.randn(20)}
+
+def lstm_step(params, carry, x):
+    c, h = carry
+    i, g, f, o = np.split(np.concatenate([x, h], axis=-1) @ params["w"] + params["b"], 4, axis=-1)
+    c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(g)
+    h = sigmoid(o) * np.tanh(c)
+    return (c, h), h
+
+params = weights
+"""
+# Two layers at once.
+LAYERS = """
+class Stacked:
+    def __init__(self, input_size, hidden_size):
+        self.n, self.W = hidden_size, [np.random.randn(input_size + hidden_size, 4 * hidden_size)]
+        self.W.append(np.random.randn(2 * hidden_size, 4 * hidden_size))
+
+    def forward(self, xs):
+        for W in self.W:
+            h, c, outputs = np.zeros((xs.shape[1], self.n)), 0, []
+            for x in xs:
+                i, f, g, o = np.split(np.concatenate([x, h], axis=1) @ W, 4, axis=1)
+                c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+                h = sigmoid(o) * np.tanh(c)
+                outputs.append(h)
+            xs = np.stack(outputs)
+        return xs
+"""
+
 
 def changed(program: str, old: str, new: str) -> str:
     """Return a program with one line of it changed."""
@@ -524,7 +556,42 @@ PROGRAMS: dict[str, tuple[str, str | None, bool, str]] = {
     "one vector": (VECTOR, "LSTM", True, ""),
     "function of one's own": (FUNCTION, "LSTM", True, "and so is its backward pass"),
     "wrong function of one's own": (
-        changed(FUNCTION, " * (1 - new.tanh() ** 2)", ""), "LSTM", False, "backward pass of Gates"
+        changed(FUNCTION, " * (1 - new.tanh() ** 2)", ""), "LSTM", False, "d_c: tanh′ missing"
+    ),
+    "wrong gradient of c of a function": (
+        changed(FUNCTION, "dim=1), d * f", "dim=1), d"),
+        "LSTM", False, "dc is carried without the forget gate",
+    ),
+    "detached": (
+        changed(TORCH, "h, c = hidden", "h, c = hidden[0], hidden[1].detach()"),
+        "LSTM", False, "dc is not carried",
+    ),
+    "weights as defaults, carried as (c, h)": (PURE, "lstm_step", True, "i, g, f, o"),
+    "a pair that comes out the other way": (
+        changed(PURE, "return (c, h), h", "return (h, c), h"),
+        "lstm_step", False, "h and c are exchanged",
+    ),
+    "what is called h is c": (
+        changed(COURSE, "x, prev_h, prev_c, Wx, Wh, b):", "x, prev_c, prev_h, Wx, Wh, b):"),
+        "step_forward", True, "",
+    ),
+    "h and c exchanged inside": (
+        changed(COLUMNS, "z = np", "h_prev, c_prev = c_prev, h_prev\n        z = np"),
+        "LSTMCell", False, "what is called h is used as c",
+    ),
+    "h and c exchanged from step to step": (
+        changed(GLOBALS, "outputs.append(h)", "h, c = c, h\n        outputs.append(h)"),
+        "forward", False, "exchanged from one step to the next",
+    ),
+    "projection": (
+        changed(LISTS, "return o * np.tanh(c), c", "return o * np.tanh(c) @ self.P, c").replace(
+            "    self.params =", "    self.P = np.eye(len(Wh))\n        self.params ="
+        ),
+        "LSTM", False, "a projection of h",
+    ),
+    "gradient of c alone": (
+        changed(LISTS, "return da @ Wx.T, da @ Wh.T, ds * f", "return ds * f"),
+        "LSTM", True, "and so is its backward pass",
     ),
     "no candidate": (
         changed(COLUMNS, "f * c_prev + i * g", "f * c_prev + i"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from lstm.__main__ import main
 from lstm.diagnose.files import FAILED, NO, YES, examine_file
-from tests.lstm.diagnose.programs import COLUMNS, COURSE, PROGRAMS, SIGMOID, changed
+from tests.lstm.diagnose.programs import COLUMNS, COURSE, LAYERS, PROGRAMS, SIGMOID, changed
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -22,6 +23,15 @@ def test_published_programs(name, tmp_path):
     assert answer["mistakes"] == [] if right else answer["findings"]
     assert max(map(len, answer["text"].splitlines())) <= 88
     assert len(answer["text"].splitlines()) <= 25
+
+
+def test_two_layers_are_soon_unknown(tmp_path):
+    path = tmp_path / "homework.py"
+    path.write_text(SIGMOID + LAYERS, encoding="utf-8")
+    start = time.process_time()
+    answer = examine_file(path, "Stacked", None)
+    assert answer["verdict"].startswith("unknown")
+    assert time.process_time() - start < 6
 
 
 def diagnosed(capsys, path, *options):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import lstm
+from tests.lstm.diagnose.written import Written
 
 SIZES = [(3, 1), (1, 1), (1, 3), (2, 2), (21, 40), (65, 128)]
 
@@ -65,3 +66,12 @@ def test_what_was_not_compared_is_said():
     assert "no gradient came for U" in str(answer)
     alone = lstm.diagnose(lambda x, h, c: step(x, h, c)[0], w)
     assert "does not come out" in str(alone)
+
+
+def test_states_that_are_handed_through_are_none():
+    """Four units in columns look like one, if what a cache holds is taken for what comes out."""
+    written = Written(columns=True, joined=False, concatenated=True)
+    w = written.weights()
+    answer = lstm.diagnose(lambda x, h, c: (*written.step(w)(x, h, c), (h, c)), w)
+    assert answer.is_lstm, str(answer)
+    assert answer.state_dict["weight_ih_l0"].shape == (16, 3)
