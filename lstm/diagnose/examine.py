@@ -408,9 +408,8 @@ def orders_of_states(code: Step) -> list[Finding]:
     result = code.raw(**parts)
     inner = [part for part in result if pair and isinstance(part, tuple | list) and len(part) == 2]
     if inner and as_array(inner[-1][0]) is not None:
-        h_first = np.isclose(
-            as_array(inner[-1][0]).sum(), code.chosen(code.states_in(result, parts["x"]))[0].sum()
-        )
+        h = as_array(code.chosen(code.states_in(result, parts["x"]))[0])
+        h_first = np.isclose(as_array(inner[-1][0]).sum(), h.sum())
         came = ["h", "c"] if h_first else ["c", "h"]
     if code.swap_states and not pair and code.told == code.order:
         return [mistake("what is called h is used as c, and c as h", "eq-cell-state")]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lstm.diagnose.calling import CannotCall, Step
+from lstm.diagnose.calling import CannotCall, Step, moved
 from lstm.diagnose.layouts import OUTPUTS, SEQUENCES, back, fits, shape_of
 from lstm.diagnose.names import RUNS
 from lstm.diagnose.weights import as_array, as_numbers, is_torch
@@ -85,12 +85,9 @@ class Sequence(Step):
                 self.places = list(self._places(self.raw(x=x[:steps]), steps, S))
                 before, other = self.everything(x=x), x.copy()
                 other[0, 0] = np.roll(x[0, 0], 1) if self.tokens else x[0, 0] + 1
-                moved = [
-                    (a != b).any(axis=-1)
-                    for a, b in zip(self.everything(x=other), before, strict=True)
-                ]
+                changes = map(moved, self.everything(x=other), before)
                 # Time and batch are not exchanged where a sequence's start reaches its end alone.
-                right = any(m[1:, 0].any() and not m[:, 1:].any() for m in moved)
+                right = any(m[1:, 0].any() and not m[:, 1:].any() for m in changes)
                 best = 2 if right else max(best, 1 - self.only_last)
             except Exception as error:  # whatever a person's code raises
                 message = f"{type(error).__name__}: {error}"
