@@ -83,11 +83,8 @@ class Step:
         self.dtype = np.result_type(*self.weights.values()) if self.weights else np.dtype(float)
         self.choice: tuple[int, ...] | None = None
         self._shape: tuple[int, ...] = ()
-        spaces = (
-            [vars(self.owner)]
-            if hasattr(self.owner, "__dict__")
-            else found_weights.spaces_of(functions[0])
-        )
+        around = [self.owner] if self.owner else found_weights.used_by(functions[0]).values()
+        spaces = [vars(value) for value in around if hasattr(value, "__dict__")]
         self._before = [] if self.tensors else [(space, dict(space)) for space in spaces]
         self._find(functions)
 

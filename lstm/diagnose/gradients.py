@@ -333,41 +333,31 @@ def by_vjp(code: Any) -> Callable[..., Any] | None:
     vjp = getattr(code.owner, "vjp", None)
     if vjp is None:
         return None
-
-    def of_step(x: Any, h: Any, c: Any, d_h: Any, d_c: Any) -> Any:
-        return vjp(*code.slots({"x": x, "h": h, "c": c}))[1](d_h, d_c)
-
-    def of_sequence(x: Any, d_h: Any) -> Any:
-        return vjp(x)[1](d_h)
-
-    return of_step if "h" in code.inputs else of_sequence
+    if "h" in code.inputs:
+        return lambda x, h, c, d_h, d_c: vjp(*code.slots({"x": x, "h": h, "c": c}))[1](d_h, d_c)
+    return lambda x, d_h: vjp(x)[1](d_h)
 
 
-def fitted(theirs: Arrays, numbers: Arrays, placed: set[str], tolerance: float) -> Arrays:
-    """Give gradients without a name to those of their shape that they fit: in their favour.
+def fitted(theirs: Arrays, numbers: Arrays, placed: set[str]) -> Arrays:
+    """Give gradients without a name to those of their shape that they are likest: in their favour.
 
-    One of a kind, of the two states, is of the one that it is nearer to.
+    Two may be exchanged, or one be of the other state.
     """
     theirs = theirs.copy()
     for a, b in itertools.permutations(sorted(numbers), 2):
-        if a not in placed & theirs.keys() or theirs[a].shape != numbers[b].shape:
-            continue
-        own, other = (equal(theirs[a], numbers[n], tolerance) for n in (a, b))
-        if (
-            b not in theirs
-            and not own
-            and (other or alike(theirs[a], numbers[b]) > alike(theirs[a], numbers[a]))
-        ):
-            theirs[b] = theirs.pop(a)
-        elif b in placed & theirs.keys() and other and not own:
-            theirs[a], theirs[b] = theirs[b], theirs[a]
+        given, other = {a, b} & theirs.keys(), {a: b, b: a}
+        if a in given <= placed and numbers[a].shape == numbers[b].shape:
+            ways = (
+                sum(alike(theirs[n], numbers[m[n]]) for n in given) for m in (other, {a: a, b: b})
+            )
+            if next(ways) > next(ways) + 1e-6:
+                theirs |= {other[name]: theirs.pop(name) for name in given}
     return theirs
 
 
 def alike(a: np.ndarray, b: np.ndarray) -> float:
     """Return how alike two gradients are in direction, where both are known."""
-    known = ~np.isnan(b)
-    a, b = a[known], b[known]
+    a, b = (value[~np.isnan(b)] for value in (a, b))
     return float(a @ b / max(np.sqrt((a @ a) * (b @ b)), 1e-30))
 
 
@@ -499,7 +489,7 @@ def compare(
             break
         numbers = case.numerical(theirs.keys() | (case.inputs if case.placed else ()))
         theirs = {n: a for n, a in theirs.items() if n in numbers}
-        theirs = fitted(theirs, numbers, case.placed, case.tolerance)
+        theirs = fitted(theirs, numbers, case.placed)
         used = dict.fromkeys(row.array for _, _, row in wiring.rows())
         found.missing = [n for n in used if n not in theirs and theirs.keys() & used.keys()]
         beside = [n for n in wiring.idle if n in theirs]  # unused, or of a layer above

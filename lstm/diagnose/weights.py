@@ -167,19 +167,6 @@ def handed_to(function: Callable) -> dict[str, Any]:
     return found
 
 
-def spaces_of(function: Callable, depth: int = 2) -> list[dict[str, Any]]:
-    """Return the namespaces in which a function may leave something: objects', and its globals."""
-    found = []
-    if inspect.ismethod(function):
-        found.append(vars(function.__self__))
-    for value in around(function).values() if inspect.isfunction(function) else ():
-        if inspect.isroutine(value) and depth:
-            found += spaces_of(value, depth - 1)
-        elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType):
-            found.append(vars(value))
-    return found
-
-
 class Scheme(NamedTuple):
     """How weights may be laid out: shapes follow from it and from their names."""
 

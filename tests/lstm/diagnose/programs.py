@@ -471,7 +471,7 @@ PROGRAMS: dict[str, tuple[str, str | None, bool, str]] = {
     "views": (VIEWS, "Cell", True, ""),
     "tensors": (TENSORS, "Cell", True, "by autograd, is that of its own"),
     "output beside a pair": (
-        changed(TORCH, "return torch.sigmoid(o) * torch.tanh(c), c", "h = o.sigmoid() * c.tanh()\n        return h, (h, c)"),
+        changed(TORCH, "torch.tanh(c), c", "torch.tanh(c), (torch.sigmoid(o) * torch.tanh(c), c)"),
         "LSTM", True, "is that of its own",
     ),
     "state in a shared object": (SHARED, "run", False, "a state is left over"),
