@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,7 +86,9 @@ def backward_of(name: str, names: dict[str, Any]) -> Any:
 def examine_file(path: Path, name: str | None, gradients: str | None) -> dict[str, Any]:
     """Diagnose what a file defines; return the answer with its ``text`` and ``status``."""
     sys.path.insert(0, str(path.parent))
+    start = time.perf_counter()
     names, failed = definitions(path)
+    loaded = time.perf_counter()
     if name is not None and name not in names:
         found = ", ".join(key for key, _ in likely(names)) or "nothing"
         text = "\n".join([f"{path} has no {name}, but {found}", *failed])
@@ -113,7 +116,8 @@ def examine_file(path: Path, name: str | None, gradients: str | None) -> dict[st
         best.warnings += failed[:3]
         good = best.is_lstm and not best.mistakes
         text = f"{called} of {path.name}\n{best}"
-        return best.as_dict() | {"name": called, "text": text, "status": NO - good}
+        times = {"loading": loaded - start, "seconds": time.perf_counter() - loaded}
+        return best.as_dict() | times | {"name": called, "text": text, "status": NO - good}
     text = f"{path}: nothing in it could be called as an LSTM"
     return {"status": FAILED, "text": "\n".join([text, *errors[:6]])}
 
@@ -138,6 +142,8 @@ def run(target: str, *, gradients: str | None, as_json: bool, seconds: float) ->
     except subprocess.TimeoutExpired:
         answer = {"status": FAILED, "text": f"stopped after {seconds:g} seconds"}
     note = f"Ran in a process of its own, for at most {seconds:g} seconds."
+    if "seconds" in answer:
+        note += " Examined in {seconds:.1f} s, after {loading:.1f} s for the file.".format(**answer)
     print(json.dumps(answer, ensure_ascii=False) if as_json else f"{answer['text']}\n{note}")
     return answer["status"]
 

@@ -572,8 +572,8 @@ PROGRAMS: dict[str, tuple[str, str | None, bool, str]] = {
     ),
     "weights as defaults, carried as (c, h)": (PURE, "lstm_step", True, "i, g, f, o"),
     "a pair that comes out the other way": (
-        changed(PURE, "return (c, h), h", "return (h, c), h"),
-        "lstm_step", False, "h and c are exchanged",
+        changed(PURE, "return (c, h), h", "return h, c"),
+        "lstm_step", True, "(c, h) goes in, (h, c) comes out",
     ),
     "what is called h is c": (
         changed(COURSE, "x, prev_h, prev_c, Wx, Wh, b):", "x, prev_c, prev_h, Wx, Wh, b):"),

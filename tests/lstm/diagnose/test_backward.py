@@ -95,7 +95,9 @@ def test_what_explains_one_step_may_not_explain_three():
     assert answer.mistakes == [wrong.name]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 8))]
+)
 def test_two_mistakes(seed):
     rng = np.random.default_rng(seed)
     while True:

@@ -47,7 +47,7 @@ def tokens(calls, V, H):
     return w, run
 
 
-@pytest.mark.parametrize(("V", "H"), [(12, 8), (13, 7)])
+@pytest.mark.parametrize(("V", "H"), [(12, 8), pytest.param(13, 7, marks=pytest.mark.slow)])
 def test_code_that_takes_one_token_a_call_is_seldom_called(V, H):
     calls: list[int] = []
     w, run = tokens(calls, V, H)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -49,6 +50,7 @@ def test_command_line(tmp_path, capsys):
     assert "An LSTM." in shown
     assert "FileNotFoundError" in shown
     assert "process of its own" in shown
+    assert re.search(r"Examined in \d+\.\d s, after \d+\.\d s for the file", shown)
     wrong = changed(COURSE, "prev_c + i * g", "prev_c + i + g")
     path.write_text(SIGMOID + wrong, encoding="utf-8")
     status, shown = diagnosed(capsys, f"{path}:step_forward", "--json")

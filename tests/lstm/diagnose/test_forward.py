@@ -26,12 +26,19 @@ conventions = st.builds(
     seed=st.integers(0, 9),
 )
 FORMS = [
-    *((place, form) for place in "ifo" for form in GATE),
+    *(("f", form) for form in GATE),
+    *(pytest.param(place, form, marks=pytest.mark.slow) for place in "io" for form in GATE),
     *(("g", form) for form in CANDIDATE),
     *(("c", form) for form in CELL),
     *(("h", form) for form in OUTPUT),
 ]
 generated = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def test_right_in_some_conventions():
+    for written in (Written(), Written("gofi", True, False, True, False, 3, "ch", "x(hc)")):
+        w = written.weights()
+        assert lstm.diagnose(written.step(w), w).is_lstm
 
 
 def put(written: Written, place: str, form) -> Written:
@@ -41,6 +48,7 @@ def put(written: Written, place: str, form) -> Written:
     return replace(written, **{"c": {"cell": form.compute}, "h": {"output": form.compute}}[place])
 
 
+@pytest.mark.slow
 @given(conventions)
 @generated
 def test_right_in_every_convention(written):
@@ -59,6 +67,7 @@ def test_right_in_every_convention(written):
         assert answer.gate_order == written.order
 
 
+@pytest.mark.slow
 @given(conventions)
 @generated
 def test_the_state_dict_goes_back(written):
@@ -79,6 +88,7 @@ def test_the_state_dict_goes_back(written):
     assert np.allclose(expected["bias"], state["bias_ih_l0"] + state["bias_hh_l0"])
 
 
+@pytest.mark.slow
 @given(conventions)
 @generated
 def test_right_sequences_in_every_convention(written):

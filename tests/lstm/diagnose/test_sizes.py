@@ -9,7 +9,8 @@ import torch
 import lstm
 from tests.lstm.diagnose.written import Written
 
-SIZES = [(3, 1), (1, 1), (1, 3), (2, 2), (21, 40), (65, 128)]
+MANY = pytest.param(65, 128, marks=pytest.mark.slow)
+SIZES = [(3, 1), (1, 1), (1, 3), (2, 2), (21, 40), MANY]
 
 
 @pytest.mark.parametrize(("D", "H"), SIZES)
