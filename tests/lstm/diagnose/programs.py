@@ -416,18 +416,16 @@ class LSTM(torch.nn.Module):
         return Gates.apply(self.all(torch.cat([x, state[0]], 1)), state[1])
 """
 
-# A pure function; the weights have a default, and the pair that is carried begins with c.
+# A pure function; its weights stand beside it, and the pair that is carried begins with c.
 PURE = """
-weights = {"w": np.random.randn(8, 20), "b": np.random.randn(20)}
+params = [np.random.randn(8, 20), np.random.randn(20)]
 
 def lstm_step(params, carry, x):
     c, h = carry
-    i, g, f, o = np.split(np.concatenate([x, h], axis=-1) @ params["w"] + params["b"], 4, axis=-1)
+    i, g, f, o = np.split(np.concatenate([x, h], axis=-1) @ params[0] + params[1], 4, axis=-1)
     c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(g)
     h = sigmoid(o) * np.tanh(c)
     return (c, h), h
-
-params = weights
 """
 # Two layers at once.
 LAYERS = """
@@ -570,7 +568,7 @@ PROGRAMS: dict[str, tuple[str, str | None, bool, str]] = {
         changed(TORCH, "h, c = hidden", "h, c = hidden[0], hidden[1].detach()"),
         "LSTM", False, "dc is not carried",
     ),
-    "weights as defaults, carried as (c, h)": (PURE, "lstm_step", True, "i, g, f, o"),
+    "weights called like an argument, carried as (c, h)": (PURE, "lstm_step", True, "i, g, f, o"),
     "a pair that comes out the other way": (
         changed(PURE, "return (c, h), h", "return h, c"),
         "lstm_step", True, "(c, h) goes in, (h, c) comes out",
