@@ -17,9 +17,19 @@ import numpy as np
 
 from lstm import checks
 from lstm.diagnose import weights as found_weights
+from lstm.diagnose.conventions import (
+    CLEAR,
+    METHODS,
+    STEPS,
+    Layout,
+    arrange,
+    back,
+    fits,
+    is_gradient,
+    role_of,
+    shape_of,
+)
 from lstm.diagnose.handed import arguments, gradients_by_name
-from lstm.diagnose.layouts import STEPS, Layout, arrange, back, fits, shape_of
-from lstm.diagnose.names import CLEAR, METHODS, is_gradient, role_of
 from lstm.diagnose.weights import Arrays, Weights, is_torch, weights_of
 
 # Orders of arguments to try where their names do not tell.

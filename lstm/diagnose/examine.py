@@ -15,11 +15,11 @@ from lstm.cell import step as lstm_step
 from lstm.diagnose import peepholes
 from lstm.diagnose.calling import CannotCall, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding, mistake
+from lstm.diagnose.conventions import gate_of, is_gradient
+from lstm.diagnose.convert import complete, own_weights, standard, state_dict
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation, Observed, exchanged, explain, ties
 from lstm.diagnose.gradients import by_vjp, examine
-from lstm.diagnose.names import gate_of, is_gradient
-from lstm.diagnose.reorder import complete, own_weights, standard, state_dict
 from lstm.diagnose.sequences import Sequence
 from lstm.diagnose.weights import in_double, kept
 from lstm.diagnose.wiring import Wiring, measure, settle_weights

@@ -12,12 +12,12 @@ import numpy as np
 
 from lstm.diagnose.calling import CannotCall
 from lstm.diagnose.catalogue import Finding, mistake
+from lstm.diagnose.conventions import back
+from lstm.diagnose.convert import standard
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation
 from lstm.diagnose.handed import gradients_by_name
-from lstm.diagnose.layouts import back
 from lstm.diagnose.lines import ROLES, Wrong, backward, forward, mistakes
-from lstm.diagnose.reorder import standard
 from lstm.diagnose.weights import Arrays
 from lstm.diagnose.wiring import Wiring
 

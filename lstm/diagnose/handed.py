@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm.diagnose.names import CACHE, RATE, is_gradient, plain_name, role_of, same_weight
+from lstm.diagnose.conventions import CACHE, RATE, is_gradient, plain_name, role_of, same_weight
 from lstm.diagnose.weights import Arrays, as_numbers
 
 

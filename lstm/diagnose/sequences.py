@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lstm.diagnose.calling import CannotCall, Step, moved
-from lstm.diagnose.layouts import OUTPUTS, SEQUENCES, back, fits, shape_of
-from lstm.diagnose.names import RUNS
+from lstm.diagnose.conventions import OUTPUTS, RUNS, SEQUENCES, back, fits, shape_of
 from lstm.diagnose.weights import as_array, as_numbers, is_torch
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm.diagnose.names import SIZES, role_of
+from lstm.diagnose.conventions import SIZES, role_of
 
 Arrays = dict[str, np.ndarray]
 D, H, OUT = 3, 4, 2
