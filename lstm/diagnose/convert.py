@@ -201,13 +201,7 @@ def own_weights(wiring: Wiring, best: Explanation, weights: Arrays) -> Callable[
     own = {name: np.zeros_like(array) for name, array in weights.items()}
 
     def placed(state_dict: Mapping[str, Any]) -> Arrays:
-        """Return the person's arrays for the weights of ``torch.nn.LSTM``, by their names.
-
-        Raises
-        ------
-        ValueError
-            If the person's arrays cannot hold them: there is no bias, or two gates are one.
-        """
+        """Return the person's arrays by name; raise where they have no place for all."""
         W, U, b, b_hh = (np.split(np.asarray(state_dict[n], float), 4) for n in TORCH)
         K = len(wiring.gates)
         shapes = {"x": W[0].shape, "h": U[0].shape, "1": (wiring.H, 1)}

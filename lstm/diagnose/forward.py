@@ -77,17 +77,7 @@ class Observed:
 
 @dataclass
 class Explanation:
-    """A formula that gives what was observed.
-
-    Attributes
-    ----------
-    blocks : dict of str to int
-        The block that each of i, f, g and o reads.
-    forms : dict of str to Form
-        What is computed in each place: i, f, g, o, "c" and "h".
-    cost : float
-        Of all forms together.
-    """
+    """A formula that gives what was observed: of each gate its block, of each place its form."""
 
     blocks: dict[str, int] = field(default_factory=dict)
     forms: dict[str, Form] = field(default_factory=dict)

@@ -90,21 +90,9 @@ def compiled(text: str) -> CodeType:
 
 
 def backward(run: Pass, d_out: np.ndarray, d_c: np.ndarray, wrong: tuple[Wrong, ...] = ()) -> dict:
-    """Return the gradients of all weights and inputs with some lines replaced.
+    """Return gradients of inputs x, h, c and of W, U, b (4, H, ·) with some lines replaced.
 
-    Parameters
-    ----------
-    run : Pass
-    d_out, d_c : ndarray, shapes (T, S, H) and (S, H)
-        Gradients of the outputs, and of the last cell state.
-    wrong : tuple of Wrong
-        Mistakes to make.
-
-    Returns
-    -------
-    dict
-        ``"x"``, ``"h"``, ``"c"``: gradients of the inputs; ``"W"``, ``"U"``, ``"b"``: of the
-        weights, (4, H, ·).
+    Given are those of the outputs (T, S, H) and of the last cell state (S, H).
     """
     lines = LINES | {name: text for mistake in wrong for name, text in mistake.lines.items()}
 

@@ -54,14 +54,8 @@ class Row:
 class Wiring:
     """The preactivations as functions of the weights.
 
-    Attributes
-    ----------
-    gates : list of list of list of Row
-        For each block, for each of the H units: the rows that are summed.
-    idle : list of str
-        Arrays that change nothing.
-    mixed : bool
-        Whether a unit depends on preactivations of others, as with a softmax.
+    ``gates`` has for each block, for each of the H units, the rows that are summed; ``idle``
+    arrays change nothing; it is ``mixed`` where a unit depends on others, as with a softmax.
     """
 
     D: int
