@@ -8,10 +8,12 @@ every form has a kind. ``right`` is the equation; a ``convention`` is the same w
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import CodeType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -190,3 +192,304 @@ OUTPUT = (  # from o, the new c, the old c, g and the old h
     Form("no output gate: h = tanh(c)", "mistake", "tanh(c)", back="np.arctanh(h)"),
     Form("no output gate: h = c", "mistake", "c", back="h"),
 )  # fmt: skip
+
+
+ROLES = "ifgo"
+
+
+class Wrong(NamedTuple):
+    """A mistake of the backward pass: what stands in some lines instead."""
+
+    name: str
+    equation: str
+    lines: dict[str, str]
+
+
+@dataclass
+class Pass:
+    """A forward pass of the LSTM, kept: arrays with time first, h and c from step 0."""
+
+    x: np.ndarray
+    h: np.ndarray
+    c: np.ndarray
+    a: np.ndarray
+    """Preactivations (T, 4, S, H), in the order i, f, g, o."""
+    W: np.ndarray
+    U: np.ndarray
+    """Weights (4, H, D) and (4, H, H)."""
+
+
+def forward(x: np.ndarray, h: np.ndarray, c: np.ndarray, W, U, b) -> Pass:
+    """Run the LSTM over x (T, S, D); the weights are (4, H, ·), in the order i, f, g, o."""
+    hs, cs, preactivations = [h], [c], []
+    for x_t in x:
+        a = np.einsum("khd,sd->ksh", W, x_t) + np.einsum("khj,sj->ksh", U, hs[-1]) + b[:, None]
+        i, f, o = (sigmoid(a[k]) for k in (0, 1, 3))
+        cs.append(f * cs[-1] + i * np.tanh(a[2]))
+        hs.append(o * np.tanh(cs[-1]))
+        preactivations.append(a)
+    return Pass(x, np.array(hs), np.array(cs), np.array(preactivations), W, U)
+
+
+# The book's backward pass as text, a line for each; a mistake puts another text in the place of one
+# or more of them. At hand in step t are the gates by letter with their preactivations z_i, …, c, h,
+# x and the ones before, what the loss gives, and what the next step handed on.
+PRODUCTS = {"W": "{}.T @ x", "U": "{}.T @ h_prev", "b": "{}.sum(axis=0)[:, None]"}
+SLOPES = {role: "1 - g**2" if role == "g" else f"{role} * (1 - {role})" for role in ROLES}
+LINES = {
+    "last": "d_c_given",  # what the last step gets from behind the end
+    "kept": "t",  # of which step the values are
+    "x": "X[kept]",
+    "h": "H[kept + 1]",
+    "c": "C[kept + 1]",
+    "c_prev": "C[kept]",
+    "h_prev": "H[kept]",
+    "d_h": "d_out + next_h",
+    "d_o": "d_h * tanh(c)",
+    "d_c": "next_c + d_h * o * (1 - tanh(c) ** 2)",
+    "d_i": "d_c * g",
+    "d_f": "d_c * c_prev",
+    "d_g": "d_c * i",
+    **{f"a_{role}": f"d_{role} * ({SLOPES[role]})" for role in ROLES},
+    **{f"{n}_{r}": text.format("a_" + r) for n, text in PRODUCTS.items() for r in ROLES},
+    **{f"sum {name}": "total + new" for name in PRODUCTS},
+    "hand_c": "d_c * f",
+    "hand_h": "through(U)",
+    "d_x": "through(W)",
+}
+IN_ORDER = ("d_h", "d_o", "d_c", "d_i", "d_f", "d_g", *("a_" + role for role in ROLES))
+SUMS = [f"{name}_{role}" for name in PRODUCTS for role in ROLES]
+
+
+@functools.cache
+def compiled(text: str) -> CodeType:
+    """Return a line's text as code."""
+    return compile(text, "line", "eval")
+
+
+def backward(run: Pass, d_out: np.ndarray, d_c: np.ndarray, wrong: tuple[Wrong, ...] = ()) -> dict:
+    """Return gradients of inputs x, h, c and of W, U, b (4, H, ·) with some lines replaced.
+
+    Given are those of the outputs (T, S, H) and of the last cell state (S, H).
+    """
+    lines = LINES | {name: text for mistake in wrong for name, text in mistake.lines.items()}
+
+    def through(weights: np.ndarray, roles: str = ROLES, start: str = "a_") -> np.ndarray:
+        """Sum over the gates of the gradient times its weights."""
+        return sum(v[start + role] @ weights[ROLES.index(role)] for role in roles)
+
+    def value(line: str) -> Any:
+        return eval(compiled(lines[line]), v)
+
+    v: dict[str, Any] = {
+        "np": np,
+        "tanh": np.tanh,
+        "σ": sigmoid,
+        "through": through,
+        "T": len(run.x),
+    }
+    v |= {"X": run.x, "H": run.h, "C": run.c, "W": run.W, "U": run.U, "d_c_given": d_c}
+    v |= {"next_h": np.zeros_like(d_c), "next_c": value("last")}
+    sums, d_x = dict.fromkeys(SUMS, 0.0), []
+    for v["t"] in reversed(range(len(run.x))):
+        v["d_out"] = d_out[v["t"]]
+        for name in ("kept", "x", "h", "c", "c_prev", "h_prev"):
+            v[name] = value(name)
+        for role, a in zip(ROLES, run.a[v["kept"]], strict=True):
+            v |= {"z_" + role: a, role: np.tanh(a) if role == "g" else sigmoid(a)}
+        for name in IN_ORDER:
+            v[name] = value(name)
+        for name in sums:
+            v |= {"total": sums[name], "new": value(name)}
+            sums[name] = value("sum " + name[0])
+        v |= {"next_c": value("hand_c"), "next_h": value("hand_h")}
+        d_x.insert(0, value("d_x"))
+    found = {n: np.stack([sums[f"{n}_{role}"] for role in ROLES]) for n in PRODUCTS}
+    return found | {"x": np.stack(d_x), "h": v["next_h"], "c": v["next_c"]}
+
+
+def mistakes(*, square: bool) -> list[Wrong]:
+    """Return all mistakes of one line, or of one line for several gates at once."""
+    listed = [Wrong(name, eq, lines) for eq, table in LISTED.items() for name, lines in table]
+    return [*listed, *of_activations(), *of_gates(), *of_weights(square)]
+
+
+def word(group: str, everything: str = "all gates") -> str:
+    """Return in words which gates a mistake is in."""
+    return everything if group == ROLES else " and ".join(", ".join(group).rsplit(", ", 1))
+
+
+# What is written for σ′ and tanh′ where the gate's value is y and its preactivation z; "" if not.
+SLOPES_WRITTEN = {
+    "σ′ or tanh′ at a value already activated": ("σ(y) * (1 - σ(y))", "1 - tanh(y) ** 2"),
+    "the activation for its derivative": ("y", "y"),
+    "no derivative of the activation": ("1", "1"),
+    "the derivative's formula at the preactivation": ("z * (1 - z)", "1 - z**2"),
+    "1 − y for the derivative": ("1 - y", "1 - y"),
+    "1 − 2y for 1 − y²": ("", "1 - 2 * y"),
+    "(1 − y)² for 1 − y²": ("", "(1 - y) ** 2"),
+    "the derivative with the other sign": ("y * (y - 1)", "y**2 - 1"),
+    "the activation twice for its derivative": ("σ(y)", "tanh(y)"),
+    "tanh′ for σ′": ("1 - y**2", ""),
+    "σ′ for tanh′": ("", "y * (1 - y)"),
+    "σ′(g) for tanh′": ("", "σ(y) * (1 - σ(y))"),
+    "1 − c² for 1 − g²": ("", "1 - c**2"),
+}
+
+
+def of_activations() -> Iterator[Wrong]:
+    """Yield what is written for σ′ and tanh′, and copied lines."""
+    equation = "eq-d-preactivation"
+    for text, (gate, candidate) in SLOPES_WRITTEN.items():
+        slopes = {r: candidate if r == "g" else gate for r in ROLES}
+        for group in ("i", "f", "g", "o", "ifo", ROLES):
+            if all(slopes[r] for r in group):
+                lines = {
+                    f"a_{r}": f"d_{r} * ({slopes[r].replace('y', r).replace('z', 'z_' + r)})"
+                    for r in group
+                }
+                yield Wrong(f"{text} ({word(group)})", equation, lines)
+    for r in ROLES:
+        for s in ROLES.replace(r, ""):
+            for text, line in {
+                f"d_{s} for d_{r} before the derivative": f"d_{s} * ({SLOPES[r]})",
+                f"d_a of {s} for {r}": f"d_{s} * ({SLOPES[s]})",
+                f"the derivative of {s} for that of {r}": f"d_{r} * ({SLOPES[s]})",
+            }.items():
+                yield Wrong(f"copied line: {text}", equation, {"a_" + r: line})
+
+
+VALUES = ("c", "c_prev", "tanh(c)", "tanh(c_prev)", "tanh(tanh(c))", "(1 - tanh(c) ** 2)", "h",
+          "h_prev", *ROLES)  # fmt: skip
+GATE_LINES = {
+    "d_o": ("d_h", "tanh(c)", "eq-d-output-gate"),
+    "d_f": ("d_c", "c_prev", "eq-d-forget-gate"),
+    "d_i": ("d_c", "g", "eq-d-input-gate"),
+    "d_g": ("d_c", "i", "eq-d-candidate"),
+}
+
+
+def of_gates() -> Iterator[Wrong]:
+    """Yield each factor of the gradients of gates and candidate, missing or another."""
+    for line, (upstream, factor, equation) in GATE_LINES.items():
+        yield Wrong(f"{line}: factor {factor} missing", equation, {line: upstream})
+        yield Wrong(f"{line}: nothing", equation, {line: f"0 * {upstream}"})
+        for other in VALUES:
+            copied = line != "d_o" and other in ("c_prev", "g", "i")  # another gate's line
+            if other != factor and not copied:
+                text = f"{line}: {other} for {factor}"
+                yield Wrong(text, equation, {line: f"{upstream} * {other}"})
+    wraps = "d_c * (c_prev if t else C[-1])"
+    text = "d_f: index −1 wraps round at the first step"
+    yield Wrong(text, "eq-d-forget-gate", {"d_f": wraps})
+    text = "d_o: d_c for d_h"
+    yield Wrong(text, "eq-d-output-gate", {"d_o": "next_c * tanh(c)"})
+    for other, text in {"d_h": "d_h", "next_c": "only what the next step hands on",
+                        "d_h * o": "d_h o"}.items():  # fmt: skip
+        for group in ("i", "f", "g", "ifg"):
+            lines = {f"d_{r}": f"{other} * {GATE_LINES['d_' + r][1]}" for r in group}
+            yield Wrong(f"{text} for d_c ({word(group)})", GATE_LINES["d_" + group[0]][2], lines)
+
+
+SHARE = "d_h * o * (1 - tanh(c) ** 2)"
+ONE_OFF = {"c": "C[kept]", "c_prev": "C[kept - 1]", "h_prev": "H[kept - 1]"}
+LISTED: dict[str, list[tuple[str, dict[str, str]]]] = {
+    "eq-d-cell-previous": [
+        ("dc is not carried", {"hand_c": "0 * d_c"}),
+        ("dc is carried without the forget gate", {"hand_c": "d_c"}),
+        ("dc is carried without h's share", {"hand_c": "next_c * f"}),
+        ("dc is carried with i for f", {"hand_c": "d_c * i"}),
+        ("dc of h's share alone is carried", {"hand_c": f"{SHARE} * f"}),
+        ("dc is carried with the forget gate of the step before",
+         {"d_c": f"next_c * f + {SHARE}", "hand_c": "d_c"}),
+    ],
+    "eq-d-hidden-state": [
+        ("dh is not carried", {"hand_h": "0 * d_h"}),
+        ("dh is not added to the loss's own", {"d_h": "d_out"}),
+        ("neither dh nor dc is carried", {"hand_h": "0 * d_h", "hand_c": "0 * d_c"}),
+        ("only the last step's loss is used", {"d_h": "next_h + (d_out if t == T - 1 else 0)"}),
+    ],
+    "eq-d-cell-state": [
+        ("dc of the last step is 1", {"last": "0 * d_c_given + 1"}),
+        ("the given dc is not used", {"last": "0 * d_c_given"}),
+        *((f"d_c: {text}", {"d_c": line}) for text, line in {
+            "h's share missing": "next_c",
+            "what the next step hands on is not added": SHARE,
+            "tanh′ at c without tanh: 1 − c²": "next_c + d_h * o * (1 - c**2)",
+            "tanh′ at a value already activated": "next_c + d_h * o * (1 - tanh(tanh(c)) ** 2)",
+            "tanh′ missing": "next_c + d_h * o",
+            "tanh for tanh′": "next_c + d_h * o * tanh(c)",
+            "tanh(c²) for tanh²(c)": "next_c + d_h * o * (1 - tanh(c**2))",
+            "1 − tanh for 1 − tanh²": "next_c + d_h * o * (1 - tanh(c))",
+            "(1 − tanh)² for 1 − tanh²": "next_c + d_h * o * (1 - tanh(c)) ** 2",
+            "σ′ for tanh′": "next_c + d_h * o * σ(c) * (1 - σ(c))",
+            "the output gate missing": "next_c + d_h * (1 - tanh(c) ** 2)",
+            "another gate for the output gate, i": "next_c + d_h * i * (1 - tanh(c) ** 2)",
+            "another gate for the output gate, f": "next_c + d_h * f * (1 - tanh(c) ** 2)",
+            "the old cell state for the new": "next_c + d_h * o * (1 - tanh(c_prev) ** 2)",
+            "the candidate for the cell state": "next_c + d_h * o * (1 - g**2)",
+            "counted twice": f"2 * next_c + {SHARE}",
+            "h's share counted twice": f"next_c + 2 * {SHARE}",
+            "only the loss's own d_h": "next_c + d_out * o * (1 - tanh(c) ** 2)",
+            "d_h itself": "next_c + d_h",
+        }.items()),
+        *((f"index one off: a list begins with the initial state ({', '.join(which)})",
+           {name: ONE_OFF[name] for name in which})
+          for which in (("c", "c_prev"), ("c_prev",), ("h_prev",), ("c_prev", "h_prev"), ONE_OFF)),
+    ],
+    "eq-d-inputs": [
+        ("dh itself is added to what is carried", {"hand_h": "through(U) + d_h"}),
+        ("dx is zero", {"d_x": "0 * x"}),
+        *((f"{text}: the path through {r} missing",
+           {line: f"through({array}, '{ROLES.replace(r, '')}')"})
+          for text, line, array in (("dh", "hand_h", "U"), ("dx", "d_x", "W")) for r in ROLES),
+        ("dh: gates before their derivative", {"hand_h": "through(U, start='d_')"}),
+        ("dx: gates before their derivative", {"d_x": "through(W, start='d_')"}),
+        ("dh: U for its transpose", {"hand_h": "through(U.swapaxes(1, 2))"}),
+        *((f"dh: another part of the gradient of {z} than h's", {"hand_h": f"through({part})"})
+          for z, part in (("[x, h]", "np.concatenate((W, U), 2)[..., : len(U[0])]"),
+                          ("[h, x]", "np.concatenate((U, W), 2)[..., -len(U[0]) :]"))),
+    ],
+    "eq-d-weights-sum": [
+        ("the values kept are those of the last step", {"kept": "T - 1"}),
+        ("the first step is left out: truncated",
+         {f"sum {array}": "total + new * (t > 0)" for array in "WUb"}),
+        *((f"gradient of {name} {text}", {f"sum {array}": line for array in arrays})
+          for name, arrays in {"W": "W", "U": "U", "b": "b", "all weights": "WUb"}.items()
+          for text, line in {
+              "overwritten in each step, not added": "new",
+              "from the last step only": "new if t == T - 1 else total",
+          }.items()),
+    ],
+}  # fmt: skip
+
+
+def of_weights(square: bool) -> Iterator[Wrong]:
+    """Yield what is written for the gradients of weights and biases."""
+    equation = "eq-d-weights"
+    for arrays, s in itertools.product(("W", "U", "b", "WU", "WUb"), ROLES):
+        for group in (*ROLES.replace(s, ""), ROLES):
+            lines = {f"{n}_{r}": PRODUCTS[n].format("a_" + s) for n in arrays for r in group}
+            name = ", ".join(arrays)
+            where = "all" if group == ROLES else word(group) if arrays[1:] else f"{name}_{group}"
+            yield Wrong(f"copied line: d_a of {s} for {name} ({where})", equation, lines)
+    for array, product in PRODUCTS.items():
+        for group in (*ROLES, ROLES):
+            text = f"{array}'s gradient from the gate, before its derivative ({word(group)})"
+            lines = {f"{array}_{r}": product.format("d_" + r) for r in group}
+            yield Wrong(text, equation, lines)
+            text = f"gradient of {array} is zero ({word(group, 'all')})"
+            lines = {f"{array}_{r}": "0 * " + product.format("a_" + r) for r in group}
+            yield Wrong(text, equation, lines)
+    for text, array, line in (
+        ("mean over the batch for the sum in b", "b", "{}.mean(axis=0)[:, None]"),
+        ("index one off: h_t for h_(t−1)", "U", "{}.T @ h"),
+        ("index −1 wraps round: h_T for h_0", "U", "{}.T @ (h_prev if t else H[-1])"),
+        ("index one off: δ_t with h_t, the last step left out", "U",
+         "{}.T @ (h if t < T - 1 else 0 * h)"),
+        ("c for h in U", "U", "{}.T @ c_prev"),
+    ):  # fmt: skip
+        yield Wrong(text, equation, {f"{array}_{r}": line.format("a_" + r) for r in ROLES})
+    if square:
+        line = {"d_x": "through(W.swapaxes(1, 2))"}
+        yield Wrong("dx: W for its transpose", "eq-d-inputs", line)

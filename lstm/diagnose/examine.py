@@ -12,13 +12,22 @@ import numpy as np
 
 from lstm import checks
 from lstm.cell import step as lstm_step
-from lstm.diagnose import peepholes
 from lstm.diagnose.calling import CannotCall, Step, open_code
 from lstm.diagnose.catalogue import GATE_EQUATION, GATES, Finding, mistake
 from lstm.diagnose.conventions import gate_of, is_gradient
 from lstm.diagnose.convert import complete, own_weights, standard, state_dict
 from lstm.diagnose.diagnosis import Diagnosis
-from lstm.diagnose.forward import Explanation, Observed, exchanged, explain, ties
+from lstm.diagnose.forward import (
+    Explanation,
+    Observed,
+    exchanged,
+    explain,
+    named_peepholes,
+    peephole_arrays,
+    peepholes_of_step,
+    ties,
+    without_peepholes,
+)
 from lstm.diagnose.gradients import by_vjp, examine
 from lstm.diagnose.sequences import Sequence
 from lstm.diagnose.weights import in_double, kept
@@ -204,15 +213,15 @@ def understood(code: Step | Sequence) -> tuple[Wiring, Diagnosis, Explanation | 
 
 def peeped(code: Sequence, wiring: Wiring) -> tuple[Wiring, Diagnosis, Explanation] | None:
     """Explain a sequence with peepholes, if it has any: first without them, then each alone."""
-    rest, lone = peepholes.without(wiring)
+    rest, lone = without_peepholes(wiring)
     if not lone:
         return None
-    own = {name: code.weights[name] for name in peepholes.arrays_of(lone)}
+    own = {name: code.weights[name] for name in peephole_arrays(lone)}
     with kept(own):
         for array in own.values():
             array[...] = 0
         answer, explanation = judge(code, rest, observe(code, rest), again=True)
-    found = explanation and peepholes.named(code, rest, explanation, lone)
+    found = explanation and named_peepholes(code, rest, explanation, lone)
     if not found:
         return None
     answer.findings = order_of(answer.findings + found)
@@ -288,7 +297,7 @@ def judge(
     found.sort(key=lambda e: -agreement(wiring, e))
     best = found[0]
     answer.ties = [tie for tie in ties(found) if tie] if best.cost >= 1 else []
-    more = best.findings() + shared(wiring, best) + peepholes.of_step(wiring, best)
+    more = best.findings() + shared(wiring, best) + peepholes_of_step(wiring, best)
     answer.findings = order_of(answer.findings + more)
     answer.weights = {GATES[role]: wiring.arrays(k) for role, k in best.blocks.items()}
     answer.gate_order = "".join(sorted(best.blocks, key=lambda role: best.blocks[role]))

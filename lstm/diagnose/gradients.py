@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from lstm.diagnose.calling import CannotCall
-from lstm.diagnose.catalogue import Finding, mistake
+from lstm.diagnose.catalogue import ROLES, Finding, Wrong, backward, forward, mistake, mistakes
 from lstm.diagnose.conventions import back
 from lstm.diagnose.convert import standard
 from lstm.diagnose.diagnosis import Diagnosis
 from lstm.diagnose.forward import Explanation
 from lstm.diagnose.handed import gradients_by_name
-from lstm.diagnose.lines import ROLES, Wrong, backward, forward, mistakes
 from lstm.diagnose.weights import Arrays
 from lstm.diagnose.wiring import Wiring
 
@@ -38,9 +37,7 @@ def numerical(loss: Callable[[], float], arrays: Arrays, step: float) -> Arrays:
     rng, found = np.random.default_rng(11), {}
     for name, array in arrays.items():
         gradient = np.full(array.size, np.nan)
-        flat = array.reshape(-1)
-        if not np.shares_memory(flat, array):
-            flat = array.flat
+        flat = array.flat
         for k in rng.permutation(array.size)[:MOST_ENTRIES]:
             centre = flat[k]
             flat[k] = centre + step
@@ -122,10 +119,9 @@ class Case:
 
 
 class LossCase(Case):
-    """The same for code that gives a loss with gradients: those of the outputs are not given.
+    """The same for code that gives a loss with gradients by the names of the weights.
 
-    They follow: the LSTM's gradients of the weights are linear in them. ``loss(X)`` returns a
-    number and gradients by the names of the weights.
+    Those of the outputs follow: the LSTM's gradients of the weights are linear in them.
     """
 
     scales = False
@@ -477,10 +473,9 @@ def compare(
     wiring: Wiring, best: Explanation | None, cases: list[Case], found: Verdict,
     *, named: bool, search: bool,
 ) -> None:  # fmt: skip
-    """Compare cases, the shortest first; only where the forward pass is named have mistakes names.
+    """Compare cases, the shortest first, going on from what explains it.
 
-    Sequences of one step are explained first, then longer ones, going on from what was found.
-    Without ``search`` nothing is explained, only said to be wrong.
+    Only where the forward pass is ``named`` have mistakes names; without ``search`` none has.
     """
     begin: list[Wrongs] = [()]
     for case in cases:

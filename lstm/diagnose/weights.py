@@ -210,10 +210,7 @@ class Weights(dict):
 
 
 def invented(asked: list[str]) -> Iterator[Weights]:
-    """Yield weights for a function's arguments of these names, in one scheme after the other.
-
-    A mapping among them is filled when the function asks for its keys.
-    """
+    """Yield weights for arguments of these names, in one scheme after the other."""
     yield from (Weights(scheme, asked) for scheme in SCHEMES)
 
 

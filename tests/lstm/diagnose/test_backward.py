@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lstm
-from lstm.diagnose.lines import ROLES, backward, forward, mistakes
+from lstm.diagnose.catalogue import ROLES, backward, forward, mistakes
 from tests.lstm.diagnose.written import H, Written
 
 CATALOGUE = mistakes(square=False)
