@@ -57,7 +57,8 @@ GATE = """label => {
 CUT = """() => [...document.querySelectorAll(".bd-article table")].flatMap((table) => {
   let hidden = 0;
   for (let box = table; box.tagName !== "ARTICLE"; box = box.parentElement)
-    hidden = Math.max(hidden, box.scrollWidth - box.clientWidth);
+    if (getComputedStyle(box).overflowX !== "visible")
+      hidden = Math.max(hidden, box.scrollWidth - box.clientWidth);
   return hidden > 1 ? [[hidden, table.innerText.slice(0, 60)]] : [];
 })"""
 TYPED = re.compile(
