@@ -1,4 +1,4 @@
-/* Search the index of the book's sections (index.js). Titles and definitions come first. */
+/* Search the index of the book's sections (index.js). Titles, definitions and what a section emphasises come first. */
 (() => {
   const WEIGHTS = { term: 1.3, section: 1, equation: 0.6, name: 0.4, source: 0.3 };
   const APPENDIX = /book\/(api|ledger|appendix|run_times)/;
@@ -11,19 +11,21 @@
     return words.replace(/([a-z]{3,}?[^s\s])s(?= |$)/g, "$1");
   }
 
-  const places = entries.map(([page, kind, anchor, title, text]) => ({
+  const places = entries.map(([page, kind, anchor, title, text, terms]) => ({
     page, kind, anchor, title, text,
+    terms: terms.map(plain),
     weight: WEIGHTS[kind] * (APPENDIX.test(pages[page][0]) ? 0.5 : 1),
     head: ` ${plain(title)} `,
     body: ` ${plain(text)} `,
   }));
 
   /** How well a place answers the words; 0 for not at all. */
-  function score({ head, body, weight }, phrase, words) {
+  function score({ head, body, terms, weight }, phrase, words) {
     const start = /^[a-z0-9]/.test(phrase) ? ` ${phrase}` : phrase; // Chinese has no spaces
     let value = 0;
     if (head === ` ${phrase} `) value = 100;
     else if (head.startsWith(` ${phrase} `) || head.startsWith(` the ${phrase} `)) value = 70;
+    else if (terms.includes(phrase)) value = 60;
     else if (head.includes(start)) value = 50;
     else if (words.every((word) => head.includes(` ${word}`))) value = 30;
     if (value) value -= Math.min(head.length / 10, 15);

@@ -46,10 +46,26 @@ HEIGHTS = """() => {
   }
   return { article: height(article), code };
 }"""
+# The gates of chapter 3: one is one screen.
+GATES = ("forget-gate", "input-gate", "cell-state", "output-gate")
+GATE = """label => {
+  const section = document.getElementById(`equation-eq-${label}`).closest("section");
+  return [section.querySelector("h2"), section.nextElementSibling]
+    .map((place) => place.getBoundingClientRect().top).reduce((top, end) => end - top);
+}"""
+# Tables that go on beyond what a reader sees, each with how much.
+CUT = """() => [...document.querySelectorAll(".bd-article table")].flatMap((table) => {
+  let hidden = 0;
+  for (let box = table; box.tagName !== "ARTICLE"; box = box.parentElement)
+    if (getComputedStyle(box).overflowX !== "visible")
+      hidden = Math.max(hidden, box.scrollWidth - box.clientWidth);
+  return hidden > 1 ? [[hidden, table.innerText.slice(0, 60)]] : [];
+})"""
 TYPED = re.compile(
     r"(?<![`{/\w-])(?:[Cc]hapters?|[Ee]xercises?|[Ff]ig(?:ures?|\.)|[Ee]q(?:uations?|\.)"
     r"|[Ss]ections?|[Tt]ables?)[ \u00a0]\(?\d+(?:\.\d+)*|第 ?\d+ ?[章节]|[图表式] ?\(?\d"
 )
+OPEN = "document.querySelectorAll('details').forEach((each) => (each.open = true))"
 FIGURE = re.compile(r'<figure [^>]*id="(fig-[\w-]+)"')
 # Sections of an article, and figures and equations of a paper, are not ours to number.
 ELSEWHERE = re.compile(r"[Aa]rticle|\bits\b|\bpaper\b|\{cite|says section|”, section")
@@ -78,6 +94,18 @@ def test_chapter_is_short_and_mostly_text(laptop, path):
     heights = laptop.evaluate(HEIGHTS)
     assert heights["article"] / SCREEN["height"] <= SCREENS
     assert heights["code"] / heights["article"] <= SHARE_OF_CODE
+    laptop.evaluate(OPEN)
+    assert laptop.evaluate(CUT) == []
+
+
+@pytest.mark.book
+@pytest.mark.browser
+@pytest.mark.parametrize("gate", GATES)
+def test_a_gate_is_one_screen(laptop, gate):
+    """Picture, formula, its line of code, its check: from its heading to the next."""
+    laptop.goto(f"{HTML.as_uri()}/book/03_gates.html")
+    laptop.evaluate("window.MathJax?.startup.promise.then(() => true)")
+    assert 0 < laptop.evaluate(GATE, gate) <= SCREEN["height"]
 
 
 @each_notebook

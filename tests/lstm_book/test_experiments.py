@@ -23,6 +23,7 @@ from lstm_book.experiments import (
     remember_task,
     run_of,
     runs_of,
+    train_on_fresh,
     train_to_remember,
     tuning,
     verdicts,
@@ -610,3 +611,15 @@ def test_records_are_read_without_numba_and_pytorch():
         "assert runs_of(load_record('remember'), 'RNN 16, uniform')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_training_on_fresh_sequences_learns_and_repeats():
+    def draw(rng):
+        x = rng.standard_normal((3, 32, 1)).astype(np.float32)
+        return x, x[-1, :, 0] > 0
+
+    def share(updates):
+        model = lstm.models.SequenceClassifier(lstm.LSTM(1, 4, rng=0), lstm.Linear(4, 1, rng=0))
+        return train_on_fresh(model, draw, seed=0, lr=0.05, updates=updates)
+
+    assert share(1) < 0.9 < share(60) == share(60)

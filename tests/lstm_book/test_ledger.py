@@ -197,5 +197,5 @@ def test_the_chapters_counts_are_the_ledgers():
     pieces = re.split(r"^## 00\d", text, flags=re.MULTILINE)[1:]
     worst = [len(re.findall(r"^\(errata-(?!reversed)", piece, re.MULTILINE)) for piece in pieces]
     assert worst == [3] * len(ARTICLES)
-    linked = set(re.findall(r"ledger\.html#e-(\d{3}-\d{2})", text))
+    linked = set(re.findall(r"\{ref\}`e-(\d{3}-\d{2})`", text))
     assert {finding["id"] for finding in FINDINGS if finding["severity"] == "fatal"} <= linked

@@ -8,6 +8,7 @@ To run one needs numba; to read a record does not.
 
 from __future__ import annotations
 
+from lstm_book.experiments.fresh import train_on_fresh
 from lstm_book.experiments.reading import (
     at_an_edge,
     best_of,
@@ -37,6 +38,7 @@ __all__ = [
     "remember_task",
     "run_of",
     "runs_of",
+    "train_on_fresh",
     "train_to_remember",
 ]
 

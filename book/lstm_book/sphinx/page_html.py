@@ -8,9 +8,10 @@ deprecates, what opens hidden code has a name other than the words one reads, wh
 output calls it code, and the texts of all exercises of a page have one id. The empty corner of a
 table heads nothing: the first cells of its rows are their headers. A number in a table stays on one
 line with its spread, interval or pair, an option with its value, and "chapter" with its number. A
-line of code knows its indentation: what a phone wraps of it hangs below, Python keeps its shape.
-What steers the formatter is left out. In the text a number keeps its per cent sign, its unit and
-its exponent, and its minus is one; a command in a caption is code.
+line of code knows its indentation: what a phone wraps of it hangs below, Python keeps its shape; it
+is wrapped at a space, a bracket or a point, not within a name. What steers the formatter is left
+out. In the text a number keeps its per cent sign, its unit and its exponent, and its minus is one;
+a command in a caption is code.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ CODE = re.compile(
     r'(<div class="highlight-\w+ notranslate"><div class="highlight"><pre>)(.*?)(\n*</pre>)',
     re.DOTALL,
 )
+# Where a line of Python may end: behind a bracket that opens, and before the name of a part.
+OPENS = re.compile(r'<span class="p">[^<]*[(\[{]</span>(?!$)')
+PART = re.compile(r'(?<=>)<span class="o">\.</span>(?=<span class="(?:n|fm|vm)">)')
 FORMATTER = re.compile(r' *<span class="c1"># fmt: \w+</span>')
 CORNER = re.compile(r"(<thead>\s*<tr[^>]*>\s*)<th\b[^>]*>\s*(?:<p>\s*</p>)?\s*</th>")
 FIRST = re.compile(r"(<tr[^>]*>\s*)<td\b([^>]*)>(.*?)</td>", re.DOTALL)
@@ -84,6 +88,7 @@ def lines(code: re.Match[str]) -> str:
     def line(html: str) -> str:
         text = re.sub(r"<[^>]+>", "", html)
         indentation = len(text) - len(text.lstrip(" "))
+        html = PART.sub(r"<wbr>\g<0>", OPENS.sub(r"\g<0><wbr>", html))
         return f'<span class="line" style="--in: {indentation}ch">{html}</span>'
 
     text = FORMATTER.sub("", code[2])

@@ -1,5 +1,7 @@
 """Sphinx extension: an index of sections, terms, equations, names and sources, with their text.
 
+A section has what it emphasises, too: there a word is explained, elsewhere it is used.
+
 ``_static/index.js`` is a script, because a browser refuses a page that was opened as a file to read
 another file. ``book/assets/search.js`` searches it, ``book/assets/previews.js`` shows what a link
 leads to. It is made from the pages as they were written: their numbers and captions are final.
@@ -22,12 +24,13 @@ NO_TEXT = ".headerlink, nav, summary, table.indextable, .widget-still"
 
 
 class Entry(NamedTuple):
-    """One place of the book: its kind, the address behind ``#``, a title and a text."""
+    """One place of the book: its kind, the address behind ``#``, a title, a text, its terms."""
 
     kind: str
     anchor: str
     title: str
     text: str
+    terms: tuple[str, ...] = ()
 
 
 def plain(element: Tag) -> str:
@@ -61,7 +64,8 @@ def entries(html: str) -> list[Entry]:
         heading = section.find(re.compile(r"^h\d$"), recursive=False)
         if heading:
             title = plain(heading.extract())
-            found.append(Entry("section", section["id"], title, plain(section.extract())))
+            terms = tuple(dict.fromkeys(map(plain, section.select("strong, em"))))
+            found.append(Entry("section", section["id"], title, plain(section.extract()), terms))
     return found
 
 
