@@ -163,6 +163,16 @@ class Sources:
         return 100 * max(line["validation"]["accuracy"] for line in own)
 
     @staticmethod
+    def looks(*changed: str) -> list:
+        """Return the accuracies, in percent, of the logged look at the test part with changes."""
+        (line,) = (
+            line
+            for line in trials.read(ROOT / "results")
+            if line["part"] == "test" and {*changed} <= {*line["changed"]}
+        )
+        return [100 * accuracy for accuracy in line["accuracy"]]
+
+    @staticmethod
     def run(name: str, steps: int = 100, experiment: str = "remember", **settings) -> dict:
         """Return a contestant's run; a family's name stands for its best start."""
         record = _meetings() if experiment == "duel" else _experiment(experiment)
@@ -210,6 +220,7 @@ class Sources:
             "record",
             "accuracy",
             "trial",
+            "looks",
             "run",
             "learnt",
             "shares",
