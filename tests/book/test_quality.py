@@ -124,6 +124,12 @@ def test_notebook_needs_no_network(path):
     assert found == []
 
 
+@each_notebook
+def test_a_finding_is_led_to_by_its_role(path):
+    """A link written by hand would be no error when its finding goes."""
+    assert 'href=\\"ledger.html' not in path.read_text(encoding="utf-8")
+
+
 def test_every_page_is_in_the_table_of_contents():
     def files(node):
         if isinstance(node, dict):
