@@ -200,3 +200,12 @@ def test_a_hint_stands_before_each_solution(path):
     solved = [boxes[at - 1] for at, kind in enumerate(boxes) if kind == "solution"]
     assert solved
     assert set(solved) == {"hint"}
+
+
+@each_chapter
+def test_imports_that_are_hidden_are_called_so(path):
+    """A bare "Code" before the first sentence tells a newcomer nothing."""
+    for code in parse(path).select("details.above-input"):
+        imports = re.match(r"import |from ", code.pre.get_text())
+        name = code.summary.get_text(" ", strip=True)
+        assert name == ("Imports Hide imports" if imports else "Code Hide code")

@@ -105,7 +105,8 @@ def test_a_gate_is_one_screen(laptop, gate):
     """Picture, formula, its line of code, its check: from its heading to the next."""
     laptop.goto(f"{HTML.as_uri()}/book/03_gates.html")
     laptop.evaluate("window.MathJax?.startup.promise.then(() => true)")
-    assert 0 < laptop.evaluate(GATE, gate) <= SCREEN["height"]
+    header = laptop.locator(".bd-header-article").bounding_box()
+    assert 0 < laptop.evaluate(GATE, gate) <= SCREEN["height"] - header["height"]
 
 
 @each_notebook

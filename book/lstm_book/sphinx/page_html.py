@@ -5,13 +5,13 @@ anywhere or nowhere: here a formula keeps its punctuation, and a name in a table
 of the reference may break after a point, an underline, a slash, a colon, a hyphen or a bracket.
 What extensions write wrong is mended: entries of the bibliography have a role that DPUB-ARIA 1.1
 deprecates, what opens hidden code has a name other than the words one reads, what opens a hidden
-output calls it code, and the texts of all exercises of a page have one id. The empty corner of a
-table heads nothing: the first cells of its rows are their headers. A number in a table stays on one
-line with its spread, interval or pair, an option with its value, and "chapter" with its number. A
-line of code knows its indentation: what a phone wraps of it hangs below, Python keeps its shape; it
-is wrapped at a space, a bracket or a point, not within a name. What steers the formatter is left
-out. In the text a number keeps its per cent sign, its unit and its exponent, and its minus is one;
-a command in a caption is code.
+output calls it code, imports are called so, and the texts of all exercises of a page have one id.
+The empty corner of a table heads nothing: the first cells of its rows are their headers. A number
+in a table stays on one line with its spread, interval or pair, an option with its value, and
+"chapter" with its number. A line of code knows its indentation: what a phone wraps of it hangs
+below, Python keeps its shape; it is wrapped at a space, a bracket or a point, not within a name.
+What steers the formatter is left out. In the text a number keeps its per cent sign, its unit and
+its exponent, and its minus is one; a command in a caption is code.
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ WRONG = re.compile(
     r' aria-label="Toggle hidden content"| id="(?:(?:exercise|solution|proof)-content|proof)"'
 )
 HIDDEN = re.compile(r'(hide below-input">\s*<summary>\s*<p[^>]*>)Code(</p>\s*<p[^>]*>Hide )code')
+# What says so of hidden code that begins with an import.
+IMPORTS = re.compile(
+    r'(title">)Code(</p>\s*<p[^>]*>Hide )code(</p>\s*</summary>\s*<div class="cell_input[^>]*>\s*'
+    r'<div class="highlight-\w+ notranslate"><div class="highlight"><pre><span></span>'
+    r'<span class="kn">)'
+)
 # The spaces of 1 ± 2, 1 : 2, 1 to 2, 1 of 2, 1 [2, 3], 1 (2), 1: 2 and < .1
 NUMBERS = re.compile(
     r"(?<=\d) (?=(?:±|:|to|of) [-−+]?\d)|(?<=\d [±:]) (?=[-−+]?\d)|(?<=\d (?:to|of)) (?=[-−+]?\d)"
@@ -118,6 +124,7 @@ def change(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
     if "body" in context:
         html = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
         html = HIDDEN.sub(r"\1Output\2output", WRONG.sub("", html))
+        html = IMPORTS.sub(r"\1Imports\2imports\3", html)
         html = CAPTION.sub(lambda caption: commands(caption[0]), html)
         html = TABLE.sub(lambda table: whole(table[0]), REFERENCE.sub(rf"\1{SPACE}", html))
         context["body"] = NUMBER.sub(together, CODE.sub(lines, breaks(html)))
