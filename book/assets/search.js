@@ -1,45 +1,68 @@
 /* Search the index of the book's sections (index.js). Titles, definitions and what a section emphasises come first. */
 (() => {
   const WEIGHTS = { term: 1.3, section: 1, equation: 0.6, name: 0.4, source: 0.3 };
-  const APPENDIX = /book\/(api|ledger|appendix|run_times)/;
+  const APPENDIX = /book\/(api|ledger|appendix|run_times|17_)/; // what repeats the chapters
+  const ASIDE = /(^|\. )(Exercises|Summary)$/;
   const SHOWN = 20;
   const { pages, entries } = window.bookIndex;
 
-  /** Text as it is compared: words in lower case, without accents and without plurals. */
+  /** Text as it is compared: words in lower case, without accents. */
   function plain(text) {
-    const words = text.toLowerCase().normalize("NFKD").replace(/[^\p{L}\p{N}]+/gu, " ").trim();
-    return words.replace(/([a-z]{3,}?[^s\s])s(?= |$)/g, "$1");
+    return text.toLowerCase().normalize("NFKD").replace(/[^\p{L}\p{N}]+/gu, " ").trim();
   }
 
-  const places = entries.map(([page, kind, anchor, title, text, terms]) => ({
-    page, kind, anchor, title, text,
-    terms: terms.map(plain),
-    weight: WEIGHTS[kind] * (APPENDIX.test(pages[page][0]) ? 0.5 : 1),
-    head: ` ${plain(title)} `,
-    body: ` ${plain(text)} `,
-  }));
+  /** Words without endings and without the difference of British and American spelling. */
+  function stems(words) {
+    return words.replace(/z/g, "s").replace(/([a-z]{3})our/g, "$1or")
+      .replace(/([a-z]{3}[^s\s])s(?= |$)/g, "$1")
+      .replace(/([a-z]{3})(?:ion|ing|(?<!e)ed|e)(?= |$)/g, "$1")
+      .replace(/([bdfgmnprt])\1(?= |$)/g, "$1") // clipped
+      .replace(/([a-z]{5})at(?= |$)/g, "$1") // initialisation
+      .replace(/([a-z]{3})y(?= |$)/g, "$1i");
+  }
 
-  /** How well a place answers the words; 0 for not at all. */
-  function score({ head, body, terms, weight }, phrase, words) {
-    const start = /^[a-z0-9]/.test(phrase) ? ` ${phrase}` : phrase; // Chinese has no spaces
+  const places = entries.map(([page, kind, anchor, title, text, emphasised, names]) => {
+    const bare = plain(title.replace(/^[\d.]+ /, "")).replace(/^(a|an|the) /, "");
+    const forms = (form) => ({
+      head: ` ${form(bare)} `,
+      body: ` ${form(plain(text))} `,
+      emphasised: emphasised.map((each) => form(plain(each))),
+      names: names.map((each) => form(plain(each))),
+      called: ` ${[bare, ...names].map((each) => form(plain(each))).join(" ")} `,
+    });
+    const aside = APPENDIX.test(pages[page][0]) || ASIDE.test(title);
+    const weight = WEIGHTS[kind] * (aside ? 0.5 : 1);
+    return { page, kind, anchor, title, text, weight, typed: forms((words) => words), stem: forms(stems) };
+  });
+
+  /** How well a place answers the words; 0 for not at all. The last word may be unfinished. */
+  function score({ head, body, emphasised, names, called }, phrase, end) {
+    const words = phrase.split(" ");
+    const latin = /^[a-z0-9]/.test(phrase); // Chinese has no spaces
+    const start = latin ? ` ${phrase}${end}` : phrase;
     let value = 0;
     if (head === ` ${phrase} `) value = 100;
-    else if (head.startsWith(` ${phrase} `) || head.startsWith(` the ${phrase} `)) value = 70;
-    else if (terms.includes(phrase)) value = 60;
-    else if (head.includes(start)) value = 50;
-    else if (words.every((word) => head.includes(` ${word}`))) value = 30;
+    else if (names.includes(phrase)) value = 95;
+    else if (head.startsWith(` ${phrase} `)) value = 70;
+    else if (emphasised.includes(phrase)) return 70; // the earliest is the one that explains
+    else if (called.includes(start)) value = 50;
+    else if (words.every((word) => called.includes(` ${word}${end}`))) value = 30;
     if (value) value -= Math.min(head.length / 10, 15);
     const often = body.split(start).length - 1;
     if (often) value += 8 + Math.min(often, 6) + (body.indexOf(start) < 100 ? 4 : 0);
-    else if (!value && words.every((word) => `${head}${body}`.includes(` ${word}`))) value = 4;
-    return value * weight;
+    else if (!value && words.every((word) => `${head}${body}`.includes(` ${word}${end}`))) value = 4;
+    return value;
   }
 
   function find(query) {
     const phrase = plain(query);
-    const words = phrase.split(" ");
     if (!phrase) return { words: [], found: [] };
-    const found = places.map((place) => ({ place, value: score(place, phrase, words) }));
+    const words = phrase.split(" ");
+    const root = stems(phrase);
+    const found = places.map((place) => ({
+      place,
+      value: place.weight * Math.max(score(place.typed, phrase, ""), score(place.stem, root, " ")),
+    }));
     found.sort((a, b) => b.value - a.value); // stable: of equals the earlier in the book
     return { words, found: found.filter(({ value }) => value > 0).map(({ place }) => place) };
   }
@@ -49,9 +72,12 @@
     const parts = text.replace(/\\[[\]]/g, (bracket) => (bracket === "\\[" ? "\\(" : "\\)"))
       .match(/\\\(.*?\\\)\S*|\S+/gs) ?? [];
     const hit = (part) => words.some((word) => plain(part).split(" ").some((w) => w.startsWith(word)
-      || (!/^[a-z0-9]/.test(word) && w.includes(word))));
+      || stems(w) === stems(word) || (!/^[a-z0-9]/.test(word) && w.includes(word))));
     const phrase = words.join(" ");
-    const together = (_, i) => plain(parts.slice(i, i + words.length).join(" ")).startsWith(phrase);
+    const together = (_, i) => {
+      const here = plain(parts.slice(i, i + words.length).join(" "));
+      return here.startsWith(phrase) || stems(here) === stems(phrase);
+    };
     let first = kind === "term" ? 0 : parts.findIndex(together);
     if (first < 0) first = Math.max(parts.findIndex(hit), 0);
     const from = Math.max(first - 8, 0);

@@ -382,6 +382,37 @@ TERMS |= dict.fromkeys(("teacher forcing", "stateful"), "An LSTM that writes")
 TERMS |= dict.fromkeys(("中文", "五篇文章", "六行公式", "逐式推导", "看它怎样记忆"), "逐式推导")
 TERMS |= {"遗忘门": "forget gate", "梯度消失": "vanishing gradient"}
 
+# Where a term is defined: the first section that is found, behind no more than the glossary.
+DEFINED = {
+    "02": {
+        "backpropagation-through-time-in-four-steps": "BPTT",
+        "how-long-is-a-product-of-matrices": "vanishing gradient, 梯度消失, exploding gradients",
+        "truncated-backpropagation": "truncated backpropagation",
+    },
+    "03": {
+        "a-gate-a-number-between-0-and-1": "gate, sigmoid",
+        "forget-gate-what-stays": "forget gate, 遗忘门",
+        "cell-state-what-is-remembered": "cell state",
+    },
+    "04": {"three-rules": "Hadamard product, saturation, saturate, saturated"},
+    "06": {"what-a-module-promises": "vjp", "three-judges": "gradient check, gradient checking"},
+    "07": {"any-length": "padding, mask", "both-directions": "bidirectional"},
+    "09": {
+        "the-line-of-the-loss": "softmax, cross-entropy",
+        "the-line-of-the-step": "batch size, learning rate, learning rates, momentum, optimizer",
+        "clipping": "gradient clipping, clipped gradients",
+        "where-to-start": "initialise, initialize, initialization, orthogonal initialization",
+        "when-to-stop-validation": "validation set, overfitting",
+        "when-to-stop-patience": "patience, early stopping",
+        "stop-and-go-on": "checkpoint",
+    },
+    "10": {
+        "sequences-of-different-length": "packed sequence",
+        "weights-move-either-way": "state dict",
+    },
+    "12": {"the-network": "one-hot"},
+}
+
 
 def words(text):
     return re.sub(r"\W+", " ", text.lower())
@@ -399,6 +430,33 @@ def test_search_finds_first_what_defines_a_term(visits):
     page.locator("main .search-results a").first.click()
     assert page.locator(":target").inner_text().startswith("vanishing gradient")
     assert visits["laptop"].errors == []
+
+
+def test_search_finds_the_section_that_defines_a_term(visits):
+    page = visits["laptop"].open("search.html")
+    wrong = {}
+    for chapter, sections in DEFINED.items():
+        for section, terms in sections.items():
+            for term in terms.split(", "):
+                page.locator("main input").fill(term)
+                links = page.locator("main .search-results a")
+                found = [link.get_attribute("href") for link in links.all()[:2]]
+                first = next((each for each in found if "#term-" not in each), "")
+                if not re.search(rf"/{chapter}_\w+\.html#{section}$", first):
+                    wrong[term] = found
+    assert wrong == {}
+
+
+def test_search_takes_either_spelling_and_any_ending(visits):
+    page = visits["laptop"].open("search.html")
+    for same in ("initialise, initialize, initialization", "layer normalization, layer normalised"):
+        counts = []
+        for term in same.split(", "):
+            page.locator("main input").fill(term)
+            counts.append(page.locator("main .search-where").count())
+            assert page.locator("main .search-results mark").count() > 0
+        assert len(set(counts)) == 1
+        assert counts[0] > 1
 
 
 def test_search_opens_on_every_page(visits):

@@ -1,6 +1,7 @@
 """Sphinx extension: an index of sections, terms, equations, names and sources, with their text.
 
-A section has what it emphasises, too: there a word is explained, elsewhere it is used.
+A section has what it emphasises, too: there a word is explained, elsewhere it is used. And it has
+the names of each term for which the glossary sends a reader there.
 
 ``_static/index.js`` is a script, because a browser refuses a page that was opened as a file to read
 another file. ``book/assets/search.js`` searches it, ``book/assets/previews.js`` shows what a link
@@ -11,8 +12,8 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import astuple, dataclass, field
+from pathlib import Path, PurePath
 
 from bs4 import BeautifulSoup, Tag
 from sphinx.application import Sphinx
@@ -23,14 +24,21 @@ LEFT_OUT = re.compile(r"<(svg|pre|script|style|colgroup)\b.*?</\1>", re.DOTALL)
 NO_TEXT = ".headerlink, nav, summary, table.indextable, .widget-still"
 
 
-class Entry(NamedTuple):
-    """One place of the book: its kind, the address behind ``#``, a title, a text, its terms."""
+@dataclass
+class Entry:
+    """One place of the book.
+
+    Its kind, the address behind ``#``, a title, a text, what is emphasised, the names of what is
+    defined there; and the addresses in a section, or that to which a term of the glossary sends.
+    """
 
     kind: str
     anchor: str
     title: str
     text: str
-    terms: tuple[str, ...] = ()
+    emphasised: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
 
 
 def plain(element: Tag) -> str:
@@ -51,7 +59,9 @@ def entries(html: str) -> list[Entry]:
         element.decompose()
     for term in article.select("dl.glossary > dt[id]"):
         definition = term.find_next_sibling("dd")
-        found.append(Entry("term", term["id"], plain(term), plain(definition)))
+        names = [plain(term), *map(plain, definition.select("span[lang], em"))]
+        links = [link["href"] for link in definition.select("a.internal")]
+        found.append(Entry("term", term["id"], names[0], plain(definition), [], names, links[-1:]))
     for name in article.select("dt.sig[id]"):
         lines = map(plain, name.find_next_sibling("dd").select("p"))
         about = next((line for line in lines if not line.startswith("Bases:")), "")
@@ -60,13 +70,46 @@ def entries(html: str) -> list[Entry]:
         found.append(Entry("source", source["id"], "", plain(source.p)))
     for part in article.select("dl.glossary, dl.py, div.citation"):
         part.decompose()
+    sections = []
     for section in reversed(article.select("section[id]")):  # what is inside another comes first
         heading = section.find(re.compile(r"^h\d$"), recursive=False)
         if heading:
             title = plain(heading.extract())
-            terms = tuple(dict.fromkeys(map(plain, section.select("strong, em"))))
-            found.append(Entry("section", section["id"], title, plain(section.extract()), terms))
-    return found
+            terms = list(dict.fromkeys(map(plain, section.select("strong, em"))))
+            ids = [section["id"], *(element["id"] for element in section.select("[id]"))]
+            text = plain(section.extract())
+            sections.append(Entry("section", section["id"], title, text, terms, [], ids))
+    return found + sections[::-1]
+
+
+def defining(term: str, anchor: str, sections: list[Entry]) -> Entry:
+    """Return the section of a page that defines a term for which the glossary sends there.
+
+    That of the equation or figure. In a chapter the first that has the term in its title or
+    emphasises it, or else the first with the term in its text.
+    """
+
+    def treats(section: Entry) -> int:
+        if section.title.endswith(("Exercises", "Summary")):
+            return 0
+        marked = term in section.title.lower() or term in map(str.lower, section.emphasised)
+        return 2 * marked or term in section.text.lower()
+
+    chapter, *parts = sections
+    inner = next((part for part in parts if anchor in part.addresses), None)
+    return inner or max([*filter(treats, parts)] or [chapter], key=treats)
+
+
+def name_sections(pages: dict[str, list[Entry]]) -> None:
+    """Give the sections of all pages the names of what the glossary says is defined there."""
+    for page, found in pages.items():
+        for term in found:
+            if term.kind == "term" and term.addresses:
+                address, _, anchor = term.addresses[0].partition("#")
+                target = pages[(PurePath(page).parent / address).as_posix()]
+                sections = [each for each in target if each.kind == "section"]
+                names = defining(term.title, anchor, sections).names
+                names += [name for name in term.names if name not in names]
 
 
 def write(app: Sphinx, error: Exception | None) -> None:
@@ -75,12 +118,12 @@ def write(app: Sphinx, error: Exception | None) -> None:
         return
     tree = app.env.toctree_includes
     order = [app.config.root_doc, *tree[app.config.root_doc]]
-    pages, found = [], []
-    for number, name in enumerate(page for page in order if page in app.env.found_docs):
-        html = (Path(app.outdir) / f"{name}.html").read_text(encoding="utf-8")
-        pages.append([f"{name}.html", app.env.titles[name].astext()])
-        found += [[number, *entry] for entry in entries(html)]
-    index = json.dumps({"pages": pages, "entries": found}, ensure_ascii=False)
+    names = {f"{name}.html": name for name in order if name in app.env.found_docs}
+    found = {page: entries((Path(app.outdir) / page).read_text("utf-8")) for page in names}
+    name_sections(found)
+    pages = [[page, app.env.titles[name].astext()] for page, name in names.items()]
+    lists = [[i, *astuple(entry)[:-1]] for i, page in enumerate(found.values()) for entry in page]
+    index = json.dumps({"pages": pages, "entries": lists}, ensure_ascii=False)
     target = Path(app.outdir) / "_static" / "index.js"
     target.write_text(f"window.bookIndex = {index};\n", encoding="utf-8")
 
