@@ -90,6 +90,13 @@ def test_nothing_is_said_on_stderr(path):
 
 
 @each_notebook
+def test_no_output_holds_a_role(path):
+    """In an output nothing resolves it: it would stand on the page as it was typed."""
+    shown = json.dumps([output for _, output in outputs(path)], ensure_ascii=False)
+    assert re.findall(r"\{(?:ref|eq|numref)\}`[^`]*`", shown) == []
+
+
+@each_notebook
 def test_pictures_have_text_alternatives(path):
     """A bare image has none: lstm_book.figures.plots.show gives one, and follows a dark page."""
     bare = [
@@ -126,8 +133,8 @@ def test_notebook_needs_no_network(path):
 
 @each_notebook
 def test_a_finding_is_led_to_by_its_role(path):
-    """A link written by hand would be no error when its finding goes."""
-    assert 'href=\\"ledger.html' not in path.read_text(encoding="utf-8")
+    """A link written by hand would be no error when its finding goes; an output's is the code's."""
+    assert [c for c in read(path)["cells"] if 'href="ledger.html' in source(c)] == []
 
 
 def test_every_page_is_in_the_table_of_contents():
