@@ -398,8 +398,9 @@ DEFINED = {
     "06": {"what-a-module-promises": "vjp", "three-judges": "gradient check, gradient checking"},
     "07": {"any-length": "padding, mask", "both-directions": "bidirectional"},
     "09": {
+        "a-loop-that-steps-downhill": "one-hot, batch size",
         "the-line-of-the-loss": "softmax, cross-entropy",
-        "the-line-of-the-step": "batch size, learning rate, learning rates, momentum, optimizer",
+        "the-line-of-the-step": "learning rate, learning rates, momentum, optimizer",
         "clipping": "gradient clipping, clipped gradients",
         "where-to-start": "initialise, initialize, initialization, orthogonal initialization",
         "when-to-stop-validation": "validation set, overfitting",
@@ -410,7 +411,6 @@ DEFINED = {
         "sequences-of-different-length": "packed sequence",
         "weights-move-either-way": "state dict",
     },
-    "12": {"the-network": "one-hot"},
 }
 
 
