@@ -32,7 +32,7 @@ WRONG = re.compile(
     r' aria-label="Toggle hidden content"| id="(?:(?:exercise|solution|proof)-content|proof)"'
 )
 HIDDEN = re.compile(r'(hide below-input">\s*<summary>\s*<p[^>]*>)Code(</p>\s*<p[^>]*>Hide )code')
-# What says so of hidden code that begins with an import.
+# What says "Code" of hidden code that begins with an import: a page's first has its imports.
 IMPORTS = re.compile(
     r'(title">)Code(</p>\s*<p[^>]*>Hide )code(</p>\s*</summary>\s*<div class="cell_input[^>]*>\s*'
     r'<div class="highlight-\w+ notranslate"><div class="highlight"><pre><span></span>'
@@ -124,7 +124,7 @@ def change(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
     if "body" in context:
         html = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
         html = HIDDEN.sub(r"\1Output\2output", WRONG.sub("", html))
-        html = IMPORTS.sub(r"\1Imports\2imports\3", html)
+        html = IMPORTS.sub(r"\1Imports\2imports\3", html, count=1)
         html = CAPTION.sub(lambda caption: commands(caption[0]), html)
         html = TABLE.sub(lambda table: whole(table[0]), REFERENCE.sub(rf"\1{SPACE}", html))
         context["body"] = NUMBER.sub(together, CODE.sub(lines, breaks(html)))
