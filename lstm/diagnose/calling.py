@@ -196,10 +196,8 @@ class Step:
             layouts = [v.of_tokens() for v in self.layouts] if self.tokens else self.layouts
             sizes, orders = self._sizes(), self._orders()
             ways = (itertools.product(some, sizes, layouts) for some in (orders[:1], orders[1:]))
-            for (self.order, self.named, self.free), (
-                self.D,
-                self.H,
-            ), self.layout in itertools.chain(*ways):
+            for order, size, self.layout in itertools.chain(*ways):
+                (self.order, self.named, self.free), (self.D, self.H) = order, size
                 self._restore()
                 found = self._try(errors)
                 if found > best:

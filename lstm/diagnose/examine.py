@@ -409,10 +409,9 @@ def orders_of_states(code: Step) -> list[Finding]:
     if code.swap_states and not pair and code.told == code.order:
         return [mistake("what is called h is used as c, and c as h", "eq-cell-state")]
     went = [name for name in pair or code.order if name in ("h", "c")]
-    went, found = (
-        went[:: -1 if code.swap_states else 1],
-        code.everything(**code.draw(np.random.default_rng(6), 1, 1)),
-    )
+    if code.swap_states:
+        went.reverse()
+    found = code.everything(**code.draw(np.random.default_rng(6), 1, 1))
     both = dict(zip("hc", code.chosen(found), strict=True))
     came = [name for out in found for name in both if np.array_equal(out, both[name])]
     if re.search(".*".join(went), "".join(came)):
