@@ -622,4 +622,4 @@ def test_a_training_on_fresh_sequences_learns_and_repeats():
         model = lstm.models.SequenceClassifier(lstm.LSTM(1, 4, rng=0), lstm.Linear(4, 1, rng=0))
         return train_on_fresh(model, draw, seed=0, lr=0.05, updates=updates)
 
-    assert share(1) < 0.9 < share(60) == share(60)
+    assert share(1) < 0.9 < share(20) == share(20)  # in the mean of all twenty it is less
