@@ -163,6 +163,23 @@ class Sources:
         return 100 * max(line["validation"]["accuracy"] for line in own)
 
     @staticmethod
+    def earlier(recipe: str, model: str) -> list:
+        """Return the accuracies, in percent, of the record that the one of today replaces."""
+        own = [
+            line
+            for line in trials.read(ROOT / "results")
+            if [line.get("recipe"), line["model"]] == [recipe, model]
+            and line.get("note", "").startswith("An earlier record")
+        ]
+        return [100 * accuracy for accuracy in own[-1]["accuracy"]]
+
+    @staticmethod
+    def low_epochs(model: str) -> list:
+        """Return for each seed of ``scalar-sequence`` after how many epochs it is below 90 %."""
+        runs = records.read(ROOT / "results" / f"scalar-sequence-{model}-numpy-full.json")["runs"]
+        return [sum(row["validation_accuracy"] < 0.9 for row in run["epochs"]) for run in runs]
+
+    @staticmethod
     def looks(*changed: str) -> list:
         """Return the accuracies, in percent, of the logged look at the test part with changes."""
         (line,) = (
@@ -221,6 +238,8 @@ class Sources:
             "accuracy",
             "trial",
             "looks",
+            "earlier",
+            "low_epochs",
             "run",
             "learnt",
             "shares",
