@@ -15,9 +15,19 @@ from lstm.signatures import checked
 from lstm.text import UNKNOWN_ID, Vocabulary
 from lstm_book.recipes import baselines
 from lstm_book.recipes.pairs import Pairs, SummedEmbedding
-from lstm_book.recipes.recipe import KERAS, TRAINING, Part, Recipe, Settings, Task, checksum, split
+from lstm_book.recipes.recipe import (
+    KERAS,
+    TRAINING,
+    Answers,
+    Part,
+    Recipe,
+    Settings,
+    System,
+    Task,
+    checksum,
+    split,
+)
 from lstm_book.recipes.sentences import SENTENCES
-from lstm_book.recipes.torch_readers import CONVOLUTION, TRANSFORMER
 
 
 @checked
@@ -158,6 +168,19 @@ def build_reader(task: Task, settings: Settings, rng: np.random.Generator) -> Se
     )
 
 
+def in_torch(name: str, **own: object) -> System:
+    """Return one of the readers in PyTorch, which is imported when it is trained."""
+
+    def run(task: Task, settings: Settings, seed: int) -> Answers:
+        from lstm_book.recipes import torch_readers
+
+        return torch_readers.run(getattr(torch_readers, name), task, settings, seed)
+
+    reads = {"vocabulary_size": 20_000, "pairs": 0, "keep": "end", "embedding_scale": 0.1}
+    trains = {"batch_size": 32, "dropout": 0.5, "word_dropout": 0.1, "max_norm": 1.0}
+    return System(run, reads | trains | own, quick={"vocabulary_size": 10_000})
+
+
 # Smaller, the mean over whole reviews, frequent pairs of words, half of the words dropped.
 BEST = {
     "embedding_dim": 64,
@@ -239,8 +262,12 @@ IMDB = Recipe(
         "nbsvm": baselines.nbsvm,
         "averaged-embeddings": baselines.AVERAGED_EMBEDDINGS,
         "sentences": SENTENCES,
-        "convolution": CONVOLUTION,
-        "transformer": TRANSFORMER,
+        "convolution": in_torch(
+            "Convolution", embedding_dim=50, filters=50, max_length=200, lr=3e-3, epochs=4
+        ),
+        "transformer": in_torch(
+            "Transformer", embedding_dim=32, heads=2, max_length=128, lr=1e-3, epochs=4
+        ),
     },
     data=("source", "train_size", "validation_size", "test_size", "final"),
     default="sentences",

@@ -2,93 +2,75 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
 import numpy as np
+import torch
+from torch import nn
 
 from lstm.schedules import linear
 from lstm.training import shuffled
-from lstm_book.recipes.recipe import Answers, Part, Settings, System, Task
-
-if TYPE_CHECKING:
-    import torch
-
-READS = {"vocabulary_size": 20_000, "pairs": 0, "keep": "end", "embedding_scale": 0.1}
-TRAINS = {"batch_size": 32, "dropout": 0.5, "word_dropout": 0.1, "max_norm": 1.0}
+from lstm_book.recipes.recipe import Answers, Part, Settings, Task
 
 
-def _embedding(vocabulary_size: int, settings: Settings) -> torch.nn.Embedding:
+def _embedding(vocabulary_size: int, settings: Settings) -> nn.Embedding:
     """Return one vector for each word, at the start of the size that the LSTM's words have."""
-    import torch
-
-    embedding = torch.nn.Embedding(vocabulary_size, settings["embedding_dim"], padding_idx=0)
+    embedding = nn.Embedding(vocabulary_size, settings["embedding_dim"], padding_idx=0)
     embedding.weight.data *= settings["embedding_scale"]
     return embedding
 
 
-def convolution(vocabulary_size: int, settings: Settings) -> torch.nn.Module:
-    """Return embedding → filters over 3, 4 and 5 words → largest value → logit (Kim, 2014)."""
-    import torch
-    from torch import nn
+class Convolution(nn.Module):
+    """Embedding → filters over 3, 4 and 5 words → largest value → logit (Kim, 2014)."""
 
-    width, filters = settings["embedding_dim"], settings["filters"]
+    def __init__(self, vocabulary_size: int, settings: Settings) -> None:
+        super().__init__()
+        width, filters = settings["embedding_dim"], settings["filters"]
+        self.embedding = _embedding(vocabulary_size, settings)
+        self.filters = nn.ModuleList(
+            nn.Conv1d(width, filters, size, padding=size // 2) for size in (3, 4, 5)
+        )
+        self.dropout = nn.Dropout(settings["dropout"])
+        self.head = nn.Linear(3 * filters, 1)
 
-    class Convolution(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.embedding = _embedding(vocabulary_size, settings)
-            self.filters = nn.ModuleList(
-                nn.Conv1d(width, filters, size, padding=size // 2) for size in (3, 4, 5)
-            )
-            self.dropout = nn.Dropout(settings["dropout"])
-            self.head = nn.Linear(3 * filters, 1)
-
-        def forward(self, ids: torch.Tensor) -> torch.Tensor:
-            x = self.dropout(self.embedding(ids)).transpose(1, 2)
-            found = [torch.relu(each(x)).amax(dim=2) for each in self.filters]
-            return self.head(self.dropout(torch.cat(found, dim=1)))
-
-    return Convolution()
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Numbers of words (B, T) to logits (B, 1)."""
+        x = self.dropout(self.embedding(ids)).transpose(1, 2)
+        found = [torch.relu(each(x)).amax(dim=2) for each in self.filters]
+        return self.head(self.dropout(torch.cat(found, dim=1)))
 
 
-def transformer(vocabulary_size: int, settings: Settings) -> torch.nn.Module:
-    """Return embedding and position → one layer of attention → mean → logit (Vaswani, 2017)."""
-    import torch
-    from torch import nn
+class Transformer(nn.Module):
+    """Embedding and position → one layer of attention → mean → logit (Vaswani, 2017)."""
 
-    width = settings["embedding_dim"]
+    def __init__(self, vocabulary_size: int, settings: Settings) -> None:
+        super().__init__()
+        width = settings["embedding_dim"]
+        self.embedding = _embedding(vocabulary_size, settings)
+        self.position = nn.Parameter(0.02 * torch.randn(settings["max_length"], width))
+        layer = nn.TransformerEncoderLayer(
+            width, settings["heads"], 2 * width, dropout=0.1, batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.dropout = nn.Dropout(settings["dropout"])
+        self.head = nn.Linear(width, 1)
 
-    class Transformer(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.embedding = _embedding(vocabulary_size, settings)
-            self.position = nn.Parameter(0.02 * torch.randn(settings["max_length"], width))
-            layer = nn.TransformerEncoderLayer(
-                width, settings["heads"], 2 * width, dropout=0.1, batch_first=True, norm_first=True
-            )
-            self.layers = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
-            self.dropout = nn.Dropout(settings["dropout"])
-            self.head = nn.Linear(width, 1)
-
-        def forward(self, ids: torch.Tensor) -> torch.Tensor:
-            x = self.dropout(self.embedding(ids)) + self.position[: ids.shape[1]]
-            counts = (ids > 0).unsqueeze(2)
-            x = self.layers(x, src_key_padding_mask=ids == 0)
-            mean = (x * counts).sum(dim=1) / counts.sum(dim=1)
-            return self.head(self.dropout(mean))
-
-    return Transformer()
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Numbers of words (B, T) to logits (B, 1)."""
+        x = self.dropout(self.embedding(ids)) + self.position[: ids.shape[1]]
+        counts = (ids > 0).unsqueeze(2)
+        x = self.layers(x, src_key_padding_mask=ids == 0)
+        mean = (x * counts).sum(dim=1) / counts.sum(dim=1)
+        return self.head(self.dropout(mean))
 
 
-def _run(build: Any, task: Task, settings: Settings, seed: int) -> Answers:
+def run(build: Callable, task: Task, settings: Settings, seed: int) -> Answers:
     """Train with Adam and a rate that falls to zero, batches of similar length."""
-    import torch
-
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 1])
     model = build(task.vocabulary_size, settings)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings["lr"])
-    loss = torch.nn.BCEWithLogitsLoss()
+    loss = nn.BCEWithLogitsLoss()
     size = settings["batch_size"]
     batches = -(-len(task.train.targets) // size)
     steps = settings["epochs"] * batches
@@ -104,7 +86,7 @@ def _run(build: Any, task: Task, settings: Settings, seed: int) -> Answers:
         optimizer.zero_grad()
         targets = torch.from_numpy(task.train.targets[batch].astype(np.float32))
         loss(model(_cut(*inputs)), targets).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings["max_norm"])
+        nn.utils.clip_grad_norm_(model.parameters(), settings["max_norm"])
         optimizer.step()
     model.eval()
     outputs = [_outputs(model, part) for part in (task.validation, task.test)]
@@ -113,15 +95,11 @@ def _run(build: Any, task: Task, settings: Settings, seed: int) -> Answers:
 
 
 def _cut(ids: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
-    import torch
-
     return torch.from_numpy(ids[:, : lengths.max()].astype(np.int64))
 
 
-def _outputs(model: torch.nn.Module, part: Part) -> np.ndarray:
+def _outputs(model: nn.Module, part: Part) -> np.ndarray:
     """Return a logit for each example; those of similar length are read together."""
-    import torch
-
     ids, lengths = part.inputs
     logits = np.empty((len(lengths), 1), np.float32)
     by_length = np.argsort(lengths, kind="stable")
@@ -129,14 +107,3 @@ def _outputs(model: torch.nn.Module, part: Part) -> np.ndarray:
         for rows in np.array_split(by_length, -(-len(lengths) // 256)):
             logits[rows] = model(_cut(ids[rows], lengths[rows])).numpy()
     return logits
-
-
-def _system(build: Any, **own: Any) -> System:
-    def run(task: Task, settings: Settings, seed: int) -> Answers:
-        return _run(build, task, settings, seed)
-
-    return System(run, READS | TRAINS | own, quick={"vocabulary_size": 10_000})
-
-
-CONVOLUTION = _system(convolution, embedding_dim=50, filters=50, max_length=200, lr=3e-3, epochs=4)
-TRANSFORMER = _system(transformer, embedding_dim=32, heads=2, max_length=128, lr=1e-3, epochs=4)
