@@ -11,14 +11,15 @@ from torch.nn import functional as F
 
 from lstm_book.experiments.tracking import DIM, IGNORED, WIDTH, Task, fitting_size
 from lstm_book.experiments.writer import SYMBOLS, WARM_UP, WINDOW, Writer, cost
+from lstm_book.recipes.torch_engine import Summed
 
 LAYERS, HEADS = 2, 4
 ALIBI = [2.0**-k for k in (2, 4, 6, 8)]
 """Slopes of the penalties for distance, one for each head (Press, Smith and Lewis, 2022)."""
 
 
-class Tagger(nn.Module):
-    """Embedding → a body → one vector of logits for each step.
+def tagger(name: str, task: Task, seed: int) -> nn.Module:
+    """Return what maps tokens (B, T), or (B, T, n), to logits (B, T, K).
 
     Parameters
     ----------
@@ -29,52 +30,42 @@ class Tagger(nn.Module):
     seed : int
         Of the initial weights.
     """
-
-    def __init__(self, name: str, task: Task, seed: int) -> None:
-        super().__init__()
-        size = fitting_size(name, task)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.embedding = nn.Embedding(task.tokens, WIDTH)
-            if name.startswith("Transformer"):
-                self.body, size = Transformer(name.partition(", ")[2], size), DIM
-            else:
-                layer = MatrixLayer if name == "mLSTM" else MinLayer
-                self.body = nn.Sequential(layer(WIDTH, size), layer(size, size))
-                if name == "minLSTM, signed":
-                    for each in self.body:
-                        each.signed = True
-            self.head = nn.Linear(size, task.classes)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Tokens (B, T), or (B, T, n), to logits (B, T, K)."""
-        vectors = self.embedding(x)
-        return self.head(self.body(vectors if x.ndim == 2 else vectors.sum(2)))
+    size = fitting_size(name, task)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers = [(nn.Embedding if task.every_step else Summed)(task.tokens, WIDTH)]
+        if name.startswith("Transformer"):
+            slopes = ALIBI if name.endswith("distances") else [0.0] * HEADS
+            layers += [nn.Linear(WIDTH, DIM), Transformer(size, DIM, slopes)]
+            size = DIM
+        elif name == "mLSTM":
+            layers += [MatrixLayer(WIDTH, size), MatrixLayer(size, size)]
+        else:
+            signed = name.endswith("signed")
+            layers += [MinLayer(WIDTH, size, signed), MinLayer(size, size, signed)]
+        return nn.Sequential(*layers, nn.Linear(size, task.classes))
 
 
 class Transformer(nn.Module):
-    """Causal attention, layer norm first; two layers.
+    """Causal attention, layer norm first; two blocks.
 
     Parameters
     ----------
-    positions : {"no positions", "distances"}
-        Nothing but the mask; or ALiBi (Press, Smith and Lewis, 2022): a penalty for distance, of
-        another slope in each head.
-    dense_size : int
-        Units of the dense layers.
+    size, dim : int
+        Units of the dense layers, and the width of everything else.
+    slopes : list of float
+        Of the penalties for distance, one for each head (Press, Smith and Lewis, 2022); with zeros
+        nothing but the mask tells positions.
     """
 
-    def __init__(self, positions: str, dense_size: int) -> None:
+    def __init__(self, size: int, dim: int, slopes: list[float]) -> None:
         super().__init__()
-        self.widen = nn.Linear(WIDTH, DIM)
-        self.blocks = nn.ModuleList(Block(dense_size) for _ in range(LAYERS))
-        self.norm = nn.LayerNorm(DIM)
-        self.slopes = [0.0] * HEADS if positions == "no positions" else ALIBI
+        self.blocks = nn.ModuleList(Block(size, dim, len(slopes)) for _ in range(LAYERS))
+        self.norm, self.slopes = nn.LayerNorm(dim), slopes
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, T, WIDTH) to (B, T, DIM)."""
-        bias = causal_bias(x.shape[1], self.slopes)
-        h = self.widen(x)
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """(B, T, dim) to the same."""
+        bias = causal_bias(h.shape[1], self.slopes)
         for block in self.blocks:
             h = block(h, bias)
         return self.norm(h)
@@ -91,7 +82,7 @@ def causal_bias(steps: int, slopes: list[float]) -> torch.Tensor:
 class Block(nn.Module):
     """Attention and two dense layers, each added to what goes in."""
 
-    def __init__(self, size: int, dim: int = DIM, heads: int = HEADS) -> None:
+    def __init__(self, size: int, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.norms = nn.ModuleList([nn.LayerNorm(dim), nn.LayerNorm(dim)])
@@ -99,7 +90,7 @@ class Block(nn.Module):
         self.dense = nn.Sequential(nn.Linear(dim, size), nn.GELU(), nn.Linear(size, dim))
 
     def forward(self, h: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """(B, T, DIM) to the same; ``bias`` (heads, T, T) is added to the scores."""
+        """(B, T, dim) to the same; ``bias`` (heads, T, T) is added to the scores."""
         qkv = self.qkv(self.norms[0](h)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         seen = F.scaled_dot_product_attention(*qkv, attn_mask=bias)
         h = h + self.out(seen.transpose(1, 2).flatten(2))
@@ -138,11 +129,9 @@ class MinLayer(nn.Module):
     What each step multiplies the state by and adds to it is computed for all steps at once.
     """
 
-    signed = False
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, signed: bool = False) -> None:
         super().__init__()
-        self.affine = nn.Linear(input_size, 3 * hidden_size)
+        self.affine, self.signed = nn.Linear(input_size, 3 * hidden_size), signed
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, T, D) to the states (B, T, H)."""
@@ -180,7 +169,7 @@ class ParallelLearner:
     """One of them with Adam, called like the networks in NumPy."""
 
     def __init__(self, name: str, task: Task, seed: int) -> None:
-        self.model = Tagger(name, task, seed)
+        self.model = tagger(name, task, seed)
         self.optimizer = torch.optim.Adam(self.model.parameters())
         self.num_parameters = sum(p.numel() for p in self.model.parameters())
 
@@ -198,42 +187,25 @@ class ParallelLearner:
         return torch.cat([self.model(part).argmax(-1) for part in parts]).numpy().T
 
 
-class CharacterTransformer(nn.Module):
-    """Embedding → two blocks of eight heads with penalties for distance → logits of the next.
-
-    Parameters
-    ----------
-    dense_size : int
-        Units of the dense layers.
-    dim : int
-        Width of everything else.
-    """
-
-    def __init__(self, dense_size: int, dim: int = 96) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(SYMBOLS, dim)
-        self.blocks = nn.ModuleList(Block(dense_size, dim, 8) for _ in range(LAYERS))
-        self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, SYMBOLS)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Characters (B, T) to logits (B, T, V)."""
-        h, bias = self.embedding(x), causal_bias(x.shape[1], [2.0**-k for k in range(1, 9)])
-        for block in self.blocks:
-            h = block(h, bias)
-        return self.head(self.norm(h))
+def character_transformer(size: int, dim: int = 96) -> nn.Module:
+    """Return embedding → two blocks of eight heads with penalties for distance → logits."""
+    slopes = [2.0**-k for k in range(1, 9)]
+    return nn.Sequential(
+        nn.Embedding(SYMBOLS, dim), Transformer(size, dim, slopes), nn.Linear(dim, SYMBOLS)
+    )
 
 
 class TransformerWriter:
-    """A :class:`CharacterTransformer` as large as the LSTM, with Adam, called like the latter."""
+    """A :func:`character_transformer` as large as the LSTM, with Adam, called like the latter."""
 
     def __init__(self, seed: int) -> None:
         wanted = sum(p.size for p in Writer(rng=0).parameters())
         with torch.device("meta"):  # counted, not made
-            sizes = {n: _count(CharacterTransformer(n)) for n in range(128, 384, 2)}
+            sizes = {n: _count(character_transformer(n)) for n in range(128, 384, 2)}
         size = min(sizes, key=lambda n: abs(sizes[n] - wanted))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = CharacterTransformer(size)
+            self.model = character_transformer(size)
         self.optimizer = torch.optim.Adam(self.model.parameters())
         self.num_parameters = _count(self.model)
 

@@ -16,6 +16,7 @@ import numpy as np
 import lstm
 from lstm import variants
 from lstm.initialise import initialise_lstm
+from lstm_book.recipes.pairs import SummedEmbedding
 
 WIDTH = 32
 """Numbers that stand for a token, in every network."""
@@ -127,33 +128,30 @@ TASKS = {
 
 
 # ------------------------------------------------------------------------------------ contestants
-class Tagger(lstm.Module):
-    """Embedding → recurrent layer → one vector of logits for each step, in NumPy."""
+class Outputs(lstm.Module):
+    """A recurrent layer whose final state nobody asks for."""
 
-    def __init__(self, task: Task, recurrent: lstm.Module, rng: np.random.Generator) -> None:
-        self.embedding = lstm.Embedding(task.tokens, WIDTH, rng=rng)
+    def __init__(self, recurrent: lstm.Module) -> None:
         self.recurrent = recurrent
-        self.head = lstm.Linear(recurrent.output_size, task.classes, rng=rng)
 
     def forward(self, input: np.ndarray) -> np.ndarray:
-        """Tokens (T, B), or (T, B, n), to logits (T, B, K)."""
-        vectors = self.embedding.forward(input)
-        x = vectors if input.ndim == 2 else vectors.sum(axis=2)
-        return self.head.forward(self.recurrent.forward(x)[0])
+        """Vectors (T, B, D) to outputs (T, B, H)."""
+        return self.recurrent.forward(input)[0]
 
     def vjp(self, input: np.ndarray) -> tuple[np.ndarray, Callable]:
-        """Do the same; ``backward`` takes the gradient of the logits."""
-        vectors, embedding_backward = self.embedding.vjp(input)
-        x = vectors if input.ndim == 2 else vectors.sum(axis=2)
-        (output, _), recurrent_backward = self.recurrent.vjp(x)
-        logits, head_backward = self.head.vjp(output)
+        """Do the same; ``backward`` takes their gradient and returns that of the vectors."""
+        (output, _), backward = self.recurrent.vjp(input)
+        return output, lambda d_output: backward(d_output)[0]
 
-        def backward(d_logits: np.ndarray) -> None:
-            d_x = recurrent_backward(head_backward(d_logits))[0]
-            d_each = d_x if input.ndim == 2 else np.repeat(d_x[:, :, None], input.shape[2], axis=2)
-            embedding_backward(d_each)
 
-        return logits, backward
+def tagger(task: Task, recurrent: lstm.Module, rng: np.random.Generator) -> lstm.Sequential:
+    """Return tokens (T, B), or several a step (T, B, n), → vectors → outputs → logits (T, B, K)."""
+    embedding = lstm.Embedding if task.every_step else SummedEmbedding
+    return lstm.Sequential(
+        embedding(task.tokens, WIDTH, rng=rng),
+        Outputs(recurrent),
+        lstm.Linear(recurrent.output_size, task.classes, rng=rng),
+    )
 
 
 RECURRENT: dict[str, Callable[[int, np.random.Generator], lstm.Module]] = {
@@ -203,7 +201,7 @@ class NumpyLearner:
 
     def __init__(self, name: str, task: Task, seed: int) -> None:
         rng = np.random.default_rng([seed, 0])
-        self.model = Tagger(task, RECURRENT[name](fitting_size(name, task), rng), rng)
+        self.model = tagger(task, RECURRENT[name](fitting_size(name, task), rng), rng)
         self.optimizer = lstm.Adam(self.model.parameters())
         self.num_parameters = sum(p.size for p in self.model.parameters())
 
