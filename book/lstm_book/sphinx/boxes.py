@@ -47,20 +47,14 @@ def closed(depart: Visit) -> Visit:
     return end
 
 
-def visit_admonition(writer: HTML5Translator, box: nodes.Element) -> None:
-    """Begin an admonition as Sphinx does."""
-    HTML5Translator.visit_admonition(writer, box)
-
-
-def depart_admonition(writer: HTML5Translator, box: nodes.Element) -> None:
-    """End an admonition as Sphinx does."""
-    HTML5Translator.depart_admonition(writer, box)
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Take over how two kinds of boxes are written."""
     for node, visit, depart in (
-        (nodes.admonition, visit_admonition, depart_admonition),
+        (
+            nodes.admonition,
+            HTML5Translator.visit_admonition,
+            HTML5Translator.depart_admonition,
+        ),
         (solution_node, visit_solution_node, depart_solution_node),
     ):
         app.add_node(node, override=True, html=(opened(visit), closed(depart)))

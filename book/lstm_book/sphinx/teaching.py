@@ -1,4 +1,4 @@
-"""Sphinx extension: where a page says ``{exercise-list}``, list the exercises with their minutes.
+"""The exercises with their minutes, which :mod:`lstm_book.sphinx.lists` lists on a page.
 
 The minutes are an estimate, not a measurement: to read the exercise, to write its solution, twenty
 words a minute and a line of code a minute, rounded up to five minutes. An exercise that is called
@@ -13,12 +13,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from sphinx.application import Sphinx
-
 from lstm_book import binding
 from lstm_book.sphinx.chapter_times import WORDS_A_MINUTE
 
-PLACE = "```{exercise-list}\n```"
 STATED = {"two minutes": 2, "open": None}
 WRITTEN_A_MINUTE = 20
 """Words of a solution, which one has to find first."""
@@ -72,15 +69,3 @@ def table(book: Path) -> str:
         chapter = f"{{numref}}`{{number}}. {{name}} <{label}>`"
         rows.append(f"| {chapter} | {{reading-time}}`{path.stem}` | {row} |")
     return "\n".join(rows)
-
-
-def fill(app: Sphinx, page: str, source: list[str]) -> None:
-    """Put the list in its place in the text of a page, before it is read as Markdown."""
-    if PLACE in source[0]:
-        source[0] = source[0].replace(PLACE, table(Path(app.srcdir) / "book"))
-
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    """Look at the text of every page."""
-    app.connect("source-read", fill)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
