@@ -14,6 +14,7 @@ from lstm_book.figures.plots import figure, style
 from lstm_book.figures.svg import inline_svg
 from lstm_book.figures.widgets.files import pack, unpack
 from lstm_book.figures.widgets.page import figure_page
+from lstm_book.figures.widgets.reader import layer_of
 
 SEEDS = 5
 INPUT_SIZE, HIDDEN_SIZE = 4, 16
@@ -57,16 +58,7 @@ def layer(name: str, network: dict, bias: float, scale: float) -> lstm.LSTM | RN
     weights = {key: unpack(value) for key, value in network[name].items()}
     if name == "lstm":
         weights["b"][HIDDEN_SIZE : 2 * HIDDEN_SIZE] = bias
-    made = LAYERS[name](INPUT_SIZE, HIDDEN_SIZE, dtype=np.float64)
-    made.load_state_dict(
-        {
-            "weight_ih_l0": weights["W"],
-            "weight_hh_l0": scale * weights["U"],
-            "bias_ih_l0": weights["b"],
-            "bias_hh_l0": np.zeros_like(weights["b"]),
-        }
-    )
-    return made
+    return layer_of(weights | {"U": scale * weights["U"]}, LAYERS[name])
 
 
 def arriving(name: str, network: dict, steps: int, bias: float, scale: float) -> np.ndarray:

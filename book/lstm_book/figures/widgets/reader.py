@@ -96,19 +96,20 @@ def packed_weights(reader: Module, bits: Mapping[str, int] = WORDS) -> dict:
     return {name: pack(value, bits.get(name, 16)) for name, value in weights.items()}
 
 
+def layer_of(weights: Mapping[str, np.ndarray], kind: type = lstm.LSTM, **options: bool) -> Module:
+    """Return a recurrent layer, in float64, with weights W, U and one bias b."""
+    (_, inputs), (_, units) = weights["W"].shape, weights["U"].shape
+    layer = kind(inputs, units, dtype=np.float64, **options)
+    names = "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"
+    arrays = *(weights[name] for name in "WUb"), 0 * weights["b"]
+    layer.load_state_dict(dict(zip(names, arrays, strict=True)))
+    return layer
+
+
 def load_reader(packed: dict) -> Reader:
     """Return the network, in float64, whose weights :func:`packed_weights` wrote."""
     weights = {name: unpack(value) for name, value in packed.items()}
-    rows, inputs = weights["W"].shape
-    layer = lstm.LSTM(inputs, rows // 4, batch_first=True, dtype=np.float64)
-    layer.load_state_dict(
-        {
-            "weight_ih_l0": weights["W"],
-            "weight_hh_l0": weights["U"],
-            "bias_ih_l0": weights["b"],
-            "bias_hh_l0": np.zeros(rows),
-        }
-    )
+    layer = layer_of(weights, batch_first=True)
     head = lstm.Linear(*weights["V"].shape[::-1], dtype=np.float64)
     head.load_state_dict({"weight": weights["V"], "bias": weights["v"]})
     embedding = None
