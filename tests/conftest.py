@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import http.server
 import os
 import shutil
 import signal
 import socket
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import hypothesis.configuration
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -156,3 +161,35 @@ def loopback() -> None:
     """Skip where loopback is down."""
     if not loopback_works():
         pytest.skip("needs the loopback network, which is down here")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serve files without a word, also to a page that is left meanwhile."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
+
+@contextlib.contextmanager
+def serving(handler: Callable) -> Iterator[str]:
+    """Serve on loopback in a thread, and give the address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def checkout(*folders: Path | str) -> dict[str, str]:
+    """Return the environment of a process that imports these folders' modules, then ours."""
+    path = map(str, (*folders, ROOT, ROOT / "book"))
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Return a source of random numbers, the same for each test."""
+    return np.random.default_rng(0)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import threading
 import tomllib
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from itertools import product
 
@@ -80,26 +78,14 @@ OPENED = [path for path in PAGES if path != HTML / "index.html"]  # which only p
 pytestmark = [pytest.mark.book, pytest.mark.browser]
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Serve without a word."""
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def served():
     """Return the book's address on loopback; its files' where even loopback is down."""
     if not conftest.loopback_works():
         yield HTML.as_uri()
         return
-    handler = partial(QuietHandler, directory=str(HTML))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with conftest.serving(partial(conftest.Quiet, directory=HTML)) as address:
+        yield address
 
 
 class Visit:

@@ -30,7 +30,7 @@ from traitlets.config import Config
 
 from tests.book.test_book import HTML, WRITTEN
 from tests.book.test_quality import pins
-from tests.conftest import ROOT
+from tests.conftest import ROOT, checkout
 
 PROJECTS = {
     "lstm-checked": ROOT / "pyproject.toml",
@@ -301,9 +301,9 @@ def published(tmp_path_factory):
     config["repository"]["url"] = f"{GITHUB}/"
     (folder / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     (folder / "sitecustomize.py").write_text(READERS.format(absent=absent()), encoding="utf-8")
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT, ROOT / "book")))}
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(folder)]
-    build = subprocess.run([*command, "-q", "-W", "-n"], env=env, capture_output=True, text=True)
+    options = {"env": checkout(folder), "capture_output": True, "text": True}
+    build = subprocess.run([*command, "-q", "-W", "-n"], **options)
     assert build.returncode == 0, build.stderr[-3000:]
     return folder / "_build" / "html"
 

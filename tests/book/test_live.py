@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import http.server
 import io
 import json
-import threading
 import zipfile
 
 import pytest
 from lstm_book.press import live
 from playwright.sync_api import expect
 
+from tests import conftest
 from tests.book.test_book import HTML
 from tests.conftest import ROOT
 
@@ -73,19 +71,6 @@ def test_cells_that_are_called_slow_are_there():
 @pytest.fixture(scope="module")
 def served(loopback, chromium):
     """Return a function that opens a page of the book, served; it may ask for nothing elsewhere."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-        def handle(self):
-            with contextlib.suppress(ConnectionError):  # a page that is left
-                super().handle()
-
-    handler = functools.partial(Quiet, directory=HTML)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
     asked = []
 
     def served(name):
@@ -94,9 +79,8 @@ def served(loopback, chromium):
         page.goto(f"{address}/book/{name}.html")
         return page
 
-    yield served
-    server.shutdown()
-    server.server_close()
+    with conftest.serving(functools.partial(conftest.Quiet, directory=HTML)) as address:
+        yield served
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
 
 

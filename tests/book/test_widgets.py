@@ -309,6 +309,19 @@ def test_a_chapter_may_begin_backwards_and_a_held_gate_leaves_a_ghost(open_widge
     assert abs(max(heights) - 22 * largest[0] / max(largest)) < 0.11
 
 
+HOLDS = {"from this step on": (0, 999), "at this step only": (0, 0), "at every step": (-999, 999)}
+"""What may be held, and the first and the last step of it, counted from the chosen one."""
+
+
+def assert_held(page, at, held, ghosts):
+    """Compare all ways to hold with ``held(first, last)``, the cells and what they show."""
+    for option, (first, last) in HOLDS.items():
+        page.get_by_label("Hold", exact=True).select_option(label=option)
+        for name, wanted in zip("ch", held(at + first, at + last), strict=True):
+            np.testing.assert_allclose(run_of(page)[name], wanted, **CLOSE)
+        assert page.locator(".watch-ghost").count() > ghosts
+
+
 def test_a_gate_is_held_from_a_step_on_and_released(watch):
     page, data, inputs = watch
     free = unroll(data["weights"], inputs)
@@ -324,15 +337,7 @@ def test_a_gate_is_held_from_a_step_on_and_released(watch):
 
         return changed(data["weights"], inputs, step)
 
-    for option, places in (
-        ("from this step on", (4, 99)),
-        ("at this step only", (4, 4)),
-        ("at every step", (0, 99)),
-    ):
-        page.get_by_label("Hold", exact=True).select_option(label=option)
-        for got, wanted in zip([run_of(page)[n] for n in "ch"], held(*places), strict=True):
-            np.testing.assert_allclose(got, wanted, **CLOSE)
-        assert page.locator(".watch-ghost").count() > reviews.HIDDEN_SIZE
+    assert_held(page, 4, held, ghosts=reviews.HIDDEN_SIZE)
     expect(page.locator(".watch-line.part-f")).to_contain_text("held")
     page.get_by_role("button", name="Reset").click()
     np.testing.assert_allclose(run_of(page)["c"], free["c"], **CLOSE)
@@ -692,15 +697,7 @@ def test_a_hold_is_one_of_the_chosen_cell_alone(novel):
     page.get_by_label("Cell", exact=True).select_option(str(other + 1))
     expect(page.locator(".watch-line.part-f")).not_to_contain_text("held")
     page.get_by_role("button", name="hold the output gate open").click()
-    for option, places in (
-        ("from this step on", (100, 999)),
-        ("at this step only", (100, 100)),
-        ("at every step", (0, 999)),
-    ):
-        page.get_by_label("Hold", exact=True).select_option(label=option)
-        for got, wanted in zip([run_of(page)[n] for n in "ch"], held(*places), strict=True):
-            np.testing.assert_allclose(got, wanted, **CLOSE)
-        assert page.locator(".watch-ghost").count() > len(data["cells"])
+    assert_held(page, 100, held, ghosts=len(data["cells"]))
     expect(page.get_by_role("status")).to_contain_text(" Free: ")
 
 

@@ -3,6 +3,7 @@
 import gc
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -278,22 +279,14 @@ def test_who_writes_one_of_forward_and_vjp_does_not_inherit_the_other():
 
 def in_threads(work, count=4):
     """Run ``work(number)`` in several threads at once, and raise what one of them raised."""
-    failures, start = [], threading.Barrier(count)
+    start = threading.Barrier(count)
 
     def run(number):
         start.wait()
-        try:
-            work(number)
-        except BaseException as failure:
-            failures.append(failure)
+        work(number)
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(run, range(count)))
 
 
 def model():

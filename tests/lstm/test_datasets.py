@@ -1,5 +1,6 @@
 """The data sets: what they hold, how they are split, and every way in which a file can be wrong."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -8,7 +9,6 @@ import random
 import re
 import socket
 import tarfile
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from lstm.datasets import (
     mnist,
     stratified_split,
 )
+from tests.conftest import serving
 
 
 @pytest.fixture(scope="module")
@@ -264,22 +265,16 @@ class Mirror(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def serve(monkeypatch, loopback):
-    servers = []
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
     def start(answers, cut=False):
         handler = type("Handler", (Mirror,), {"answers": answers, "requests": [], "cut": cut})
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/mnist/", handler.requests
+        return servers.enter_context(serving(handler)) + "/mnist/", handler.requests
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with contextlib.ExitStack() as servers:
+        yield start
 
 
 def test_download_goes_to_the_cache_once(small_mnist, serve, monkeypatch):

@@ -27,6 +27,18 @@ def run(program: str) -> str:
     return done.stdout
 
 
+def test_numpy_alone_is_enough_to_train():
+    program = """
+import numpy as np, lstm
+layer = lstm.LSTM(3, 4, rng=0)
+output, _ = layer(np.zeros((5, 2, 3), np.float32))
+layer.backward(output)
+lstm.Adam(layer.parameters()).step()
+print("trained")
+"""
+    assert run(REFUSE + program).strip() == "trained"
+
+
 def test_nothing_heavy_is_imported():
     program = "import sys, lstm; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
     loaded = set(run(program).split())

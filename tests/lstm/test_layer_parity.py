@@ -228,12 +228,41 @@ class Accumulator(RecurrentLayer):
         return d_sum * gain, (d_output.sum(axis=0) + d_h,), {"gain": (d_sum * x).sum(axis=(0, 1))}
 
 
+class Highway(StepwiseLayer):
+    """h_t = h_{t-1} + scale * tanh(a_t): a step of its own and a parameter of its own."""
+
+    gates, states = ("h",), ("h",)
+
+    def parameter_shapes(self, input_size):
+        return super().parameter_shapes(input_size) | {"scale": (self.hidden_size,)}
+
+    def step(self, weights, a_x, a_h, previous):
+        y_t = np.tanh(a_x + a_h)
+        return (previous[0] + weights["scale"] * y_t,), (y_t,)
+
+    def step_backward(self, weights, previous, saved, d_current):
+        (y_t,), (d_h_t,) = saved, d_current
+        d_a_t = d_h_t * weights["scale"] * (1 - y_t * y_t)
+        return d_a_t, d_a_t, (d_h_t,), {"scale": (d_h_t * y_t).sum(axis=0)}
+
+
+@pytest.mark.parametrize("kind", [Accumulator, Highway])
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_a_layer_of_ones_own(batch_first):
-    options = {"num_layers": 2, "dropout": 0.3, "dtype": np.float64, "rng": 0}
-    layer, rng = Accumulator(4, 4, batch_first=batch_first, **options), np.random.default_rng(1)
+def test_a_layer_of_ones_own(kind, batch_first):
+    layer = kind(
+        4,
+        4,
+        num_layers=2,
+        bidirectional=kind is Highway,
+        batch_first=batch_first,
+        dropout=0.3,
+        dtype=np.float64,
+        rng=0,
+    )
+    rng = np.random.default_rng(1)
     x = rng.standard_normal((3, 5, 4) if batch_first else (5, 3, 4))
-    check_gradients(layer, (x, rng.standard_normal((2, 3, 4)), np.array([2, 5, 3])))
+    h_0 = rng.standard_normal((2 * layer.num_directions, 3, 4))
+    check_gradients(layer, (x, h_0, np.array([2, 5, 3])))
 
 
 def test_a_layer_without_its_hooks_says_which_is_missing():

@@ -47,6 +47,14 @@ def test_dropout_keeps_the_expectation_and_rests_in_evaluation():
     assert (lstm.Dropout(0.0)(x) == x).all()
 
 
+def test_zero_grad_forgets_the_gradients():
+    layer = lstm.Linear(3, 2, rng=0)
+    layer.vjp(np.ones((4, 3), np.float32))[1](np.ones((4, 2), np.float32))
+    assert layer.weight.grad.all()
+    layer.zero_grad()
+    assert not any(parameter.grad.any() for parameter in layer.parameters())
+
+
 def test_state_dict_is_a_copy_and_round_trips(rng):
     model = lstm.Sequential(lstm.Linear(3, 4, rng=rng), lstm.ReLU(), lstm.Linear(4, 2, rng=rng))
     saved = model.state_dict()
@@ -215,6 +223,15 @@ def test_a_gradient_of_another_kind_is_refused_and_an_overflow_is_infinite():
     for _ in range(2):
         parameter.accumulate(np.full(2, 3e38, np.float32))
     assert np.isposinf(parameter.grad).all()
+
+
+def test_modes_reach_every_inner_module():
+    dropout = lstm.Dropout(0.5)
+    model = lstm.Sequential(lstm.Sequential(dropout))
+    assert not model.eval().training
+    assert not dropout.training
+    assert model.train().training
+    assert dropout.training
 
 
 def test_repr_reads_like_torch():

@@ -578,6 +578,19 @@ JSON = st.recursive(
 )
 
 
+@st.composite
+def places_in(draw, whole):
+    """Draw a place in what JSON holds: the dict or list, and a key or an index there."""
+    inside = whole
+    while isinstance(inside, dict | list) and inside:
+        places = [*inside] if isinstance(inside, dict) else [*range(len(inside))]
+        holder, place = inside, draw(st.sampled_from(places))
+        inside = holder[place]
+        if draw(st.booleans()):
+            break
+    return holder, place
+
+
 @pytest.mark.slow
 @settings(max_examples=300)
 @given(st.data())
@@ -586,14 +599,9 @@ def test_whatever_is_changed_in_a_state_is_refused_or_there(drawn):
     one.fit(**arguments | {"epochs": 2}) if drawn.draw(st.booleans()) else None
     state, other = one.state_dict(), everything()[0]
     info, before = json.loads(str(state["info"])), other.state_dict()
-    inside = info
-    while isinstance(inside, dict | list) and inside:
-        places = [*inside] if isinstance(inside, dict) else [*range(len(inside))]
-        holder, place = inside, drawn.draw(st.sampled_from(places))
-        inside = holder[place]
-        if drawn.draw(st.booleans()):
-            break
-    holder[place] = drawn.draw(JSON | st.just(inside).map(lambda v: v + 1 if type(v) is int else v))
+    holder, place = drawn.draw(places_in(info))
+    same = st.just(holder[place]).map(lambda v: v + 1 if type(v) is int else v)
+    holder[place] = drawn.draw(JSON | same)
     state["info"] = np.array(json.dumps(info))
     try:
         other.load_state_dict(state)

@@ -45,6 +45,7 @@ from lstm_book.experiments.recorded import (
 )
 
 import lstm
+from lstm.equations import sigmoid
 from lstm.gradcheck import complex_step, relative_error
 from lstm.initialise import initialise_lstm
 from lstm.module import Parameter
@@ -64,10 +65,6 @@ CELLS = {
     "lstm, no output tanh": Cell("lstm", 5, output_activation="identity"),
 }
 FUNCTIONS = {"tanh": np.tanh, "relu": lambda a: a * (a.real > 0), "identity": lambda a: a}
-
-
-def sigmoid(a):
-    return 1 / (1 + np.exp(-a))
 
 
 def state_after(cell, M, x, h=None, c=None):

@@ -13,6 +13,7 @@ matplotlib.use("agg")
 
 from lstm_book.figures import diagrams, narrow, palette, plots
 from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex, to_rgb
 
 ROOT = Path(__file__).parents[2]
 TEXTS = {"name": "fig-test", "alt": "Two lines fall.", "caption": "Loss per epoch."}
@@ -181,12 +182,11 @@ def test_a_caption_may_hold_mathematics_and_code_but_no_markup():
 # ---------------------------------------------------------------------------------------- colours
 def blended(color, page, alpha):
     """Return what a colour of this opacity becomes on a page."""
-    pairs = [(int(color[k : k + 2], 16), int(page[k : k + 2], 16)) for k in (1, 3, 5)]
-    return "#" + "".join(f"{round(alpha * c + (1 - alpha) * p):02x}" for c, p in pairs)
+    return to_hex(alpha * np.array(to_rgb(color)) + (1 - alpha) * np.array(to_rgb(page)))
 
 
 def luminance(color):
-    parts = np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    parts = np.array(to_rgb(color))
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return linear @ [0.2126, 0.7152, 0.0722]
 

@@ -8,10 +8,9 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 
 import lstm_book.__main__ as command_line
 import numpy as np
@@ -28,8 +27,8 @@ from numpy.testing import assert_array_equal
 
 from lstm.checkpoint import CheckpointError
 from lstm.training import predict
-
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT, checkout
+from tests.lstm.test_training import JSON, places_in
 
 TINY = {
     "scalar-sequence": ["train_size=60", "validation_size=20", "test_size=20", "epochs=2"],
@@ -254,11 +253,8 @@ def test_whoever_adds_to_a_record_keeps_what_others_added(tmp_path):
         for seed in range(first, 60, 3):
             records.add(path, FRESH, result(seed))
 
-    threads = [threading.Thread(target=add, args=(first,)) for first in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(add, range(3)))
     assert seeds_in(path) == list(range(60))
     assert list(tmp_path.iterdir()) == [path]
     records.add(path, FRESH, result(7, loss=0.1))  # recorded is recorded
@@ -482,11 +478,6 @@ def test_a_damaged_record_is_reported_and_kept(tmp_path, capsys):
         assert "is not a record of" in words(capsys.readouterr().err)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 9) | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=3,
-)
 RECORDED = sorted((ROOT / "results").glob("*-*.json"))
 
 
@@ -495,13 +486,7 @@ RECORDED = sorted((ROOT / "results").glob("*-*.json"))
 @given(st.data())
 def test_whatever_is_changed_in_a_record_is_named_or_harmless(tmp_path_factory, drawn):
     whole = json.loads(drawn.draw(st.sampled_from(RECORDED)).read_text())
-    inside = whole
-    while isinstance(inside, dict | list) and inside:
-        places = [*inside] if isinstance(inside, dict) else [*range(len(inside))]
-        holder, place = inside, drawn.draw(st.sampled_from(places))
-        inside = holder[place]
-        if drawn.draw(st.booleans()):
-            break
+    holder, place = drawn.draw(places_in(whole))
     if drawn.draw(st.booleans()):
         del holder[place]
     else:
@@ -527,7 +512,7 @@ def start(*args, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'book'}"},
+        env=checkout(),
         **options,
     )
 
@@ -609,9 +594,8 @@ callback = weakref.ref(it, lambda _: os.kill(os.getpid(), signal.SIGINT))
 del it
 raise ImportError("no NumPy at all")
 """)
-    path = os.pathsep.join(map(str, (tmp_path, ROOT, ROOT / "book")))
     command = [sys.executable, "-m", "lstm_book", "results"]
-    environment = os.environ | {"PYTHONPATH": path}
+    environment = checkout(tmp_path)
     done = subprocess.run(command, env=environment, capture_output=True, preexec_fn=hearing)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
@@ -622,14 +606,13 @@ raise ImportError("no NumPy at all")
 def torchrun(*args, path=()):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
-    environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    environment["PYTHONPATH"] = os.pathsep.join(map(str, (*path, ROOT, ROOT / "book")))
+    environment = checkout(*path) | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.run(
         [*command, "-m", "lstm_book", *args],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
-        env=os.environ | environment,
+        env=environment,
     )
 
 
@@ -746,7 +729,7 @@ def test_no_terminal_and_no_pipe_ends_in_a_traceback(tmp_path, shell, status, ou
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'book'}"},
+        env=checkout(),
     )
     assert process.returncode == status, process.stderr
     assert output in process.stdout
@@ -775,11 +758,10 @@ def test_a_record_names_no_commit_of_somebody_elses(tmp_path, monkeypatch):
 
 
 def test_a_record_names_the_commit_of_this_checkout():
-    git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-    head = subprocess.run(git, capture_output=True, text=True)
-    if head.returncode:
+    head = git("rev-parse", "HEAD")
+    if not head:
         pytest.skip("this is no checkout")
-    assert records.commit().rstrip("+") == head.stdout.strip()
+    assert [records.commit().rstrip("+")] == head
 
 
 def git(*words):

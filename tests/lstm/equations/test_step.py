@@ -9,11 +9,6 @@ from lstm import equations as eq
 B, D, H = 3, 2, 4
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(4)
-
-
 @pytest.mark.equation("eq-preactivation")
 @pytest.mark.equation("eq-input-gate")
 @pytest.mark.equation("eq-forget-gate")
