@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,8 @@ def training():
     return trainer, lambda: trainer.fit(x, y, epochs=3, validation=(x, y), patience=2)
 
 
-def state(trainer):
-    return {name: array.tobytes() for name, array in trainer.state_dict().items()}
+def state(holder):
+    return {name: array.tobytes() for name, array in holder.state_dict().items()}
 
 
 WHOLE, fit = training()
@@ -91,44 +92,31 @@ def test_interrupted_several_times_it_goes_on_to_the_same_bits(moments):
     check(*moments)
 
 
-def an_optimizer():
-    parameters = [lstm.Parameter(np.zeros(3)) for _ in range(4)]
-    for parameter in parameters:
+def changing(what):
+    """Return what changes a layer or its optimizer, and what reads the state of both."""
+    layers = [lstm.LSTM(2, 3, rng=seed) for seed in range(2)]
+    optimizers = [lstm.Adam(layer.parameters()) for layer in layers]
+    for parameter in (*layers[0].parameters(), *layers[1].parameters()):
         parameter.grad[...] = 1
-    return lstm.Adam(parameters), parameters
+    optimizers[1].step()
+    ours, theirs = zip(layers, optimizers, strict=True)
+    if what == "step":
+        change = optimizers[0].step
+    else:
+        place = what == "state of the optimizer"
+        change = partial(ours[place].load_state_dict, theirs[place].state_dict())
+    return change, lambda: [state(each) for each in ours]
 
 
-def a_step():
-    optimizer, parameters = an_optimizer()
-    return optimizer.step, lambda: [float(p.data[0]) for p in parameters] + [optimizer.steps]
-
-
-def a_state_of_an_optimizer():
-    optimizer, _ = an_optimizer()
-    other, _ = an_optimizer()
-    other.step()
-    values = other.state_dict()
-    return (lambda: optimizer.load_state_dict(values)), lambda: [
-        float(np.ravel(array)[0]) for array in optimizer.state_dict().values()
-    ]
-
-
-def a_state_of_a_module():
-    module, values = lstm.LSTM(2, 3, rng=0), lstm.LSTM(2, 3, rng=1).state_dict()
-    return (lambda: module.load_state_dict(values)), lambda: [
-        float(np.ravel(array)[0]) for array in module.state_dict().values()
-    ]
-
-
-@pytest.mark.parametrize("make", [a_step, a_state_of_an_optimizer, a_state_of_a_module])
-def test_wherever_it_comes_all_arrays_have_changed_or_none(make):
-    change, read = make()
+@pytest.mark.parametrize("what", ["step", "state of the optimizer", "state of the layer"])
+def test_wherever_it_comes_all_arrays_have_changed_or_none(what):
+    change, read = changing(what)
     before = read()
     lines = interrupted(change)
     after = read()
     assert before != after
     for moment in range(len(lines)):
-        change, read = make()
+        change, read = changing(what)
         with pytest.raises(KeyboardInterrupt):
             interrupted(change, moment)
         assert read() in (before, after)
