@@ -9,9 +9,11 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import hypothesis
@@ -187,6 +189,17 @@ def checkout(*folders: Path | str) -> dict[str, str]:
     """Return the environment of a process that imports these folders' modules, then ours."""
     path = map(str, (*folders, ROOT, ROOT / "book"))
     return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+
+
+def torchrun(*words: Path | str, path: Sequence[Path] = ()) -> subprocess.CompletedProcess:
+    """Run a program in two processes of one training, of one thread each."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
+    environment = checkout(*path) | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    hangs = 1800  # seconds, on the slowest machine too
+    return subprocess.run(
+        [*command, *words], capture_output=True, text=True, timeout=hangs, env=environment
+    )
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from numpy.testing import assert_array_equal
 
 from lstm.checkpoint import CheckpointError
 from lstm.training import predict
-from tests.conftest import ROOT, checkout
+from tests.conftest import ROOT, checkout, torchrun
 from tests.lstm.test_training import JSON, places_in
 
 TINY = {
@@ -432,18 +432,6 @@ def test_help_names_every_setting_and_fits_80_columns(capsys):
                 assert f" {name}={value}" in words(about)
 
 
-def test_the_page_names_every_command_and_option(capsys):
-    text = (ROOT / "book" / "api_recipes.md").read_text(encoding="utf-8")
-    commands, options = re.findall(r"^\| (?:command|option) \|.*?(?=\n\n)", text, re.M | re.S)
-    for page, words, pattern in (
-        (re.findall(r"^\| `(\w+)", commands, re.M), [], r"^    (\w+) "),
-        (re.findall(r"`(--\w+)", options), ["train"], r"^  (--\w+)"),
-    ):
-        with pytest.raises(SystemExit):
-            run(*words, "--help")
-        assert set(page) == set(re.findall(pattern, capsys.readouterr().out, re.M))
-
-
 def test_what_runs_when_no_model_is_named_has_a_record():
     for recipe in RECIPES.values():
         names = [path.name for path in (ROOT / "results").glob(f"{recipe.name}-*-full.json")]
@@ -603,24 +591,11 @@ raise ImportError("no NumPy at all")
 # --- several processes of one training ------------------------------------------------------------
 
 
-def torchrun(*args, path=()):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
-    environment = checkout(*path) | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    return subprocess.run(
-        [*command, "-m", "lstm_book", *args],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env=environment,
-    )
-
-
 @pytest.mark.slow
 def test_torchrun_records_what_one_process_records(tmp_path, loopback):
     """Every network, and the baseline, which one process computes."""
     args = arguments("random-sequence", tmp_path / "two", model="all")
-    process = torchrun(*args)
+    process = torchrun("-m", "lstm_book", *args)
     assert process.returncode == 0, process.stderr
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -648,7 +623,8 @@ def test_torchrun_says_once_what_is_wrong(tmp_path, loopback):
     (tmp_path / "sitecustomize.py").write_text(late)
     wrong = {"--engine=numpy": "several processes need engine 'torch'", "--quiet": "there already"}
     for option, message in wrong.items():
-        process = torchrun(*arguments("random-sequence", tmp_path, option), path=[tmp_path])
+        args = arguments("random-sequence", tmp_path, option)
+        process = torchrun("-m", "lstm_book", *args, path=[tmp_path])
         assert process.returncode != 0
         assert words(process.stderr).count(message) == 1
 

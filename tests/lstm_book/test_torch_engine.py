@@ -1,10 +1,6 @@
 """PyTorch as the engine of a training: the same model, the same steps, on one process or two."""
 
-import os
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +10,7 @@ from lstm_book.recipes.torch_engine import Dropout, Network, Optimizer, convert
 import lstm
 from lstm.checkpoint import load_checkpoint, save_checkpoint
 from lstm.models import POOLINGS, Stack
+from tests.conftest import torchrun
 
 B, T, D, H, K, V = 12, 9, 4, 5, 3, 20
 LENGTHS = np.random.default_rng(0).integers(1, T + 1, B)
@@ -218,7 +215,6 @@ PROGRAM = textwrap.dedent("""
     import sys
     import numpy as np, torch
     import torch.distributed as distributed
-    sys.path.insert(0, sys.argv[2])
     from tests.lstm_book.test_torch_engine import *
 
     distributed.init_process_group("gloo")
@@ -241,15 +237,7 @@ def test_two_processes_end_where_one_ends(tmp_path, loopback):
     if not torch.distributed.is_available():
         pytest.skip("this PyTorch has no torch.distributed")
     (tmp_path / "program.py").write_text(PROGRAM)
-    root = str(Path(__file__).parents[2])
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
-    run = subprocess.run(
-        [*command, str(tmp_path / "program.py"), str(tmp_path / "out"), root],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-    )
+    run = torchrun(tmp_path / "program.py", tmp_path / "out")
     assert run.returncode == 0, run.stderr
     results = [dict(np.load(tmp_path / f"out.{rank}.npz")) for rank in (0, 1)]
     for batch_size in (5, 11):
