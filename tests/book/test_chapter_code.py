@@ -149,6 +149,26 @@ def test_a_definition_of_the_package_is_marked(path):
             assert not definitions(source).keys() & known
 
 
+def test_only_texts_hints_and_comments_may_differ():
+    package = """class Cell(Module):
+    'Text.'
+    def forward(self, x: Array, *, keep: bool = True) -> State:
+        'Text.'
+        return x + 2 * self.size  # why
+"""
+    same = """class Cell(Module): pass
+@add_to_class(Cell)
+def forward(self, x, *, keep=True):
+    return (x + 2 * self.size)
+"""
+    assert definitions(same) == definitions(package)
+    for old, new in (
+        *(("2 *", "3 *"), ("True", "False"), ("(Module)", ""), ("def forward", "def backward")),
+        *(("(Cell)", "(Other)"), ("(Cell)", "(Cell)\n@cache"), (", *", "")),
+    ):
+        assert definitions(same.replace(old, new)) != definitions(package), new
+
+
 def test_sizes_of_the_chapter_on_speed_are_those_that_are_measured():
     notebook = json.loads((ROOT / "book/08_what_speed_costs.ipynb").read_text(encoding="utf-8"))
     sources = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lstm_book import binding
 
@@ -116,3 +117,25 @@ def readable(side: str) -> set[str]:
         return latex.symbols(latex.plain(side))
     except latex.FormulaError:
         return set()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x y", "a product of shapes"),
+        ("x + A", "side by side"),
+        ("z", "an unknown symbol"),
+        ("x_4", "an unknown symbol|4"),
+        (r"\sum_{k=1} x_k", "one limit"),
+        (r"\sum_{k} 2", "nothing ends"),
+        (r"\sum^{3} x", "cannot read"),
+        (r"\lVert x \rVert_7", "a norm"),
+        (r"\diag(A)", "no function"),
+        (r"x_{q}", "an unknown symbol"),
+        (r"x_q", "an unknown index"),
+    ],
+)
+def test_what_cannot_be_computed_is_an_error(text, says):
+    values = {("x",): np.ones((3, 1)), ("y",): np.ones((3, 1)), ("A",): np.ones((3, 4))}
+    with pytest.raises((latex.FormulaError, IndexError, ValueError), match=says):
+        latex.Evaluator(values, {}, {}).of(text)

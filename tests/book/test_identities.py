@@ -13,7 +13,7 @@ from lstm_book import binding
 
 from lstm import equations as eq
 from lstm.gradcheck import complex_step
-from tests.book import latex, numbers
+from tests.book import changes, latex, numbers
 from tests.lstm_book import world
 from tests.lstm_book.world import H, T
 
@@ -270,6 +270,21 @@ def test_none_drops_out():
     count = Counter(name[:2] for name, *_ in CLAIMS)
     assert count == COUNTS
     assert {(name, each) for name in OWN for each in OWN[name]} <= {claim[:2] for claim in CLAIMS}
+
+
+def test_slips_are_noticed():
+    """In equations; a change that cannot be computed is noticed by the count above."""
+    count, missed = 0, []
+    for _, formula, values in CLAIMS:
+        if re.search(r"[<>]|\\[lg]e(?![a-z])", formula):
+            continue
+        held = len(computed(formula, values))
+        for _, changed in changes.changes(formula):
+            found = computed(changed, values)
+            count += 1
+            missed += [changed] * (len(found) >= held and all(found))
+    assert count > 550
+    assert len(missed) < 0.04 * count, missed
 
 
 def test_the_step_by_hand_follows_from_its_tables():
