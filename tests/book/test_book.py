@@ -1,4 +1,4 @@
-"""The built pages: links, anchors, text alternatives, titles."""
+"""The built pages: links, anchors, text alternatives, titles, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -67,6 +67,16 @@ def problem(page: Path, address: str) -> str | None:
 def test_internal_links_lead_somewhere(path):
     internal = {address for _, address in references(path) if not urlsplit(address).scheme}
     assert [text for address in sorted(internal) if (text := problem(path, address))] == []
+
+
+@each_page
+def test_nothing_is_loaded_from_elsewhere(path):
+    loaded = [
+        address
+        for tag, address in references(path)
+        if tag != "a" and (urlsplit(address).scheme not in ("", "data") or address.startswith("//"))
+    ]
+    assert loaded == []
 
 
 @each_page
