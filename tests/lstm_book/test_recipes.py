@@ -771,7 +771,6 @@ ELSEWHERE = {
     ),
     **dict.fromkeys(("budget", "rematch"), "their commits were made anew; 5 and 8 minutes"),
     **dict.fromkeys(("data", "remember"), "both of these reasons; 16 and 42 minutes"),
-    "mnist-rows-logistic-regression-full": "its commit was made anew; 2 minutes",
 }
 
 
