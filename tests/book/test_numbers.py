@@ -126,6 +126,33 @@ def test_a_change_of_a_bound_sentence_is_noticed(name):
             assert numbers.bound(name, new, {template: source}) or each.startswith(found[0]), each
 
 
+@pytest.mark.parametrize(
+    ("said", "sign", "exact", "fit"),
+    [
+        ("0.45", "", 0.4549, True),
+        ("0.45", "", 0.4551, False),
+        ("5,000", "", 5000, True),
+        ("five", "", 5, True),
+        ("five", "", 4, False),
+        ("−0.3", "", -0.31, True),
+        ("60", "~", 58, True),
+        ("60", "", 58, False),
+        ("400", ">", 412, True),
+        ("300", ">", 412, False),
+        ("500", "<", 412, True),
+        ("1.4 \\cdot 10^{17}", "", 1.36e17, True),
+        ("10^{-20}", "", 2e-20, False),
+        ("10^{-20}", "", 1.2e-20, True),
+        ("More", "more|fewer", True, True),
+        ("more", "more|fewer", False, False),
+        ("none", "all|some|none", "none", True),
+        ("some", "all|some|none", "none", False),
+    ],
+)
+def test_precision_is_that_of_the_text(said, sign, exact, fit):
+    assert numbers.fits(said, sign, exact) == fit
+
+
 def test_what_is_prose():
     text = """(label)=
 Seen $x_1$, $10^{-3}$ and `4 lines` of {numref}`chapter %s <c>` in <b>17</b> runs.

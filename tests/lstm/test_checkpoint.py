@@ -5,6 +5,8 @@ import io
 import itertools
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -190,6 +192,25 @@ def test_a_full_disk_keeps_the_old_checkpoint(path, monkeypatch, step, first):
     monkeypatch.undo()
     assert (path.read_bytes() if path.exists() else None) == before
     assert list(path.parent.iterdir()) == [path] * (not first)
+
+
+@pytest.mark.slow
+def test_a_file_size_limit_of_the_system_keeps_the_old_checkpoint(path):
+    """The real thing: the kernel refuses to let the file grow, half of it already written."""
+    pytest.importorskip("resource", reason="limits are set with Python's resource module")
+    save_checkpoint(path, STATE)
+    content = path.read_bytes()
+    program = (
+        "import resource, sys, numpy as np\n"
+        "from lstm.checkpoint import save_checkpoint\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        "save_checkpoint(sys.argv[1], {'weight': np.ones(100_000)})\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "Nothing was changed" in run.stderr.splitlines()[-1]
+    assert path.read_bytes() == content
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_the_folder_is_forced_to_disk_after_the_file_has_its_name(path, monkeypatch):
