@@ -1,4 +1,4 @@
-"""Ways to make a formula wrong, by the slips that are easily made; and a sentence."""
+"""Ways to make a formula wrong, by the slips that are easily made and blindly; and a sentence."""
 
 from __future__ import annotations
 
@@ -47,6 +47,18 @@ def changes(latex: str) -> Iterator[tuple[str, str]]:
                 changed = latex[: match.start()] + match.expand(new) + latex[match.end() :]
                 if changed != latex:
                     yield kind, changed
+
+
+TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[A-Za-z]|\d+|[^\s{}&]")
+
+
+def blind(latex: str, rng) -> str:
+    """Return the formula with one token of it replaced by another of its own, or deleted."""
+    tokens = list(TOKEN.finditer(latex))
+    token = tokens[rng.integers(len(tokens))]
+    others = sorted({each[0] for each in tokens} - {token[0]})
+    new = "" if rng.random() < 0.3 else others[rng.integers(len(others))]
+    return f"{latex[: token.start()]}{new} {latex[token.end() :]}"
 
 
 OPPOSITES = (

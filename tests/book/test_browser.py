@@ -156,13 +156,9 @@ def test_page_asks_for_nothing_elsewhere(visit):
 
 
 def test_page_stands_still_while_it_comes_up(visit):
-    """Formulas move the text around them; the dark page, on the phone, is dark at once."""
+    """Formulas move the text around them; the dark page on the phone, and the light one."""
     visit.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     assert visit.page.evaluate("window.shift") < 0.02
-    phone = visit.page.viewport_size["width"] == PHONE["viewport"]["width"]
-    themes = visit.page.evaluate("[...themes].filter((theme) => theme)")
-    assert themes == ["dark" if phone else "light"]
-    assert visit.page.evaluate("getComputedStyle(document.body).fontSize") == "17px"
 
 
 def test_equations_are_set(visit):
@@ -334,6 +330,8 @@ def violations(page: Page, where: str, options: dict) -> list[str]:
 def test_page_is_accessible(visit):
     page = visit.page
     phone = page.viewport_size["width"] == PHONE["viewport"]["width"]
+    theme = page.evaluate("document.documentElement.dataset.theme")
+    assert theme == ("dark" if phone else "light")
     page.evaluate(AXE)
     for step in (OPEN, LOOKS, NO_GLYPHS):
         page.evaluate(step)
@@ -470,6 +468,22 @@ def test_a_link_shows_what_it_leads_to(visits):
     assert re.search(r"\b(19|20)\d\d\b", page.locator("#preview").inner_text())
 
 
+# ----------------------------------------------------------------------------- how a page comes up
+@pytest.mark.parametrize("name", ["intro", "03_gates", "04_backpropagation"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_dark_page_is_dark_at_once_and_stands_still(chromium, name, width):
+    size = {"width": width, "height": 800}
+    with chromium.new_context(viewport=size, color_scheme="dark") as context:
+        page = context.new_page()
+        page.add_init_script(SHIFTS)
+        page.goto(f"{HTML.as_uri()}/book/{name}.html")
+        page.evaluate("window.MathJax?.startup.promise.then(() => true)")
+        page.evaluate("new Promise((d) => requestAnimationFrame(() => requestAnimationFrame(d)))")
+        assert page.evaluate("window.shift") < 0.02
+        assert page.evaluate("[...themes].filter((theme) => theme && theme !== 'dark')") == []
+        assert page.evaluate("getComputedStyle(document.body).fontSize") == "17px"
+
+
 def test_no_icon_needs_a_font_or_a_script(chromium):
     with chromium.new_context(**LAPTOP) as context:
         page, asked = context.new_page(), []
@@ -498,17 +512,8 @@ def test_what_is_cut_on_a_phone_says_so(visits):
     assert cut == []
 
 
-# Whether the keyboard has gone on in the page, or past its end.
-ONWARD = """() => {
-  const before = window.last ?? document.body;
-  window.last = document.activeElement;
-  return last === document.body || Boolean(before.compareDocumentPosition(last) & 4);
-}"""
-
-
-@pytest.mark.parametrize("name", ["intro", "03_gates"])
-def test_keyboard_reaches_the_text_first_and_goes_on_through_it(visits, name):
-    page = visits["laptop"].open(f"book/{name}.html")
+def test_keyboard_reaches_the_text_first(visits):
+    page = visits["laptop"].open("book/intro.html")
     page.keyboard.press("Tab")
     focused = page.evaluate_handle("document.activeElement").as_element()
     assert focused.get_attribute("href") == "#main-content"
@@ -516,9 +521,39 @@ def test_keyboard_reaches_the_text_first_and_goes_on_through_it(visits, name):
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('main') !== null")
+
+
+# What has the focus, as a person sees it: where it is, and whether it looks other than before.
+FOCUSED = """() => {
+  const element = document.activeElement;
+  const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(element);
+  const box = element.getBoundingClientRect();
+  return {
+    name: element.outerHTML.slice(0, 100),
+    seen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight
+      && element.checkVisibility({ visibilityProperty: true }),
+    marked: (outlineStyle !== "none" && parseFloat(outlineWidth) > 0) || boxShadow !== "none",
+    before: window.last ? Boolean(window.last.compareDocumentPosition(element) & 4) : true,
+    body: element === document.body,
+    set: Boolean((window.last = element)),
+  };
+}"""
+
+
+@pytest.mark.parametrize("name", ["intro", "03_gates"])
+def test_keyboard_goes_through_the_page_and_shows_where_it_is(visits, name):
+    page = visits["laptop"].open(f"book/{name}.html")
+    stops = []
     for _ in range(80):
-        assert page.evaluate(ONWARD)
         page.keyboard.press("Tab")
+        stop = page.evaluate(FOCUSED)
+        if stop["body"]:
+            break
+        stops.append(stop)
+    assert len(stops) > 20
+    assert [stop["name"] for stop in stops if not stop["seen"]] == []
+    assert [stop["name"] for stop in stops if not stop["marked"]] == []
+    assert [stop["name"] for stop in stops if not stop["before"]] == []
 
 
 def test_nothing_moves_where_motion_is_unwelcome(visits):

@@ -7,6 +7,7 @@ compares them with each other only.
 import re
 from collections import Counter
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -43,6 +44,15 @@ def test_every_slip_is_noticed():
             count += 1
     assert +missed == NOT_NOTICED
     assert count > 1600
+
+
+def test_a_formula_with_a_token_of_another_is_noticed():
+    """Blindly: some commas and spaces are among them."""
+    missed = []
+    for label in LABELS:
+        changed = changes.blind(formula(label), np.random.default_rng(crc32(label.encode())))
+        missed += [changed] * Case(label, 0).agrees(changed)
+    assert len(missed) <= 2, missed
 
 
 def test_every_symbol_of_a_formula_stands_in_the_notation():

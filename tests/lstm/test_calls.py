@@ -3,7 +3,6 @@
 import gc
 import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -279,14 +278,22 @@ def test_who_writes_one_of_forward_and_vjp_does_not_inherit_the_other():
 
 def in_threads(work, count=4):
     """Run ``work(number)`` in several threads at once, and raise what one of them raised."""
-    start = threading.Barrier(count)
+    failures, start = [], threading.Barrier(count)
 
     def run(number):
         start.wait()
-        work(number)
+        try:
+            work(number)
+        except BaseException as failure:
+            failures.append(failure)
 
-    with ThreadPoolExecutor(count) as pool:
-        list(pool.map(run, range(count)))
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
 
 
 def model():

@@ -27,6 +27,8 @@ PARAMETER = lstm.Parameter(np.zeros((3, 2)))
 REFUSED = """
     # --- numbers, switches, dtypes and sources of randomness
     LSTM(0, 4) : input_size must be a positive integer, got 0
+    LSTM(3, '4') : hidden_size must be a positive integer, got '4'
+    LSTM(3, 4, True) : num_layers must be a positive integer, got True
     LSTM(3, 4, bias=1) : bias must be True or False, got 1
     LSTM(3, 4, 2, dropout=1.5) : dropout must be a number in [0, 1], got 1.5
     LSTM(3, 4, proj_size=-1) : proj_size must be an integer of at least 0, got -1
@@ -59,34 +61,49 @@ convert it: np.array(input, np.float32)
     Embedding(7, 3)([0.5]) : input must hold integers, got dtype float64
     LSTM(3, 4)(zeros(3)) : input must have shape (T, B, D) or (T, D), got (3,)
     LSTM(3, 4, batch_first=True)(zeros(3)) : input must have shape (B, T, D) or (T, D), got (3,)
+    LSTM(3, 4)(zeros(5, 2, 4)) : input must have shape (..., 3), got (5, 2, 4)
     LSTM(3, 4)(zeros(0, 3)) : input must have at least one step, got shape (0, 3)
+    LSTM(3, 4, batch_first=True)(zeros(2, 0, 3)) : input must have at least one step
     LSTM(3, 4)(X, zeros(1, 2, 4)) : hx must be (h_0, c_0), got array(
     LSTM(3, 4)(X, (None,)) : hx must be (h_0, c_0), got (None,)
     LSTM(3, 4)(X, (zeros(1, 3, 4), None)) : h_0 must have shape (1, 2, 4), got (1, 3, 4)
     LSTM(3, 4)(X[:, 0], (zeros(1, 1, 4), None)) : h_0 must have shape (1, 4), got (1, 1, 4)
+    LSTM(3, 4, batch_first=True)(X, (zeros(2, 5, 4), None)) : h_0 must have shape (1, 5, 4), got
+    LSTM(3, 4, proj_size=2)(X, (zeros(1, 2, 4), None)) : h_0 must have shape (1, 2, 2), got
+    LSTM(3, 4, 2, bidirectional=True)(X, (zeros(2, 2, 4), None)) : h_0 must have shape (4, 2, 4)
+    LSTM(3, 4)(X, (None, zeros(1, 2, 4, dtype=float))) : c_0 must have dtype float32, got float64
     LSTM(3, 4)(X, None, [5]) : lengths must have shape (2,), got (1,)
+    LSTM(3, 4)(X, None, [6, 0]) : lengths must be in [1, 5], got values from 0 to 6
+    LSTM(3, 4)(X, None, [5.0, 2.0]) : lengths must hold integers, got dtype float64
     LSTM(3, 4)(X[:, 0], None, [5]) : lengths must be None for a single sequence (T, D), got [5]
     LSTMCell(3, 5)(zeros(4, 2, 3)) : input must have shape (B, D) or (D,), got (4, 2, 3)
     LSTMCell(3, 5)(zeros(3), zeros(2, 5)) : hx must be (h, c), got array(
+    LSTMCell(3, 5)(zeros(3), (zeros(1, 5), zeros(5))) : h must have shape (5,), got (1, 5)
     # --- gradients: of what was given, and one example is no batch of one
     LSTM(3, 4).vjp(X)[1](X) : d_output must have shape (5, 2, 4), got (5, 2, 3)
     LSTM(3, 4).vjp(X)[1](None, zeros(1, 2, 4)) : d_state must be (d_h_n, d_c_n), got array(
     LSTM(3, 4).vjp(X)[1](None, (X, None)) : d_h_n must have shape (1, 2, 4), got (5, 2, 3)
     LSTMCell(3, 5).vjp(zeros(1, 3))[1](zeros(5)) : d_h must have shape (1, 5), got (5,)
+    Linear(3, 2).vjp(zeros(4, 3))[1](zeros(4, 3)) : d_output must have shape (4, 2), got (4, 3)
     ReLU().vjp(zeros(3, 2))[1](F32(1)) : d_output must have shape (3, 2), got ()
+    Dropout(0.5).eval().vjp(zeros(3, 2))[1](zeros(2)) : d_output must have shape (3, 2), got (2,)
+    PARAMETER.accumulate(np.ones((1, 2))) : gradient must have shape (3, 2), got (1, 2)
     PARAMETER.accumulate(np.ones(2), np.array([0, 2])) : gradient must have shape (2, 2), got (2,)
     # --- losses
+    cross_entropy(zeros(2, 3), [0, 3]) : labels must be in [0, 2], got values from 0 to 3
     cross_entropy(zeros(3), [0]) : logits must have shape (B, K), got (3,)
     cross_entropy(zeros(0, 3), []) : logits must have shape (B, K)
     binary_cross_entropy_with_logits(zeros(2, 1), [0, 1]) : targets must have shape (2, 1), got
     binary_cross_entropy_with_logits(zeros(2), [0, 2]) : targets must be in [0, 1], got values from
     binary_cross_entropy_with_logits(zeros(1), [0.9]) : targets must have dtype float32, got float64
+    mse_loss(zeros(2, 1), zeros(2)) : target must have shape (2, 1), got (2,)
     mse_loss(zeros(0), zeros(0)) : prediction must hold at least one value, got (0,)
     mse_loss([1, 2], [1.5, 2.5]) : prediction must have dtype float32 or float64, got int64; \
 convert it: np.array(prediction, np.float32)
     mse_loss(zeros(2), F32([0, np.nan])) : target must be finite, got nan
     # --- models
     SequenceClassifier(LSTM(3, 5), ReLU(), pooling="sum") : pooling must be one of
+    SequenceClassifier(LSTM(3, 4), Linear(4, 2))(X, [0, 9]) : lengths must be in [1, 5], got values
 """
 ROWS = [row.split(" : ") for row in dedent(REFUSED).splitlines() if row and row[0] != "#"]
 

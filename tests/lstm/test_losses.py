@@ -1,4 +1,4 @@
-"""Losses against ``torch.nn.functional``, and numbers at the edge of float64."""
+"""Losses against ``torch.nn.functional``, the complex step, and numbers at the edge of float64."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 import lstm
+from lstm.gradcheck import complex_step, relative_error
 
 B, K = 7, 5
 rng = np.random.default_rng(0)
@@ -37,6 +38,13 @@ def test_parity_with_torch(case, scale):
     np.testing.assert_allclose(gradient, tensor.grad.numpy(), rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_gradient_by_complex_step(case):
+    loss, _, prediction, target = case
+    numerical = complex_step(lambda point: loss(point, target)[0], prediction)
+    assert relative_error(loss(prediction, target)[1], numerical) < 1e-12
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [0.0, 50.0, 1e4, 1e30])
 def test_extreme_logits_neither_overflow_nor_lose_the_loss(size, dtype):
@@ -65,6 +73,14 @@ def test_tiny_losses_keep_their_digits():
     """log(1 + e^-z) is computed as such: 1 + e^-40 would be 1."""
     loss, _ = lstm.binary_cross_entropy_with_logits([40.0], [1.0])
     assert loss == pytest.approx(np.exp(-40.0), rel=1e-12)
+
+
+def test_loss_is_a_mean_over_the_batch():
+    prediction, labels = CROSS_ENTROPY[2:]
+    once, gradient = lstm.cross_entropy(prediction, labels)
+    twice, gradients = lstm.cross_entropy(np.tile(prediction, (2, 1)), np.tile(labels, 2))
+    assert once == pytest.approx(twice, rel=1e-14)
+    np.testing.assert_allclose(gradients[:B], gradient / 2, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

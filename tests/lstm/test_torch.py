@@ -425,6 +425,8 @@ def test_a_state_dict_moves_either_way_in_one_call(kind):
     [
         (nn.LSTM(D, H, dtype=torch.bfloat16), "weight_ih_l0 must be an array.*BFloat16"),
         (nn.LSTM(D, H, device="meta"), "weight_ih_l0 must be an array.*meta"),
+        (nn.LSTM(D, H, dtype=torch.float64), "weight_ih_l0 must have dtype float32, got float64"),
+        (nn.LSTM(D, H + 1), r"weight_ih_l0 must have shape \(16, 3\), got \(20, 3\)"),
     ],
 )
 def test_a_state_dict_that_numpy_cannot_take(module, message):

@@ -438,6 +438,14 @@ def test_it_stops_at_once_and_between_steps():
     assert stopped.optimizer.steps == 7
 
 
+def test_more_epochs_are_the_same_as_from_the_start():
+    models = [classifier(), classifier()]
+    short = trainer(models[0])
+    short.fit(*data(), epochs=2)
+    assert short.fit(*data(), epochs=5) == trainer(models[1]).fit(*data(), epochs=5)
+    assert same(*models)
+
+
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(

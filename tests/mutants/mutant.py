@@ -37,10 +37,13 @@ class Mutant:
     rule: str
     at: int = 0
 
-    def tree(self) -> ast.Module:
-        """Return the tree of the file with the mistake in it."""
+    def tree(self, rename: bool = False) -> ast.Module:
+        """Return the tree of the file with the mistake in it, of one with other local names too."""
         tree = parse(self.file)
-        return changed(tree, find(tree, self.function), self.rule, self.at)
+        function = find(tree, self.function)
+        if rename:
+            rename_locals(function)
+        return changed(tree, function, self.rule, self.at)
 
 
 def changed(tree: ast.AST, inside: ast.AST, rule: str, at: int = 0) -> ast.AST:
@@ -106,6 +109,16 @@ def find(tree: ast.AST, name: str) -> ast.AST:
         scopes = (node for node in walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef))
         tree = next(node for node in scopes if node.name == part)
     return tree
+
+
+def rename_locals(function: ast.AST) -> None:
+    """Give other names to all local variables of a function."""
+    names = [node for node in walk(function) if isinstance(node, ast.Name)]
+    arguments = {node.arg for node in walk(function) if isinstance(node, ast.arg)}
+    local = {name.id for name in names if isinstance(name.ctx, ast.Store)} - arguments
+    for name in names:
+        if name.id in local:
+            name.id += "_by_another_name"
 
 
 class Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):

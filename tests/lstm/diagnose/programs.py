@@ -474,6 +474,14 @@ PROGRAMS: dict[str, tuple[str, str | None, bool, str]] = {
     ),
     "state in a shared object": (SHARED, "run", False, "a state is left over"),
     "state left over": (STATE, "LSTM", False, "a state is left over"),
+    "no tanh on the way out": (
+        changed(COLUMNS, "h = o * np.tanh(c)", "h = o * c"),
+        "LSTMCell", False, "no tanh on the way out",
+    ),
+    "tanh(c) carried": (
+        changed(COLUMNS, "c = f * c_prev + i * g", "c = np.tanh(f * c_prev + i * g)"),
+        "LSTMCell", False, "the state carried is tanh(c)",
+    ),
     "i from f, activated": (
         changed(LISTS, "np.tanh(g), sigmoid(i)", "np.tanh(g), sigmoid(sigmoid(f))"),
         "LSTM", False, "read the same preactivation",
@@ -548,6 +556,7 @@ PROGRAMS: dict[str, tuple[str, str | None, bool, str]] = {
         "LSTM", True, "and so is its backward pass",
     ),
     "one vector": (VECTOR, "LSTM", True, ""),
+    "function of one's own": (FUNCTION, "LSTM", True, "and so is its backward pass"),
     "wrong function of one's own": (
         changed(FUNCTION, " * (1 - new.tanh() ** 2)", ""), "LSTM", False, "d_c: tanh′ missing"
     ),
@@ -590,9 +599,21 @@ PROGRAMS: dict[str, tuple[str, str | None, bool, str]] = {
         changed(COLUMNS, "f * c_prev + i * g", "f * c_prev + i"),
         "LSTMCell", False, "no candidate",
     ),
+    "copied line": (
+        changed(COURSE, "dg * (1 - g**2)", "di * (1 - g**2)"),
+        "step_forward", False, "copied line",
+    ),
     "dh not carried": (
         changed(COURSE, "dh[:, t] + dprev, dc, caches", "dh[:, t], dc, caches"),
         "lstm_forward", False, "dh is not carried",
+    ),
+    "dc not carried": (
+        changed(COURSE, "dh[:, t] + dprev, dc, caches", "dh[:, t] + dprev, 0 * dc, caches"),
+        "lstm_forward", False, "dc is not carried",
+    ),
+    "gradient of one step": (
+        changed(COURSE, "= dWx + more[0],", "= more[0],"),
+        "lstm_forward", False, "gradient of W overwritten",
     ),
     "accumulators": (
         changed(COURSE, "[], 0, 0, 0", "[], 0.1, 0.2, 0.3"),

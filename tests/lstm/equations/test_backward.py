@@ -95,6 +95,13 @@ def test_d_initial_state(run):
 
 
 @pytest.mark.equation("eq-d-weights-sum")
+def test_d_weights_sum(run):
+    gradients = eq.d_weights_sum(run.backward()[0], run.x, run.h_prev)
+    for name, gradient in zip("WUb", gradients, strict=True):
+        expected = complex_step(lambda v, n=name: run.forward(**{n: v}), getattr(run, name))
+        np.testing.assert_allclose(gradient, expected, **EXACT)
+
+
 @pytest.mark.equation("eq-d-two-biases")
 def test_d_weights_sum_and_two_biases_are_pytorchs(run):
     layer = torch.nn.LSTM(D, H, dtype=torch.float64)
@@ -143,13 +150,16 @@ def next_state(run, t, n):
 
 
 @pytest.mark.equation("eq-jacobian-cell-hidden")
+def test_jacobian_cell_hidden(run):
+    t, n = 2, 1
+    K_t = eq.jacobian_cell_hidden(*(getattr(run, k)[t, n] for k in ("c_prev", *"ifg")), run.U)
+    np.testing.assert_allclose(K_t, next_state(run, t, n)[:H, H:], **EXACT)
+
+
 @pytest.mark.equation("eq-jacobian-state")
 def test_jacobian_state_of_a_batch(run):
     t = 2
     J_t = eq.jacobian_state(*(getattr(run, k)[t] for k in ("c_prev", *"ifgoc")), run.U)
     assert J_t.shape == (B, 2 * H, 2 * H)
     for n in range(B):
-        expected = next_state(run, t, n)
-        K_t = eq.jacobian_cell_hidden(*(getattr(run, k)[t, n] for k in ("c_prev", *"ifg")), run.U)
-        np.testing.assert_allclose(J_t[n], expected, **EXACT)
-        np.testing.assert_allclose(K_t, expected[:H, H:], **EXACT)
+        np.testing.assert_allclose(J_t[n], next_state(run, t, n), **EXACT)

@@ -10,6 +10,11 @@ B, D, H = 3, 4, 5
 CLOSE = {"rtol": 1e-12, "atol": 1e-13}
 
 
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
 @pytest.mark.equation("eq-log-sigmoid")
 def test_log_sigmoid_is_the_logarithm_and_never_overflows(rng):
     z = 5 * rng.normal(size=(B, H))

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
+import lstm
 from lstm import equations as eq
-from lstm.gradcheck import complex_step, relative_error
+from lstm.gradcheck import central_difference, complex_step, relative_error
 
 EXACT = 1e-12
 # Gates and candidate weights of a one-unit cell, in the order i, f, o, u, w.
@@ -78,14 +80,35 @@ def test_one_unit_gain_is_the_slope_at_rest(values):
 @pytest.mark.equation("eq-one-unit-gradient")
 @pytest.mark.parametrize("values", AT_REST)
 @pytest.mark.parametrize("T", [1, 2, 10, 100])
-def test_one_unit_gradient(values, T):
+def test_one_unit_gradient_by_four_methods(values, T):
+    i, f, o, u, w = values
     weights, x = one_unit(*values), np.zeros((T, 1))
-    expected = eq.one_unit_gradient(*values, T)
+    expected = eq.one_unit_gradient(i, f, o, u, w, T)
 
     def h_T(x_1):
         return run(**weights, x=np.concatenate([x_1[None], x[1:]]))[1][-1, 0]
 
     assert complex_step(h_T, np.zeros(1))[0] == pytest.approx(expected, rel=1e-11)
+    # The step must be small against 1/gradient, and may be: near zero floats are dense.
+    assert central_difference(h_T, np.zeros(1), step=1e-25)[0] == pytest.approx(expected, rel=1e-11)
+
+    layer = lstm.LSTM(1, 1, dtype=np.float64)
+    arrays = weights["W"], weights["U"], weights["b"], np.zeros(4)
+    layer.load_state_dict(dict(zip(layer.state_dict(), arrays, strict=True)))
+    theirs = lstm.torch.to_torch(layer)
+    layer(x[:, None])
+    d_output = np.zeros((T, 1, 1))
+    d_output[-1] = 1
+    d_x, _ = layer.backward(d_output)
+    assert d_x[0, 0, 0] == pytest.approx(expected, rel=1e-11)
+    leaf = torch.zeros(T, 1, 1, dtype=torch.float64, requires_grad=True)
+    theirs(leaf)[0][-1].sum().backward()
+    assert leaf.grad[0, 0, 0].item() == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.equation("eq-one-unit-gradient")
+def test_the_gradient_that_the_chapter_names():
+    assert f"{eq.one_unit_gradient(0.5, 0.5, 0.5, 4, 2, 100):.2e}" == "1.36e+17"
 
 
 @pytest.mark.equation("eq-one-unit-bias-gradient")

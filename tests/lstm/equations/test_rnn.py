@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lstm import equations as eq
-from lstm.gradcheck import complex_step, relative_error
+from lstm.gradcheck import central_difference, complex_step, relative_error
 
 T, B, D, H = 6, 2, 3, 4
 EXACT = 1e-12
@@ -79,11 +79,28 @@ def test_d_hidden_state_is_the_derivative_of_the_rest_of_the_loss(network):
 
 
 @pytest.mark.equation("eq-rnn-d-weights")
-def test_d_weights_are_numerical_derivatives(network):
+@pytest.mark.parametrize("name", ["W", "U", "b"])
+@pytest.mark.parametrize(
+    ("method", "tolerance"), [(complex_step, EXACT), (central_difference, 1e-8)]
+)
+def test_d_weights_are_numerical_derivatives(network, name, method, tolerance):
     gradients = eq.d_rnn_weights(network.backward()[0], network.x, network.states()[:-1])
-    for name, actual in zip("WUb", gradients, strict=True):
-        expected = complex_step(lambda v, n=name: network.loss(**{n: v}), getattr(network, name))
-        assert relative_error(actual, expected) < EXACT
+    actual = dict(zip("WUb", gradients, strict=True))[name]
+    expected = method(lambda value: network.loss(**{name: value}), getattr(network, name))
+    assert relative_error(actual, expected) < tolerance
+
+
+@pytest.mark.equation("eq-rnn-d-weights")
+def test_d_weights_are_torchs(network):
+    leaves = {k: torch.tensor(getattr(network, k), requires_grad=True) for k in ("W", "U", "b")}
+    h, loss = torch.tensor(network.h_0), 0.0
+    for x_t, target in zip(torch.tensor(network.x), torch.tensor(network.targets), strict=True):
+        h = torch.tanh(x_t @ leaves["W"].T + h @ leaves["U"].T + leaves["b"])
+        loss = loss + ((h - target) ** 2).sum() / 2
+    loss.backward()
+    gradients = eq.d_rnn_weights(network.backward()[0], network.x, network.states()[:-1])
+    for actual, leaf in zip(gradients, leaves.values(), strict=True):
+        assert relative_error(actual, leaf.grad.numpy()) < EXACT
 
 
 @pytest.mark.equation("eq-rnn-d-inputs")
@@ -96,17 +113,29 @@ def test_d_inputs_are_numerical_derivatives(network):
     np.testing.assert_array_equal(d_x_0, d_x[0])
 
 
+def numerical_jacobian(function, at):
+    """Row j: the derivative of output j; ``at`` is one state of shape (H,)."""
+    return np.stack([complex_step(lambda h, j=j: function(h)[j], at) for j in range(H)])
+
+
 @pytest.mark.equation("eq-rnn-jacobian")
+def test_jacobian_of_one_step(network):
+    def step(h):
+        return eq.rnn_hidden_state(network.x[0, 0], h, network.W, network.U, network.b)
+
+    actual = eq.rnn_jacobian(step(network.h_0[0]), network.U)
+    assert relative_error(actual, numerical_jacobian(step, network.h_0[0])) < EXACT
+
+
 @pytest.mark.equation("eq-jacobian-product")
 def test_jacobian_of_many_steps_for_each_sequence(network):
     product = eq.jacobian_product(eq.rnn_jacobian(network.states()[1:], network.U))
     for n in range(B):
 
-        def last(h, j, n=n):
-            return network.states(h_0=h[None], x=network.x[:, n : n + 1])[-1, 0, j]
+        def last(h, n=n):
+            return network.states(h_0=h[None], x=network.x[:, n : n + 1])[-1, 0]
 
-        rows = [complex_step(lambda h, j=j: last(h, j), network.h_0[n]) for j in range(H)]
-        assert relative_error(product[n], np.stack(rows)) < EXACT
+        assert relative_error(product[n], numerical_jacobian(last, network.h_0[n])) < EXACT
 
 
 @pytest.mark.equation("eq-gradient-upper-bound")
@@ -143,11 +172,13 @@ def test_spectral_radius_is_the_rate_of_the_powers():
 
 
 @pytest.mark.equation("eq-bptt-double-sum")
-def test_double_sum_is_the_derivative(network):
+def test_double_sum_is_the_derivative_and_the_recursion(network):
     h, d_loss = network.states(), network.d_loss()
     double_sum = eq.d_rnn_recurrent_weights(d_loss, h[1:], h[0], network.U)
+    recursion = eq.d_rnn_weights(network.backward()[0], network.x, h[:-1])[1]
     numerical = complex_step(lambda U: network.loss(U=U), network.U)
     assert relative_error(double_sum, numerical) < EXACT
+    assert relative_error(double_sum, recursion) < EXACT
 
 
 @pytest.mark.equation("eq-truncated-bptt")

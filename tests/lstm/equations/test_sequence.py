@@ -11,6 +11,11 @@ LENGTHS = np.array([5, 1, 4])  # one ends an odd, one an even number of steps ea
 
 
 @pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
 def weights(rng):
     layer = torch.nn.LSTM(D, H, bidirectional=True, dtype=torch.float64)
     for parameter in layer.parameters():

@@ -9,6 +9,11 @@ from lstm import equations as eq
 B, D, H = 3, 2, 4
 
 
+@pytest.fixture
+def rng():
+    return np.random.default_rng(4)
+
+
 @pytest.mark.equation("eq-preactivation")
 @pytest.mark.equation("eq-input-gate")
 @pytest.mark.equation("eq-forget-gate")

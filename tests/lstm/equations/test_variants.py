@@ -13,6 +13,11 @@ EXACT = {"rtol": 0, "atol": 1e-13}
 
 
 @pytest.fixture
+def rng():
+    return np.random.default_rng(8)
+
+
+@pytest.fixture
 def arrays(rng):
     """x_t, h_prev, W, U, b of one gate."""
     shapes = ((B, D), (B, H), (H, D), (H, H), (H,))
