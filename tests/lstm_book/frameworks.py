@@ -194,7 +194,17 @@ def graph(tensor) -> set[Tensor]:
 def tensorflow1_names(record: Run) -> dict[str, Any]:
     """Return what article 003 takes from TensorFlow 1."""
 
-    def dynamic_rnn(cell, inputs, sequence_length=None, initial_state=None, dtype=None):
+    def dynamic_rnn(
+        cell,
+        inputs,
+        sequence_length=None,
+        initial_state=None,
+        dtype=None,
+        parallel_iterations=None,
+        swap_memory=False,
+        time_major=False,
+        scope=None,
+    ):
         if len(inputs.shape) < 3:
             # What it takes for batch and time is exchanged first.
             raise ValueError(f"Shape {tuple(inputs.shape[::-1])} must have rank at least 3")
