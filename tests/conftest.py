@@ -18,7 +18,6 @@ from pathlib import Path
 
 import hypothesis
 import hypothesis.configuration
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -200,9 +199,3 @@ def torchrun(*words: Path | str, path: Sequence[Path] = ()) -> subprocess.Comple
     return subprocess.run(
         [*command, *words], capture_output=True, text=True, timeout=hangs, env=environment
     )
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    """Return a source of random numbers, the same for each test."""
-    return np.random.default_rng(0)
